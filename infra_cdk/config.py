@@ -1,0 +1,100 @@
+"""What differs between stages, and the names that follow from the stage.
+
+Read by the stacks and the constructs. Physical names are fixed (not generated), because the
+workflow, the alarms and the people who look at the account refer to them.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+PROJECT = "fleetwin"
+METRIC_NAMESPACE = "Fleetwin"
+RULE_SQL_VERSION = "2016-03-23"
+
+# The feature columns: these of each sensor, then those of the latest burst.
+SENSOR_STATISTICS = ("mean", "std", "slope")
+BURST_FEATURES = (
+    "vibration_burst_rms_m_s2",
+    "vibration_burst_kurtosis",
+    "vibration_burst_crest",
+    "vibration_burst_log_power_10_1000_hz",
+    "vibration_burst_log_power_1000_3000_hz",
+    "vibration_burst_log_power_3000_6000_hz",
+    "vibration_burst_envelope_peak",
+)
+
+PUMP_SPEC: dict[str, object] = {
+    "sensors": {
+        "temperature_c": [-40, 200],
+        "velocity_mm_s_rms": [0, 100],
+        "pressure_bar": [-1, 40],
+        "current_a": [0, 200],
+    },
+    "window_s": 60,
+    "hop_s": 10,
+    "allowed_lateness_s": 10,
+    "bursts": True,
+    "burst_max_age_s": 900,
+}
+
+
+@dataclass(frozen=True)
+class StageConfig:
+    """The settings of one stage."""
+
+    stage: str
+    feature_spec: str
+    """Compact JSON: the default of the stack's parameter FeatureSpec."""
+    stream_shards: int
+    stream_retention_hours: int
+    mapping_batch_size: int
+    mapping_window_s: int
+    mapping_retries: int
+    mapping_record_age_s: int
+    max_future_s: int
+    """Readings that claim to be further ahead of their arrival are dead-lettered."""
+    iterator_age_alarm_ms: int
+    log_retention_days: int
+    training_instance: str
+    endpoint_instance: str
+
+    @property
+    def prefix(self) -> str:
+        """The beginning of physical names: ``fleetwin-dev``."""
+        return f"{PROJECT}-{self.stage}"
+
+    @property
+    def underscored(self) -> str:
+        """The prefix where hyphens are not allowed: ``fleetwin_dev``."""
+        return f"{PROJECT}_{self.stage}"
+
+    @property
+    def stack_name(self) -> str:
+        """The name of the stage's stack: ``FleetwinDev``."""
+        return f"{PROJECT.capitalize()}{self.stage.capitalize()}"
+
+    @property
+    def endpoint_name(self) -> str:
+        """The endpoint that the workflow creates once there is a model."""
+        return f"{self.prefix}-detector"
+
+
+DEV = StageConfig(
+    stage="dev",
+    feature_spec=json.dumps(PUMP_SPEC, separators=(",", ":")),
+    stream_shards=1,
+    stream_retention_hours=24,
+    mapping_batch_size=1000,
+    mapping_window_s=10,
+    # Bad messages are dead-lettered by the functions themselves; what fails a batch is a
+    # service that throttles or is away, so patience helps and bisecting the batch does not.
+    mapping_retries=10,
+    mapping_record_age_s=6 * 3600,
+    max_future_s=300,
+    iterator_age_alarm_ms=300_000,
+    log_retention_days=30,
+    training_instance="ml.m5.large",
+    endpoint_instance="ml.m5.large",
+)

@@ -1,0 +1,110 @@
+"""The alarms: what keeps readings from becoming detections, each told to the alert topic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aws_cdk import Duration
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_kinesis as kinesis
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from infra_cdk.config import METRIC_NAMESPACE, StageConfig
+from infra_cdk.constructs.stream_function import StreamFunction
+
+PERIOD = Duration.minutes(1)
+
+
+class Alarms(Construct):
+    """Alarms on one-minute periods; no data is good news."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        config: StageConfig,
+        *,
+        topic: sns.Topic,
+        stream: kinesis.Stream,
+        functions: Mapping[str, StreamFunction],
+        machine: sfn.StateMachine,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self._config = config
+        self._action = actions.SnsAction(topic)
+        self._alarm(
+            "stream-throttled",
+            "The stream refuses records: more shards, or fewer readings",
+            _metric(
+                "AWS/Kinesis",
+                "WriteProvisionedThroughputExceeded",
+                {"StreamName": stream.stream_name},
+            ),
+        )
+        for name, function in functions.items():
+            dimensions = {"FunctionName": function.function.function_name}
+            self._alarm(
+                f"{name}-errors",
+                f"Invocations of the {name} fail; its batches are tried again",
+                _metric("AWS/Lambda", "Errors", dimensions),
+            )
+            self._alarm(
+                f"{name}-behind",
+                f"The {name} reads records later than it should",
+                _metric("AWS/Lambda", "IteratorAge", dimensions, statistic="Maximum"),
+                threshold=config.iterator_age_alarm_ms,
+            )
+        self._alarm(
+            "dead-letters",
+            "Messages were refused; they are under dead-letter/ of the raw bucket",
+            _metric(METRIC_NAMESPACE, "DeadLettered"),
+        )
+        workflow = {"StateMachineArn": machine.state_machine_arn}
+        self._alarm(
+            "training-failed",
+            "An execution of the training workflow failed",
+            _metric("AWS/States", "ExecutionsFailed", workflow),
+        )
+        self._alarm(
+            "training-timed-out",
+            "An execution of the training workflow took too long",
+            _metric("AWS/States", "ExecutionsTimedOut", workflow),
+        )
+
+    def _alarm(
+        self,
+        name: str,
+        description: str,
+        metric: cloudwatch.Metric,
+        threshold: float = 1,
+    ) -> None:
+        alarm = cloudwatch.Alarm(
+            self,
+            "".join(word.capitalize() for word in name.split("-")),
+            alarm_name=f"{self._config.prefix}-{name}",
+            alarm_description=description,
+            metric=metric,
+            threshold=threshold,
+            comparison_operator=(cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD),
+            evaluation_periods=1,
+            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+        )
+        alarm.add_alarm_action(self._action)
+
+
+def _metric(
+    namespace: str,
+    name: str,
+    dimensions: Mapping[str, str] | None = None,
+    statistic: str = "Sum",
+) -> cloudwatch.Metric:
+    return cloudwatch.Metric(
+        namespace=namespace,
+        metric_name=name,
+        dimensions_map=dimensions,
+        statistic=statistic,
+        period=PERIOD,
+    )

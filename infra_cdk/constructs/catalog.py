@@ -1,0 +1,100 @@
+"""The Glue database and the tables over the lake: readings, bursts, features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aws_cdk import aws_glue as glue
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from infra_cdk.config import BURST_FEATURES, PUMP_SPEC, SENSOR_STATISTICS, StageConfig
+from infra_cdk.constructs.lake import Lake
+
+PARTITION_KEYS = (("dt", glue.Schema.STRING), ("hour", glue.Schema.STRING))
+
+
+class Catalog(Construct):
+    """One database with a table a folder of the lake, partitioned by event date and hour."""
+
+    def __init__(
+        self, scope: Construct, construct_id: str, config: StageConfig, lake: Lake
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self.database = glue.Database(
+            self,
+            "Database",
+            database_name=config.underscored,
+            description="Readings and features of the fleet",
+        )
+        identity = [
+            ("schema", glue.Schema.INTEGER),
+            ("device_id", glue.Schema.STRING),
+            ("seq", glue.Schema.BIG_INT),
+            ("event_time_ms", glue.Schema.BIG_INT),
+            ("late", glue.Schema.BOOLEAN),
+        ]
+        self.telemetry = self._table(
+            "telemetry_raw",
+            "Readings as they arrived, each once",
+            lake.raw,
+            "telemetry/",
+            glue.DataFormat.JSON,
+            [*identity, ("values", glue.Schema.map(glue.Schema.STRING, glue.Schema.DOUBLE))],
+        )
+        self.bursts = self._table(
+            "bursts_raw",
+            "Vibration bursts as they arrived, each once",
+            lake.raw,
+            "bursts/",
+            glue.DataFormat.JSON,
+            [
+                *identity,
+                ("rate_hz", glue.Schema.DOUBLE),
+                ("scale_m_s2", glue.Schema.DOUBLE),
+                ("samples_b64", glue.Schema.STRING),
+            ],
+        )
+        self.features = self._table(
+            "features",
+            "Rolling features, a row a device and hop",
+            lake.processed,
+            "features/",
+            glue.DataFormat.PARQUET,
+            [
+                ("device_id", glue.Schema.STRING),
+                ("event_time_ms", glue.Schema.BIG_INT),
+                ("n", glue.Schema.BIG_INT),
+                *((name, glue.Schema.DOUBLE) for name in feature_columns()),
+            ],
+        )
+
+    def _table(
+        self,
+        name: str,
+        description: str,
+        bucket: s3.Bucket,
+        prefix: str,
+        data_format: glue.DataFormat,
+        columns: Sequence[tuple[str, glue.Type]],
+    ) -> glue.S3Table:
+        return glue.S3Table(
+            self,
+            "".join(word.capitalize() for word in name.split("_")),
+            database=self.database,
+            table_name=name,
+            description=description,
+            storage=glue.S3TableStorage.from_bucket(bucket),
+            s3_prefix=prefix,
+            data_format=data_format,
+            columns=[glue.Column(name=column, type=kind) for column, kind in columns],
+            partition_keys=[glue.Column(name=key, type=kind) for key, kind in PARTITION_KEYS],
+        )
+
+
+def feature_columns() -> tuple[str, ...]:
+    """Return the feature columns of the pump spec, in the order of ``pipeline.features``."""
+    sensors = PUMP_SPEC["sensors"]
+    assert isinstance(sensors, dict)
+    scalars = (f"{sensor}_{name}" for sensor in sensors for name in SENSOR_STATISTICS)
+    return (*scalars, *BURST_FEATURES)

@@ -1,0 +1,78 @@
+"""The lake's buckets: raw readings, processed features and scores, model artefacts."""
+
+from __future__ import annotations
+
+from aws_cdk import Aws, Duration, RemovalPolicy
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from infra_cdk.config import StageConfig
+
+RAW_PREFIXES = ("telemetry/*", "bursts/*", "dead-letter/*")
+IOT_DEAD_LETTERS = "dead-letter/iot/*"
+MAPPING_FAILURES = "aws/lambda/*"
+FEATURES_PREFIX = "features/*"
+QUARANTINE_PREFIX = "quarantine/*"
+SCORES_PREFIX = "scores/*"
+MODELS_PREFIX = "models/*"
+
+
+class Lake(Construct):
+    """Three encrypted, private buckets with a life cycle each."""
+
+    def __init__(self, scope: Construct, construct_id: str, config: StageConfig) -> None:
+        super().__init__(scope, construct_id)
+        self.raw = self._bucket(
+            config,
+            "raw",
+            [
+                s3.LifecycleRule(
+                    id="readings-to-archive",
+                    transitions=[
+                        s3.Transition(
+                            storage_class=s3.StorageClass.GLACIER_INSTANT_RETRIEVAL,
+                            transition_after=Duration.days(90),
+                        )
+                    ],
+                    expiration=Duration.days(730),
+                ),
+                s3.LifecycleRule(
+                    id="dead-letters", prefix="dead-letter/", expiration=Duration.days(90)
+                ),
+                s3.LifecycleRule(
+                    id="failed-batches", prefix="aws/lambda/", expiration=Duration.days(90)
+                ),
+            ],
+        )
+        self.processed = self._bucket(
+            config,
+            "processed",
+            [
+                s3.LifecycleRule(id="features", prefix="features/", expiration=Duration.days(365)),
+                s3.LifecycleRule(id="scores", prefix="scores/", expiration=Duration.days(90)),
+                s3.LifecycleRule(
+                    id="quarantine", prefix="quarantine/", expiration=Duration.days(90)
+                ),
+            ],
+        )
+        self.artefacts = self._bucket(
+            config,
+            "artefacts",
+            [s3.LifecycleRule(id="models", prefix="models/", expiration=Duration.days(730))],
+        )
+
+    def _bucket(self, config: StageConfig, zone: str, rules: list[s3.LifecycleRule]) -> s3.Bucket:
+        unfinished = s3.LifecycleRule(
+            id="unfinished-uploads", abort_incomplete_multipart_upload_after=Duration.days(7)
+        )
+        return s3.Bucket(
+            self,
+            zone.capitalize(),
+            bucket_name=f"{config.prefix}-{zone}-{Aws.ACCOUNT_ID}",
+            encryption=s3.BucketEncryption.S3_MANAGED,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            enforce_ssl=True,
+            lifecycle_rules=[*rules, unfinished],
+            removal_policy=RemovalPolicy.RETAIN,
+        )

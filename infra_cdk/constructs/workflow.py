@@ -1,0 +1,164 @@
+"""The training workflow: the definition in ``pipeline/workflow`` with this stack's names."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from aws_cdk import RemovalPolicy
+from aws_cdk import aws_glue as glue
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from infra_cdk.config import StageConfig
+from infra_cdk.constructs import arns
+from infra_cdk.constructs.assets import REPOSITORY, PipelineAssets
+from infra_cdk.constructs.etl import FeaturesJob
+from infra_cdk.constructs.lake import Lake
+from infra_cdk.constructs.parameters import parameter
+from infra_cdk.constructs.permissions import NEW_NAMES, Statement, service_role
+from infra_cdk.constructs.tables import Tables
+from infra_cdk.constructs.training import SageMakerRoles
+
+DEFINITION = REPOSITORY / "pipeline" / "workflow" / "training.asl.json"
+
+
+class TrainingWorkflow(Construct):
+    """A standard state machine; it may do exactly what its states call."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        config: StageConfig,
+        *,
+        assets: PipelineAssets,
+        lake: Lake,
+        tables: Tables,
+        features: FeaturesJob,
+        roles: SageMakerRoles,
+        topic: sns.Topic,
+        feature_spec: str,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        spec = parameter(self, config, "feature-spec", feature_spec)
+        self.role = service_role(
+            self,
+            "Role",
+            name=f"{config.prefix}-training",
+            service="states.amazonaws.com",
+            description="The workflow runs the features job, trains, and moves the endpoint",
+            statements=[
+                Statement("ReadFeatureSpec", ["ssm:GetParameter"], [spec.parameter_arn]),
+                *_features_statements(features.job),
+                *_training_statements(config, roles),
+                *_endpoint_statements(config, roles),
+                Statement("ActivateModel", ["dynamodb:PutItem"], [tables.state.table_arn]),
+                Statement("Notify", ["sns:Publish"], [topic.topic_arn]),
+            ],
+        )
+        self.machine = sfn.StateMachine(
+            self,
+            "Machine",
+            state_machine_name=f"{config.prefix}-training",
+            state_machine_type=sfn.StateMachineType.STANDARD,
+            role=self.role,
+            definition_body=sfn.DefinitionBody.from_string(
+                json.dumps(definition(), separators=(",", ":"))
+            ),
+            definition_substitutions={
+                "FeatureSpecParameter": spec.parameter_name,
+                "FeaturesJob": features.name,
+                "Image": assets.image.image_uri,
+                "TrainingRole": roles.training.role_arn,
+                "HostingRole": roles.hosting.role_arn,
+                "ProcessedBucket": lake.processed.bucket_name,
+                "ArtefactBucket": lake.artefacts.bucket_name,
+                "StateTable": tables.state.table_name,
+                "AlertTopic": topic.topic_arn,
+                "EndpointName": config.endpoint_name,
+                "TrainingInstance": config.training_instance,
+                "EndpointInstance": config.endpoint_instance,
+            },
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+
+
+def definition() -> Mapping[str, Any]:
+    """Return the definition as it is written, with ``${...}`` where names are substituted."""
+    parsed: Mapping[str, Any] = json.loads(DEFINITION.read_text())
+    return parsed
+
+
+def _features_statements(job: glue.CfnJob) -> list[Statement]:
+    return [
+        Statement(
+            "RunFeatures",
+            # The last three are how `.sync` waits, and how a time-out stops the run.
+            ["glue:StartJobRun", "glue:GetJobRun", "glue:GetJobRuns", "glue:BatchStopJobRun"],
+            [arns.regional("glue", f"job/{job.ref}")],
+        )
+    ]
+
+
+def _training_statements(config: StageConfig, roles: SageMakerRoles) -> list[Statement]:
+    """Return what ``sagemaker:createTrainingJob.sync`` needs.
+
+    Source: Step Functions Developer Guide, "IAM policies for Amazon SageMaker AI". The service
+    marks the jobs that it waits for with a tag, and is told of their end by a rule of its own.
+    """
+    return [
+        Statement(
+            "Train",
+            [
+                "sagemaker:CreateTrainingJob",
+                "sagemaker:DescribeTrainingJob",
+                "sagemaker:StopTrainingJob",
+                "sagemaker:ListTags",
+                "sagemaker:AddTags",
+            ],
+            [arns.sagemaker(f"training-job/{config.endpoint_name}-*")],
+            NEW_NAMES,
+        ),
+        Statement(
+            "HearOfTheEnd",
+            ["events:PutTargets", "events:PutRule", "events:DescribeRule"],
+            [arns.regional("events", "rule/StepFunctionsGetEventsForSageMakerTrainingJobsRule")],
+        ),
+        _pass_role("PassTrainingRole", roles.training),
+    ]
+
+
+def _endpoint_statements(config: StageConfig, roles: SageMakerRoles) -> list[Statement]:
+    endpoint = arns.sagemaker(f"endpoint/{config.endpoint_name}")
+    configs = arns.sagemaker(f"endpoint-config/{config.endpoint_name}-*")
+    return [
+        Statement(
+            "CreateModel",
+            ["sagemaker:CreateModel"],
+            [arns.sagemaker(f"model/{config.endpoint_name}-*")],
+            NEW_NAMES,
+        ),
+        _pass_role("PassHostingRole", roles.hosting),
+        Statement("ConfigureEndpoint", ["sagemaker:CreateEndpointConfig"], [configs], NEW_NAMES),
+        Statement("DescribeEndpoint", ["sagemaker:DescribeEndpoint"], [endpoint]),
+        Statement(
+            "MoveEndpoint",
+            # Both are authorised on the endpoint and on the configuration that it gets.
+            ["sagemaker:CreateEndpoint", "sagemaker:UpdateEndpoint"],
+            [endpoint, configs],
+            NEW_NAMES,
+        ),
+    ]
+
+
+def _pass_role(sid: str, role: iam.Role) -> Statement:
+    return Statement(
+        sid,
+        ["iam:PassRole"],
+        [role.role_arn],
+        conditions={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
+    )

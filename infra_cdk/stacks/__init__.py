@@ -1,0 +1,1 @@
+"""The stacks: which constructs are deployed together."""

@@ -1,0 +1,116 @@
+"""The one stack of a stage: the whole way of a reading, from the topic to the alert."""
+
+from __future__ import annotations
+
+from aws_cdk import App, CfnParameter, DefaultStackSynthesizer, Stack
+
+from infra_cdk.config import StageConfig
+from infra_cdk.constructs.alarms import Alarms
+from infra_cdk.constructs.alerting import Alerting
+from infra_cdk.constructs.assets import PipelineAssets
+from infra_cdk.constructs.catalog import Catalog
+from infra_cdk.constructs.etl import FeaturesJob
+from infra_cdk.constructs.ingestion import Detector, RawWriter
+from infra_cdk.constructs.lake import Lake
+from infra_cdk.constructs.parameters import Parameters
+from infra_cdk.constructs.stream import Stream
+from infra_cdk.constructs.tables import Tables
+from infra_cdk.constructs.training import SageMakerRoles
+from infra_cdk.constructs.workflow import TrainingWorkflow
+
+
+class FleetwinStack(Stack):
+    """Everything of one stage; account and region are those it is deployed to."""
+
+    def __init__(self, scope: App, config: StageConfig) -> None:
+        super().__init__(
+            scope,
+            config.stack_name,
+            description=f"fleetwin, stage {config.stage}: readings to detections and alerts",
+            analytics_reporting=False,
+            # Without the rule on the bootstrap version, which only a deployment can evaluate.
+            synthesizer=DefaultStackSynthesizer(generate_bootstrap_version_rule=False),
+        )
+        spec = CfnParameter(
+            self,
+            "FeatureSpec",
+            type="String",
+            default=config.feature_spec,
+            description="Sensors, windows and lateness of the features, as JSON",
+        ).value_as_string
+        assets = PipelineAssets(self, "Assets")
+        lake = Lake(self, "Lake", config)
+        tables = Tables(self, "Tables", config)
+        catalog = Catalog(self, "Catalog", config, lake)
+        stream = Stream(self, "Ingestion", config, lake)
+        alerting = Alerting(self, "Alerting", config)
+        raw_writer = RawWriter(
+            self,
+            "RawWriter",
+            config,
+            assets=assets,
+            stream=stream,
+            lake=lake,
+            tables=tables,
+            feature_spec=spec,
+        )
+        detector = Detector(
+            self,
+            "Detector",
+            config,
+            assets=assets,
+            stream=stream,
+            lake=lake,
+            tables=tables,
+            topic=alerting.topic,
+            feature_spec=spec,
+        )
+        features = FeaturesJob(
+            self,
+            "Features",
+            config,
+            assets=assets,
+            lake=lake,
+            catalog=catalog,
+            feature_spec=spec,
+        )
+        workflow = TrainingWorkflow(
+            self,
+            "Training",
+            config,
+            assets=assets,
+            lake=lake,
+            tables=tables,
+            features=features,
+            roles=SageMakerRoles(self, "SageMaker", config, assets=assets, lake=lake),
+            topic=alerting.topic,
+            feature_spec=spec,
+        )
+        Alarms(
+            self,
+            "Alarms",
+            config,
+            topic=alerting.topic,
+            stream=stream.stream,
+            functions={"raw-writer": raw_writer, "detector": detector},
+            machine=workflow.machine,
+        )
+        Parameters(
+            self,
+            "Names",
+            config,
+            {
+                "raw-bucket": lake.raw.bucket_name,
+                "processed-bucket": lake.processed.bucket_name,
+                "artefact-bucket": lake.artefacts.bucket_name,
+                "stream": stream.stream.stream_name,
+                "state-table": tables.state.table_name,
+                "detections-table": tables.detections.table_name,
+                "glue-database": catalog.database.database_name,
+                "features-job": features.name,
+                "training-workflow": workflow.machine.state_machine_arn,
+                "endpoint": config.endpoint_name,
+                "alert-topic": alerting.topic.topic_arn,
+                "alert-inbox": alerting.inbox.queue_url,
+            },
+        )

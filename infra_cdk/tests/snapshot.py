@@ -1,0 +1,63 @@
+"""The committed template, as the tests look at it: no CDK is needed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+SNAPSHOTS = Path(__file__).parents[1] / "snapshots"
+Body = Mapping[str, Any]
+
+
+def template() -> Body:
+    """Return the template of the stage dev."""
+    parsed: Body = json.loads((SNAPSHOTS / "FleetwinDev.template.json").read_text())
+    return parsed
+
+
+def resources(kind: str) -> dict[str, Body]:
+    """Return the properties of all resources of a type, by logical id."""
+    return {
+        logical_id: body.get("Properties", {})
+        for logical_id, body in template()["Resources"].items()
+        if body["Type"] == kind
+    }
+
+
+def role_statements(role_name: str) -> dict[str, Body]:
+    """Return a role's statements by Sid."""
+    for role in resources("AWS::IAM::Role").values():
+        if role["RoleName"] == role_name:
+            return {statement["Sid"]: statement for statement in _statements(role)}
+    raise KeyError(role_name)
+
+
+def all_role_statements() -> Iterator[tuple[str, Body]]:
+    """Yield (role name, statement) of every role."""
+    for role in resources("AWS::IAM::Role").values():
+        for statement in _statements(role):
+            yield role["RoleName"], statement
+
+
+def listed(value: Any) -> list[Any]:
+    """Return what a policy may write as one item or as a list of them."""
+    return value if isinstance(value, list) else [value]
+
+
+def text_of(value: Any) -> str:
+    """Return a value of the template as text, with ``<name>`` for what it refers to."""
+    if isinstance(value, str):
+        return value
+    ((function, argument),) = value.items()
+    if function == "Fn::Join":
+        return "".join(text_of(part) for part in argument[1])
+    if function == "Fn::Sub":
+        return str(argument).replace("${", "<").replace("}", ">")
+    return f"<{argument if isinstance(argument, str) else '.'.join(argument)}>"
+
+
+def _statements(role: Body) -> Iterator[Body]:
+    for policy in role["Policies"]:
+        yield from policy["PolicyDocument"]["Statement"]

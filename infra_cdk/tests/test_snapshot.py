@@ -1,0 +1,62 @@
+"""The snapshot is what the app synthesizes, and says nothing about the machine it was made on."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from infra_cdk.tests.snapshot import SNAPSHOTS
+
+REPOSITORY = Path(__file__).parents[2]
+INFRA = "the extra 'infra' is not installed: pip install -e '.[infra]'"
+
+
+def test_a_fresh_synthesis_is_byte_for_byte_the_snapshot(tmp_path: Path) -> None:
+    pytest.importorskip("aws_cdk", reason=INFRA)
+    subprocess.run(
+        [sys.executable, "-m", "infra_cdk.synth", str(tmp_path / "fresh")],
+        cwd=REPOSITORY,
+        check=True,
+        capture_output=True,
+    )
+    fresh = {file.name: file.read_bytes() for file in (tmp_path / "fresh").iterdir()}
+    committed = {file.name: file.read_bytes() for file in SNAPSHOTS.iterdir()}
+    assert fresh == committed, "run `make synth` and review the difference"
+
+
+def test_cfn_lint_finds_no_error() -> None:
+    pytest.importorskip("cfnlint", reason=INFRA)
+    lint = "import sys; from cfnlint.runner import main; sys.exit(main())"
+    template = str(SNAPSHOTS / "FleetwinDev.template.json")
+    done = subprocess.run(
+        [sys.executable, "-c", lint, "--template", template, "--ignore-checks", "W"],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_no_file_has_a_hash_or_a_path_of_a_machine() -> None:
+    for file in SNAPSHOTS.iterdir():
+        text = file.read_text()
+        assert not re.search(r"[0-9a-f]{32}", text), file.name
+        assert str(REPOSITORY) not in text, file.name
+        assert not re.search(r'"/(tmp|home|root|work|Users|var)/', text), file.name
+
+
+def test_every_asset_has_a_source_in_the_repository() -> None:
+    assets = json.loads((SNAPSHOTS / "FleetwinDev.assets.json").read_text())
+    named = {*assets["files"], *assets["dockerImages"]} - {"FleetwinDev.template"}
+    sources = json.loads((SNAPSHOTS / "sources.json").read_text())
+    assert named == sources.keys()
+    for source in sources.values():
+        path = REPOSITORY / source["path"]
+        assert path.exists()
+        assert all((path / name).is_dir() for name in source.get("include", []))
+        assert (REPOSITORY / source.get("dockerfile", ".")).exists()

@@ -1,0 +1,274 @@
+"""What the template has to say, whoever wrote it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from infra_cdk.tests.snapshot import (
+    Body,
+    all_role_statements,
+    listed,
+    resources,
+    role_statements,
+    template,
+    text_of,
+)
+from pipeline import settings
+from pipeline.features import feature_names
+
+BUCKETS = resources("AWS::S3::Bucket")
+ROLES = resources("AWS::IAM::Role")
+ALARMS = {body["AlarmName"]: body for body in resources("AWS::CloudWatch::Alarm").values()}
+
+# A resource that ends in a wildcard, and why it has to: keys, names and log streams that are
+# made up while the pipeline runs, and one action that knows no resource at all.
+WILDCARDS = {
+    ("fleetwin-dev-topic-rule", "KeepFailedMessages"),
+    ("fleetwin-dev-raw-writer", "KeepFailedBatches"),
+    ("fleetwin-dev-raw-writer", "WriteRawZone"),
+    ("fleetwin-dev-detector", "KeepFailedBatches"),
+    ("fleetwin-dev-detector", "KeepScores"),
+    ("fleetwin-dev-features-job", "ReadCode"),
+    ("fleetwin-dev-features-job", "ReadReadings"),
+    ("fleetwin-dev-features-job", "WriteFeaturesAndQuarantine"),
+    ("fleetwin-dev-features-job", "WriteLogs"),
+    ("fleetwin-dev-training-job", "ReadFeatures"),
+    ("fleetwin-dev-training-job", "WriteModels"),
+    ("fleetwin-dev-training-job", "LogInToRegistry"),
+    ("fleetwin-dev-training-job", "WriteLogs"),
+    ("fleetwin-dev-hosting", "ReadModels"),
+    ("fleetwin-dev-hosting", "LogInToRegistry"),
+    ("fleetwin-dev-hosting", "WriteLogs"),
+    ("fleetwin-dev-training", "Train"),
+    ("fleetwin-dev-training", "CreateModel"),
+    ("fleetwin-dev-training", "ConfigureEndpoint"),
+    ("fleetwin-dev-training", "MoveEndpoint"),
+}
+
+
+def default_spec() -> settings.FeatureSpec:
+    return settings.FeatureSpec.parse(template()["Parameters"]["FeatureSpec"]["Default"])
+
+
+def test_there_is_no_custom_resource() -> None:
+    kinds = {body["Type"] for body in template()["Resources"].values()}
+    assert not [kind for kind in kinds if kind.startswith("Custom::")]
+    assert "AWS::CloudFormation::CustomResource" not in kinds
+
+
+@pytest.mark.parametrize("logical_id", BUCKETS)
+def test_a_bucket_is_encrypted_private_and_has_a_life_cycle(logical_id: str) -> None:
+    bucket = BUCKETS[logical_id]
+    (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
+    blocked = bucket["PublicAccessBlockConfiguration"]
+    assert len(blocked) == 4
+    assert all(blocked.values())
+    rules = bucket["LifecycleConfiguration"]["Rules"]
+    assert any("ExpirationInDays" in rule for rule in rules)
+    assert any("AbortIncompleteMultipartUpload" in rule for rule in rules)
+    assert all(rule["Status"] == "Enabled" for rule in rules)
+
+
+@pytest.mark.parametrize("logical_id", BUCKETS)
+def test_a_bucket_refuses_what_comes_without_tls(logical_id: str) -> None:
+    (policy,) = (
+        body["PolicyDocument"]
+        for body in resources("AWS::S3::BucketPolicy").values()
+        if body["Bucket"] == {"Ref": logical_id}
+    )
+    assert any(
+        statement["Effect"] == "Deny"
+        and statement["Action"] == "s3:*"
+        and statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+        for statement in policy["Statement"]
+    )
+
+
+def test_the_stream_is_encrypted_and_has_one_shard() -> None:
+    (stream,) = resources("AWS::Kinesis::Stream").values()
+    assert stream["StreamEncryption"]["EncryptionType"] == "KMS"
+    assert stream["ShardCount"] == 1
+
+
+def test_a_topic_rule_keeps_the_order_of_a_device_and_what_fails() -> None:
+    rules = {body["RuleName"]: body for body in resources("AWS::IoT::TopicRule").values()}
+    assert rules.keys() == {"fleetwin_dev_telemetry", "fleetwin_dev_burst"}
+    for name, rule in rules.items():
+        payload = rule["TopicRulePayload"]
+        kind = name.rpartition("_")[2]
+        assert payload["Sql"] == f"SELECT * FROM 'fleet/+/{kind}'"
+        assert payload["AwsIotSqlVersion"] == "2016-03-23"
+        (action,) = payload["Actions"]
+        assert action["Kinesis"]["PartitionKey"] == "${topic(2)}"
+        assert payload["ErrorAction"]["S3"]["Key"].startswith("dead-letter/iot/")
+
+
+def test_a_mapping_batches_answers_in_part_and_gives_up_into_the_raw_bucket() -> None:
+    mappings = resources("AWS::Lambda::EventSourceMapping")
+    assert len(mappings) == 2
+    for mapping in mappings.values():
+        assert mapping["BatchSize"] == 1000
+        assert mapping["MaximumBatchingWindowInSeconds"] == 10
+        assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+        assert mapping["StartingPosition"] == "TRIM_HORIZON"
+        assert 0 < mapping["MaximumRetryAttempts"] <= 100
+        assert 60 <= mapping["MaximumRecordAgeInSeconds"] <= 604_800
+        destination = text_of(mapping["DestinationConfig"]["OnFailure"]["Destination"])
+        assert destination.startswith("<LakeRaw")
+
+
+def test_a_function_has_its_variables_its_handler_and_a_log_group_that_forgets() -> None:
+    expected = {
+        "pipeline.ingestion.raw_writer.handler": settings.RAW_WRITER_VARIABLES,
+        "pipeline.detection.detector.handler": settings.DETECTOR_VARIABLES,
+    }
+    groups = resources("AWS::Logs::LogGroup")
+    functions = resources("AWS::Lambda::Function").values()
+    assert {body["Handler"] for body in functions} == expected.keys()
+    for body in functions:
+        assert tuple(body["Environment"]["Variables"]) == expected[body["Handler"]]
+        assert body["Runtime"] == "python3.11"
+        group = groups[body["LoggingConfig"]["LogGroup"]["Ref"]]
+        assert group["LogGroupName"] == f"/aws/lambda/{body['FunctionName']}"
+        assert group["RetentionInDays"] > 0
+
+
+def test_the_job_is_pinned_to_the_spark_that_is_tested() -> None:
+    (job,) = resources("AWS::Glue::Job").values()
+    assert job["GlueVersion"] == "5.1"
+    assert job["Command"]["Name"] == "glueetl"
+    given = {name for name in job["DefaultArguments"] if "_" in name or name in ("--table",)}
+    assert given == {"--raw_bucket", "--processed_bucket", "--table", "--feature_spec"}
+
+
+def test_the_features_table_has_the_columns_that_the_pipeline_computes() -> None:
+    tables = {
+        body["TableInput"]["Name"]: body["TableInput"]
+        for body in resources("AWS::Glue::Table").values()
+    }
+    assert tables.keys() == {"telemetry_raw", "bursts_raw", "features"}
+    for table in tables.values():
+        assert [key["Name"] for key in table["PartitionKeys"]] == ["dt", "hour"]
+    columns = [
+        column["Name"]
+        for column in tables["features"]["StorageDescriptor"]["Columns"]
+        if column["Name"] not in ("device_id", "event_time_ms", "n")
+    ]
+    assert tuple(columns) == feature_names(default_spec())
+
+
+def test_every_statement_of_a_role_has_a_name_and_only_the_listed_ones_a_wildcard() -> None:
+    found = set()
+    for role, statement in all_role_statements():
+        assert statement["Effect"] == "Allow"
+        assert statement["Sid"], role
+        assert not [action for action in listed(statement["Action"]) if "*" in action], role
+        if any("*" in text_of(resource) for resource in listed(statement["Resource"])):
+            found.add((role, statement["Sid"]))
+    assert found == WILDCARDS
+
+
+def test_only_logging_in_to_the_registry_is_on_every_resource() -> None:
+    everywhere = {
+        action
+        for _, statement in all_role_statements()
+        if "*" in listed(statement["Resource"])
+        for action in listed(statement["Action"])
+    }
+    assert everywhere == {"ecr:GetAuthorizationToken"}
+
+
+@pytest.mark.parametrize("logical_id", ROLES)
+def test_a_role_is_for_one_service_and_has_only_its_own_policy(logical_id: str) -> None:
+    role = ROLES[logical_id]
+    (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"].keys() == {"Service"}
+    assert "ManagedPolicyArns" not in role
+    assert len(role["Policies"]) == 1
+
+
+def test_no_policy_is_attached_from_outside_a_role() -> None:
+    assert not resources("AWS::IAM::Policy")
+    assert not resources("AWS::IAM::ManagedPolicy")
+
+
+def test_roles_are_passed_to_sagemaker_only() -> None:
+    passing = [
+        statement
+        for _, statement in all_role_statements()
+        if "iam:PassRole" in listed(statement["Action"])
+    ]
+    assert len(passing) == 2
+    for statement in passing:
+        service = {"iam:PassedToService": "sagemaker.amazonaws.com"}
+        assert statement["Condition"] == {"StringEquals": service}
+
+
+def test_the_endpoint_that_is_invoked_is_the_one_that_the_workflow_moves() -> None:
+    (name,) = (
+        body["Environment"]["Variables"]["ENDPOINT_NAME"]
+        for body in resources("AWS::Lambda::Function").values()
+        if "ENDPOINT_NAME" in body["Environment"]["Variables"]
+    )
+    (machine,) = resources("AWS::StepFunctions::StateMachine").values()
+    assert machine["DefinitionSubstitutions"]["EndpointName"] == name
+    invoked = role_statements("fleetwin-dev-detector")["Score"]["Resource"]
+    assert text_of(invoked).endswith(f":endpoint/{name}")
+
+
+@pytest.mark.parametrize("name", ALARMS)
+def test_an_alarm_tells_the_alert_topic_and_is_silent_without_data(name: str) -> None:
+    alarm = ALARMS[name]
+    (topic,) = resources("AWS::SNS::Topic")
+    assert alarm["AlarmActions"] == [{"Ref": topic}]
+    assert alarm["TreatMissingData"] == "notBreaching"
+
+
+def test_there_is_an_alarm_for_everything_that_loses_or_delays_readings() -> None:
+    watched = {(body["Namespace"], body["MetricName"]) for body in ALARMS.values()}
+    assert watched == {
+        ("AWS/Kinesis", "WriteProvisionedThroughputExceeded"),
+        ("AWS/Lambda", "Errors"),
+        ("AWS/Lambda", "IteratorAge"),
+        ("AWS/States", "ExecutionsFailed"),
+        ("AWS/States", "ExecutionsTimedOut"),
+        ("Fleetwin", "DeadLettered"),
+    }
+    dimensions = [
+        tuple(pair["Name"] for pair in body.get("Dimensions", [])) for body in ALARMS.values()
+    ]
+    assert dimensions.count(("FunctionName",)) == 4
+
+
+def test_only_the_topic_delivers_into_the_inbox_and_alarms_may_publish() -> None:
+    (topic,) = resources("AWS::SNS::Topic")
+    (queue_policy,) = resources("AWS::SQS::QueuePolicy").values()
+    allowed = _allowed(queue_policy)
+    assert [statement["Condition"] for statement in allowed] == [
+        {"ArnEquals": {"aws:SourceArn": {"Ref": topic}}}
+    ]
+    (topic_policy,) = resources("AWS::SNS::TopicPolicy").values()
+    assert [statement["Principal"] for statement in _allowed(topic_policy)] == [
+        {"Service": "cloudwatch.amazonaws.com"}
+    ]
+    (subscription,) = resources("AWS::SNS::Subscription").values()
+    assert subscription["RawMessageDelivery"] is True
+
+
+def test_the_default_feature_spec_is_one_that_the_pipeline_accepts_and_compact() -> None:
+    text = template()["Parameters"]["FeatureSpec"]["Default"]
+    assert default_spec().sensors
+    assert text == json.dumps(json.loads(text), separators=(",", ":"))
+
+
+def test_names_are_published_as_parameters() -> None:
+    names = {body["Name"] for body in resources("AWS::SSM::Parameter").values()}
+    assert {f"/fleetwin/dev/{name}" for name in ("raw-bucket", "endpoint", "feature-spec")} < names
+
+
+def _allowed(policy: Body) -> list[Body]:
+    statements = policy["PolicyDocument"]["Statement"]
+    return [statement for statement in statements if statement["Effect"] == "Allow"]

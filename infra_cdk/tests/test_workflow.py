@@ -1,0 +1,131 @@
+"""The workflow's definition, as it stands in the template."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra_cdk.tests.snapshot import listed, resources, role_statements
+
+(MACHINE,) = resources("AWS::StepFunctions::StateMachine").values()
+DEFINITION = json.loads(MACHINE["DefinitionString"])
+STATES = DEFINITION["States"]
+TASKS = {name: state for name, state in STATES.items() if state["Type"] == "Task"}
+FILE = Path(__file__).parents[2] / "pipeline" / "workflow" / "training.asl.json"
+
+# What the machine's role needs for each of the integrations in use (Step Functions Developer
+# Guide, "How Step Functions generates IAM policies for integrated services").
+NEEDED = {
+    "arn:aws:states:::aws-sdk:ssm:getParameter": {"ssm:GetParameter"},
+    "arn:aws:states:::glue:startJobRun.sync": {
+        "glue:StartJobRun",
+        "glue:GetJobRun",
+        "glue:GetJobRuns",
+        "glue:BatchStopJobRun",
+    },
+    "arn:aws:states:::sagemaker:createTrainingJob.sync": {
+        "sagemaker:CreateTrainingJob",
+        "sagemaker:DescribeTrainingJob",
+        "sagemaker:StopTrainingJob",
+        "sagemaker:ListTags",
+        "sagemaker:AddTags",
+        "events:PutTargets",
+        "events:PutRule",
+        "events:DescribeRule",
+        "iam:PassRole",
+    },
+    "arn:aws:states:::sagemaker:createModel": {"sagemaker:CreateModel", "iam:PassRole"},
+    "arn:aws:states:::sagemaker:createEndpointConfig": {"sagemaker:CreateEndpointConfig"},
+    "arn:aws:states:::sagemaker:createEndpoint": {"sagemaker:CreateEndpoint"},
+    "arn:aws:states:::sagemaker:updateEndpoint": {"sagemaker:UpdateEndpoint"},
+    "arn:aws:states:::aws-sdk:sagemaker:describeEndpoint": {"sagemaker:DescribeEndpoint"},
+    "arn:aws:states:::aws-sdk:dynamodb:putItem": {"dynamodb:PutItem"},
+    "arn:aws:states:::sns:publish": {"sns:Publish"},
+}
+
+
+def test_the_template_has_the_definition_of_the_pipeline() -> None:
+    assert json.loads(FILE.read_text()) == DEFINITION
+
+
+def test_every_name_in_the_definition_is_substituted_and_no_other() -> None:
+    used = set(re.findall(r"\$\{(\w+)\}", MACHINE["DefinitionString"]))
+    assert used == MACHINE["DefinitionSubstitutions"].keys()
+
+
+def test_the_role_may_do_what_the_states_call_and_nothing_else() -> None:
+    allowed = {
+        action
+        for statement in role_statements("fleetwin-dev-training").values()
+        for action in listed(statement["Action"])
+    }
+    needed = set().union(*(NEEDED[state["Resource"]] for state in TASKS.values()))
+    assert allowed == needed
+
+
+def test_every_state_is_reached_and_every_next_exists() -> None:
+    reached = {target for state in STATES.values() for target in _targets(state)}
+    assert reached | {DEFINITION["StartAt"]} == STATES.keys()
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_task_catches_every_error_and_ends_by_telling(name: str) -> None:
+    last = TASKS[name]["Catch"][-1]
+    assert last["ErrorEquals"] == ["States.ALL"]
+    assert last["Next"] == ("Failed" if name == "NotifyFailure" else "NotifyFailure")
+
+
+@pytest.mark.parametrize("name", [name for name in TASKS if name != "FindEndpoint"])
+def test_a_task_is_tried_again_with_patience_on_errors_that_aws_names(name: str) -> None:
+    for retrier in TASKS[name]["Retry"]:
+        assert retrier["BackoffRate"] > 1
+        assert 0 < retrier["MaxAttempts"] < 10
+        assert all(re.fullmatch(r"\w+\.\w+Exception", text) for text in retrier["ErrorEquals"])
+
+
+def test_an_endpoint_is_touched_only_when_there_is_a_model_and_active_only_in_service() -> None:
+    path = _happy_path()
+    order = [path.index(name) for name in ("Train", "CreateModel", "FindEndpoint", "ActivateModel")]
+    assert order == sorted(order)
+    ready, pending = STATES["IsEndpointReady"]["Choices"]
+    assert ready["Next"] == "ActivateModel"
+    assert {"Variable": "$.endpoint.status", "StringEquals": "InService"} in ready["And"]
+    assert {"Variable": "$.endpoint.config", "StringEqualsPath": "$.name"} in ready["And"]
+    assert pending["Next"] == "WaitForEndpoint"
+    assert STATES["IsEndpointReady"]["Default"] == "EndpointFailed"
+
+
+def test_what_sagemaker_creates_is_named_after_the_run_and_hyperparameters_are_text() -> None:
+    train = TASKS["Train"]["Parameters"]
+    names = [
+        train["TrainingJobName.$"],
+        TASKS["CreateModel"]["Parameters"]["ModelName.$"],
+        TASKS["CreateEndpointConfig"]["Parameters"]["EndpointConfigName.$"],
+    ]
+    assert names == ["$.name"] * 3
+    prefix = MACHINE["DefinitionSubstitutions"]["EndpointName"]
+    assert len(f"{prefix}-") + 40 <= 63, "SageMaker's longest name"
+    hyperparameters = train["HyperParameters"]
+    assert hyperparameters.keys() == {"feature_spec.$", "train_start.$", "train_end.$"}
+
+
+def _happy_path() -> list[str]:
+    name, path = DEFINITION["StartAt"], []
+    while name:
+        path.append(name)
+        state = STATES[name]
+        name = state["Choices"][0]["Next"] if state["Type"] == "Choice" else state.get("Next", "")
+    return path
+
+
+def _targets(state: dict[str, Any]) -> Iterator[str]:
+    for rule in [state, *state.get("Choices", []), *state.get("Catch", [])]:
+        if "Next" in rule:
+            yield rule["Next"]
+    if "Default" in state:
+        yield state["Default"]

@@ -1,0 +1,231 @@
+"""Map and Parallel: several threads of one execution on the run's clock.
+
+Inline maps write their iterations into the execution's history; distributed ones run them as
+child executions, of which the parent's history shows one map run.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import simpy
+
+from simulator.cloud.asl_history import History, StateFailure
+from simulator.cloud.asl_interpreter import Frame, Interpreter, Steps
+from simulator.cloud.asl_payload import dumps
+from simulator.cloud.errors import NotSupportedByTwin
+
+
+def run_parallel(frame: Frame, data: Any) -> Steps:
+    """Run all branches with the same input; return the list of their outputs."""
+    interpreter, thread = frame.interpreter, frame.thread
+    history = interpreter.history
+    history.add(thread, "ParallelStateStarted")
+    forks = [thread.fork() for _ in frame.state["Branches"]]
+    processes = [
+        interpreter.engine.process(_guarded(interpreter.machine(branch, data, fork, {})))
+        for branch, fork in zip(frame.state["Branches"], forks, strict=True)
+    ]
+    try:
+        outputs = yield from _gather(interpreter, processes)
+    finally:
+        thread.last_id = max(fork.last_id for fork in forks)
+    history.add(thread, "ParallelStateSucceeded", aside=True)
+    return outputs
+
+
+def run_map(frame: Frame, data: Any) -> Steps:
+    """Run the item processor once for every item; return the list of outputs in item order."""
+    state, thread = frame.state, frame.thread
+    processor = state.get("ItemProcessor") or state["Iterator"]
+    distributed = processor.get("ProcessorConfig", {}).get("Mode") == "DISTRIBUTED"
+    items = frame.path(state.get("ItemsPath", "$"), data)
+    concurrency = _concurrency(frame, data)
+    if not isinstance(items, list):
+        raise frame.runtime_error(
+            f'Reference path "{state.get("ItemsPath", "$")}" must point to array.'
+        )
+    history = frame.interpreter.history
+    history.add(thread, "MapStateStarted", {"length": len(items)})
+    tolerated = _tolerated(frame, data, len(items)) if distributed else 0
+    run_started_id = 0
+    if distributed:
+        arn = frame.context["Execution"]["Id"].replace(":execution:", ":mapRun:")
+        run = {"mapRunArn": f"{arn}/{frame.name}"}
+        run_started_id = history.add(thread, "MapRunStarted", run)
+    iterations = _Iterations(frame, processor, data, items, distributed)
+    try:
+        outputs = yield from iterations.run(concurrency, tolerated)
+    except StateFailure as failure:
+        if distributed:
+            history.add(thread, "MapRunFailed", failure.details())
+        raise
+    if distributed:
+        history.add(thread, "MapRunSucceeded")
+        history.add(thread, "MapStateSucceeded", aside=True)
+        # AWS links the state's exit to the start of the map run, not to its end.
+        thread.last_id = run_started_id
+        return outputs
+    thread.last_id = iterations.last_succeeded_id or thread.last_id
+    history.add(thread, "MapStateSucceeded", aside=True)
+    return outputs
+
+
+class _Iterations:
+    """The iterations of one visit of one Map state."""
+
+    def __init__(
+        self,
+        frame: Frame,
+        processor: dict[str, Any],
+        data: Any,
+        items: list[Any],
+        distributed: bool,
+    ) -> None:
+        self.frame = frame
+        self.processor = processor
+        self.items = items
+        self.distributed = distributed
+        self._data = data
+        self._failures: list[StateFailure] = []
+        self.last_succeeded_id = 0
+
+    def run(self, concurrency: int, tolerated: int) -> Steps:
+        """Start iterations as slots get free; stop at the first failure that is too many."""
+        interpreter = self.frame.interpreter
+        slots = simpy.Resource(interpreter.engine.env, capacity=concurrency or 1_000)
+        processes = [
+            interpreter.engine.process(_guarded(self._iteration(index, slots, tolerated)))
+            for index in range(len(self.items))
+        ]
+        outputs = yield from _gather(interpreter, processes)
+        return [output for output in outputs if not isinstance(output, StateFailure)]
+
+    def _iteration(self, index: int, slots: simpy.Resource, tolerated: int) -> Steps:
+        with slots.request() as slot:
+            yield slot
+            try:
+                return (yield from self._item(index))
+            except StateFailure as failure:
+                self._failures.append(failure)
+                if len(self._failures) > tolerated:
+                    raise self._too_many(failure, tolerated) from failure
+                return failure
+
+    def _too_many(self, failure: StateFailure, tolerated: int) -> StateFailure:
+        if not self.distributed or failure.fatal:
+            return failure
+        return StateFailure(
+            "States.ExceedToleratedFailureThreshold",
+            "The specified tolerated failure threshold was exceeded",
+        )
+
+    def _item(self, index: int) -> Steps:
+        frame, interpreter = self.frame, self.frame.interpreter
+        extra = {"Map": {"Item": {"Index": index, "Value": self.items[index]}}}
+        context = frame.context
+        frame.context = {**context, **extra}
+        selector = frame.state.get("ItemSelector", frame.state.get("Parameters"))
+        value = self.items[index]
+        if selector is not None:
+            value = frame.render(selector, self._data)
+        frame.context = context
+        if self.distributed:
+            child = Interpreter(
+                interpreter.engine,
+                self.processor,
+                interpreter.context,
+                History(interpreter.engine),
+                interpreter.tasks,
+            )
+            fork = frame.thread.fork()
+            fork.last_id = 0
+            return (yield from child.machine(self.processor, value, fork, extra))
+        return (yield from self._inline(index, value, extra))
+
+    def _inline(self, index: int, value: Any, extra: dict[str, Any]) -> Steps:
+        frame, history = self.frame, self.frame.interpreter.history
+        fork = frame.thread.fork()
+        where = {"name": frame.name, "index": index}
+        history.add(fork, "MapIterationStarted", where)
+        try:
+            output = yield from frame.interpreter.machine(self.processor, value, fork, extra)
+        except StateFailure as failure:
+            if not failure.fatal:
+                history.add(fork, "MapIterationFailed", where, aside=True)
+                frame.thread.last_id = fork.last_id
+            raise
+        except simpy.Interrupt:
+            history.add(fork, "MapIterationAborted", where)
+            raise
+        self.last_succeeded_id = history.add(fork, "MapIterationSucceeded", where, aside=True)
+        frame.thread.last_id = fork.last_id
+        return output
+
+
+def _guarded(steps: Steps) -> Steps:
+    """Return a failure instead of raising it, so that no process fails unobserved."""
+    try:
+        return True, (yield from steps)
+    except StateFailure as failure:
+        return False, failure
+    except simpy.Interrupt:
+        return False, StateFailure("States.BranchFailed", "aborted by another branch's failure")
+
+
+def _gather(interpreter: Interpreter, processes: list[simpy.Process]) -> Steps:
+    """Wait for all; at the first failure interrupt the rest and raise it."""
+    waiting = list(processes)
+    while waiting:
+        yield interpreter.engine.env.any_of(waiting)
+        for process in [p for p in waiting if p.processed]:
+            waiting.remove(process)
+            succeeded, value = process.value
+            if not succeeded:
+                for other in waiting:
+                    if other.is_alive:
+                        other.interrupt()
+                if waiting:
+                    yield interpreter.engine.env.all_of(waiting)
+                raise value
+    return [process.value[1] for process in processes]
+
+
+def _integer(frame: Frame, name: str, data: Any) -> int | float | None:
+    """Return a number given literally or by path (``NamePath``); ``None`` when absent."""
+    if f"{name}Path" not in frame.state:
+        value: int | float | None = frame.state.get(name)
+        return value
+    path = frame.state[f"{name}Path"]
+    value = frame.path(path, data)
+    if isinstance(value, str) and re.fullmatch(r"-?\d+", value):
+        value = int(value)
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or (name != "ToleratedFailurePercentage" and not isinstance(value, int)):
+        shown = value if isinstance(value, str) else dumps(value)
+        kind = "number" if name == "ToleratedFailurePercentage" else "integer"
+        raise frame.runtime_error(
+            f'The {name}Path field refers to value "{shown}" which is not a valid {kind}: {path}'
+        )
+    return value
+
+
+def _concurrency(frame: Frame, data: Any) -> int:
+    value = _integer(frame, "MaxConcurrency", data) or 0
+    if value < 0:
+        raise frame.runtime_error("MaxConcurrency cannot be negative.")
+    for name in ("ItemReader", "ItemBatcher", "ResultWriter"):
+        if name in frame.state:
+            raise NotSupportedByTwin(f"{name} of a distributed map")
+    return int(value)
+
+
+def _tolerated(frame: Frame, data: Any, length: int) -> int:
+    count = _integer(frame, "ToleratedFailureCount", data)
+    percentage = _integer(frame, "ToleratedFailurePercentage", data)
+    if count is not None and count < 0:
+        raise frame.runtime_error("ToleratedFailureCount cannot be negative.")
+    if percentage is not None and not 0 <= percentage <= 100:
+        raise frame.runtime_error("ToleratedFailurePercentage must be between 0 and 100.")
+    return max(int(count or 0), int(length * (percentage or 0) / 100))

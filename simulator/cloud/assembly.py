@@ -1,0 +1,200 @@
+"""Read a cloud assembly: the folder of templates, manifest and assets that CDK wrote.
+
+Used by `template`. Nothing is created here; the only judgement is whether the folder is one
+that the twin can boot from.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from simulator.errors import TemplateError
+
+_SECTIONS = frozenset(
+    {"AWSTemplateFormatVersion", "Conditions", "Description", "Metadata", "Outputs"}
+    | {"Parameters", "Resources", "Rules"}
+)
+_BOOTSTRAP_RULE = "CheckBootstrapVersion"
+"""CDK's own rule about the account's bootstrap stack, which a twin does not need."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One synthesized template and its name."""
+
+    name: str
+    template: Mapping[str, Any]
+
+    @property
+    def resources(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return the resources by logical id."""
+        found: Mapping[str, Mapping[str, Any]] = self.template.get("Resources", {})
+        return found
+
+    @property
+    def outputs(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return the outputs by name."""
+        found: Mapping[str, Mapping[str, Any]] = self.template.get("Outputs", {})
+        return found
+
+    @property
+    def parameters(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return the parameters' declarations by name."""
+        found: Mapping[str, Mapping[str, Any]] = self.template.get("Parameters", {})
+        return found
+
+    def parameter_values(self, overrides: Mapping[str, str]) -> dict[str, Any]:
+        """Return each parameter's value: the override, else the default, else None.
+
+        Raises TemplateError for a value that the declaration does not admit.
+        """
+        return {
+            name: self._parameter(name, declared, overrides.get(name))
+            for name, declared in self.parameters.items()
+        }
+
+    def _parameter(self, name: str, declared: Mapping[str, Any], override: str | None) -> Any:
+        value = declared.get("Default") if override is None else override
+        kind = declared.get("Type", "String")
+        if value is None:
+            return None
+        if kind.startswith("AWS::SSM::Parameter::Value") and override is None:
+            # The default is the parameter's *name*; its value is not known at this point.
+            return None
+        text = str(value)
+        allowed = [str(each) for each in declared.get("AllowedValues", [])]
+        if allowed and text not in allowed:
+            raise self._bad(name, f"{text!r} is not one of {', '.join(allowed)}")
+        pattern = declared.get("AllowedPattern")
+        if pattern is not None and re.fullmatch(pattern, text) is None:
+            raise self._bad(name, f"{text!r} does not match {pattern}")
+        if (
+            not int(declared.get("MinLength", 0))
+            <= len(text)
+            <= int(declared.get("MaxLength", 4096))
+        ):
+            raise self._bad(name, f"{len(text)} characters are too few or too many")
+        if kind == "CommaDelimitedList" or kind.startswith("List<"):
+            return [part.strip() for part in text.split(",")]
+        if kind == "Number":
+            self._check_number(name, text, declared)
+        return text
+
+    def _check_number(self, name: str, text: str, declared: Mapping[str, Any]) -> None:
+        try:
+            number = float(text)
+        except ValueError:
+            raise self._bad(name, f"{text!r} is not a number") from None
+        low = float(declared.get("MinValue", "-inf"))
+        if not low <= number <= float(declared.get("MaxValue", "inf")):
+            raise self._bad(name, f"{text} is outside MinValue and MaxValue")
+
+    def _bad(self, name: str, why: str) -> TemplateError:
+        return TemplateError(f"{self.name}: Parameters.{name}: {why}")
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """A folder that the twin can boot from.
+
+    ``assets`` maps an asset's hash to the source folder (or file) that stands for it.
+    ``account`` and ``region`` are None when the stacks are environment-agnostic.
+    """
+
+    folder: Path
+    stacks: tuple[Stack, ...]
+    assets: Mapping[str, Path]
+    account: str | None = None
+    region: str | None = None
+
+
+def load_assembly(folder: Path, root: Path | None = None) -> Assembly:
+    """Read the assembly in ``folder``.
+
+    ``root`` is what the paths in ``sources.json`` are relative to; by default the nearest
+    folder, from the assembly's own upwards, below which all of them exist. Raises TemplateError.
+    """
+    folder = Path(folder)
+    manifest = _read_json(folder / "manifest.json", "synthesize it with `make synth`")
+    stacks = []
+    environments = set()
+    for name, artifact in sorted(manifest.get("artifacts", {}).items()):
+        if artifact.get("type") != "aws:cloudformation:stack":
+            continue
+        properties = artifact.get("properties", {})
+        file = folder / properties.get("templateFile", f"{name}.template.json")
+        stack = Stack(properties.get("stackName", name), _read_json(file, "synthesize it again"))
+        _check_sections(stack)
+        stacks.append(stack)
+        environments.add(artifact.get("environment", ""))
+    if not stacks:
+        raise TemplateError(f"{folder}: the manifest names no stack; synthesize it again")
+    account, region = _environment(folder, environments)
+    return Assembly(folder, tuple(stacks), _sources(folder, root), account, region)
+
+
+def _environment(folder: Path, environments: set[str]) -> tuple[str | None, str | None]:
+    if len(environments) > 1:
+        listed = ", ".join(sorted(environments))
+        raise TemplateError(f"{folder}: the twin has one account and region, not {listed}")
+    account, _, region = environments.pop().removeprefix("aws://").partition("/")
+    known = [
+        None if part.startswith("unknown-") or not part else part for part in (account, region)
+    ]
+    return known[0], known[1]
+
+
+def _check_sections(stack: Stack) -> None:
+    unknown = sorted(set(stack.template) - _SECTIONS)
+    rules = sorted(set(stack.template.get("Rules", {})) - {_BOOTSTRAP_RULE})
+    for name in [*unknown, *(f"Rules.{rule}" for rule in rules)]:
+        raise TemplateError(f"{stack.name}: {name}: section is not supported by the twin")
+
+
+def _sources(folder: Path, root: Path | None) -> dict[str, Path]:
+    listed = folder / "sources.json"
+    if not listed.exists():
+        return {}
+    entries = {
+        key: entry if isinstance(entry, dict) else {"path": entry}
+        for key, entry in _read_json(listed, "synthesize it again").items()
+    }
+    bases = [root] if root is not None else [folder, *folder.resolve().parents]
+    missing = {base: _missing(base, entries) for base in bases}
+    base = next((base for base in bases if not missing[base]), None)
+    if base is None:
+        # The base that has the most of them is the one that was meant.
+        closest = min(bases, key=lambda each: len(missing[each]))
+        key, source = missing[closest][0]
+        raise TemplateError(f"{listed}: asset {key} has no source {source}; restore it")
+    return {key: (base / entry["path"]).resolve() for key, entry in entries.items()}
+
+
+def _missing(base: Path, entries: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Return (asset, path) of what does not exist below ``base``.
+
+    ``include`` lists what of a folder is deployed; how it is packed for AWS does not matter here.
+    """
+    return [
+        (key, str(Path(entry["path"], part)))
+        for key, entry in entries.items()
+        for part in entry.get("include", ["."])
+        if not (base / entry["path"] / part).exists()
+    ]
+
+
+def _read_json(file: Path, cure: str) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise TemplateError(f"{file}: no such file; {cure}") from None
+    except ValueError as error:
+        raise TemplateError(f"{file}: not JSON ({error}); {cure}") from None
+    if not isinstance(content, dict):
+        raise TemplateError(f"{file}: must hold an object; {cure}")
+    return content

@@ -1,0 +1,177 @@
+"""One twin: every service of the stand-in, wired together on one clock.
+
+`simulator.targets` makes it; nothing else in the project knows all the parts. `boot` applies a
+synthesized assembly, `close` ends everything that was started.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import simpy
+
+from simulator.cloud.alarms import Alarms
+from simulator.cloud.asl_tasks import Job
+from simulator.cloud.assembly import load_assembly
+from simulator.cloud.context import Context
+from simulator.cloud.dispatch import Dispatch
+from simulator.cloud.dynamodb import DynamoDb
+from simulator.cloud.engine import Engine
+from simulator.cloud.event_source_mappings import EventSourceMappings
+from simulator.cloud.forward import Forwarder
+from simulator.cloud.functions import Functions
+from simulator.cloud.gateway import Gateway
+from simulator.cloud.glue import Glue
+from simulator.cloud.iam import Iam
+from simulator.cloud.iot import Iot
+from simulator.cloud.kinesis import Kinesis
+from simulator.cloud.logs import Logs
+from simulator.cloud.metrics import Metrics
+from simulator.cloud.processes import Processes
+from simulator.cloud.quotas import Quotas
+from simulator.cloud.s3 import S3
+from simulator.cloud.sagemaker_endpoints import Endpoints
+from simulator.cloud.sagemaker_jobs import TrainingJobs
+from simulator.cloud.template import Deployment, deploy
+from simulator.cloud.workflows import Workflows
+
+
+class Cloud:
+    """The stand-in for one account and region.
+
+    ``speed`` is virtual seconds per real second, ``None`` as fast as possible; ``port`` 0 takes
+    a free one. Everything it keeps is under ``state``.
+    """
+
+    def __init__(
+        self,
+        start: datetime,
+        state: Path,
+        *,
+        speed: float | None = None,
+        seed: int = 0,
+        port: int = 0,
+        account: str = "000000000000",
+        region: str = "us-east-1",
+    ) -> None:
+        state.mkdir(parents=True, exist_ok=True)
+        self.engine = Engine(start, speed, seed)
+        iam = Iam(account, region)
+        dispatch = Dispatch(iam, Quotas(self.engine))
+        self.processes = Processes(self.engine, state)
+        self.context = Context(self.engine, dispatch, iam, self.processes, state, account, region)
+        context = self.context
+        self.dispatch = dispatch
+        self.iam = iam
+        self.metrics = context.cloudwatch = Metrics(context)
+        self.logs = context.logs = Logs(context)
+        self.s3 = S3(context)
+        self.dynamodb = DynamoDb(context)
+        self.kinesis = Kinesis(context)
+        self.iot = Iot(context)
+        self.functions = Functions(context)
+        self.mappings = EventSourceMappings(context, self.functions, self.kinesis)
+        self.glue = Glue(context, self.s3)
+        self.training = TrainingJobs(context)
+        self.endpoints = Endpoints(context)
+        self.alarms = Alarms(context, self.metrics)
+        self.workflows = Workflows(context, self._jobs(), self._count)
+        self.forwarder = Forwarder(context, seed)
+        self._register()
+        self.gateway = Gateway(context, port)
+        self.deployment: Deployment | None = None
+
+    def boot(self, assembly: Path, parameters: Mapping[str, str]) -> Deployment:
+        """Create every resource of an assembly; raises TemplateError before the first call."""
+        self.deployment = deploy(load_assembly(assembly), self.context, parameters)
+        return self.deployment
+
+    def prewarm(self) -> simpy.Process:
+        """Start the Spark host and the functions' workers; the event succeeds when those can run.
+
+        The Spark host comes up in the background while the run goes on.
+        """
+        self.glue.prewarm()
+        return self.functions.prewarm()
+
+    def call(self, service: str, operation: str, **params: Any) -> dict[str, Any]:
+        """Do one operation as the account's root, running the clock where it must wait."""
+        answer = self.dispatch(self.dispatch.root, service, operation, params)
+        if isinstance(answer, simpy.Event):
+            answer = self.engine.run(answer)
+        assert isinstance(answer, dict)
+        return answer
+
+    def idle(self) -> bool:
+        """Tell whether everything that was published has been processed."""
+        return self.iot.idle() and self.mappings.idle()
+
+    def environment(self) -> dict[str, str]:
+        """Return what a person exports so that boto3 or the AWS CLI talk to this twin."""
+        key, secret = self.iam.root_credentials()
+        return {
+            "AWS_ENDPOINT_URL": self.gateway.url,
+            "AWS_ACCESS_KEY_ID": key,
+            "AWS_SECRET_ACCESS_KEY": secret,
+            "AWS_REGION": self.context.region,
+            "AWS_DEFAULT_REGION": self.context.region,
+        }
+
+    def close(self) -> None:
+        """End every process and the gateway; may be called more than once."""
+        self.processes.close()
+        self.gateway.close()
+        self.logs.close()
+        self.s3.close()
+
+    def _register(self) -> None:
+        own: list[tuple[str, Mapping[str, Any]]] = [
+            ("s3", self.s3.operations()),
+            ("dynamodb", self.dynamodb.operations()),
+            ("kinesis", self.kinesis.operations()),
+            ("iot", self.iot.operations()),
+            ("iot-data", self.iot.data_operations()),
+            ("lambda", self.functions.operations()),
+            ("lambda", self.mappings.operations()),
+            ("glue", self.glue.operations()),
+            ("sagemaker", self.training.operations()),
+            ("sagemaker", self.endpoints.operations()),
+            ("sagemaker-runtime", self.endpoints.runtime_operations()),
+            ("cloudwatch", self.metrics.operations()),
+            ("cloudwatch", self.alarms.operations()),
+            ("logs", self.logs.operations()),
+            ("stepfunctions", self.workflows.operations()),
+        ]
+        for service, operations in own:
+            self.dispatch.register(service, operations)
+        for service in self.forwarder.services():
+            self.dispatch.register(service, self.forwarder.operations(service))
+
+    def _count(self, namespace: str, name: str, dimensions: Mapping[str, str]) -> None:
+        self.metrics.record(namespace, name, dimensions, 1.0, "Count")
+
+    def _jobs(self) -> dict[tuple[str, str], Job]:
+        """Say how a workflow's `.sync` follows the jobs that really run here."""
+        return {
+            ("glue", "StartJobRun"): Job(
+                wait=lambda request, answer: self.glue.wait_event(answer["JobRunId"]),
+                describe=lambda request, answer: (
+                    "GetJobRun",
+                    {"JobName": request["JobName"], "RunId": answer["JobRunId"]},
+                ),
+                result=lambda described: dict(described["JobRun"]),
+                succeeded=lambda result: result["JobRunState"] == "SUCCEEDED",
+            ),
+            ("sagemaker", "CreateTrainingJob"): Job(
+                wait=lambda request, answer: self.training.wait_event(request["TrainingJobName"]),
+                describe=lambda request, answer: (
+                    "DescribeTrainingJob",
+                    {"TrainingJobName": request["TrainingJobName"]},
+                ),
+                result=dict,
+                succeeded=lambda result: result["TrainingJobStatus"] == "Completed",
+            ),
+        }

@@ -1,0 +1,64 @@
+"""What every service of the stand-in shares: clock, dispatch, permissions, processes, places."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from simulator.cloud.dispatch import Dispatch
+    from simulator.cloud.engine import Engine
+    from simulator.cloud.iam import Iam
+    from simulator.cloud.logs import Logs
+    from simulator.cloud.metrics import Metrics
+    from simulator.cloud.processes import Processes
+
+
+@dataclass
+class Context:
+    """One twin's shared parts. ``state`` is the folder in which it keeps everything.
+
+    ``assets`` maps an asset's key (as templates name it: the hash in an S3 key
+    ``<hash>.zip`` or in an image tag) to the source folder that stands for it.
+    ``gateway_url`` is empty until the gateway listens.
+    """
+
+    engine: Engine
+    dispatch: Dispatch
+    iam: Iam
+    processes: Processes
+    state: Path
+    account: str = "000000000000"
+    region: str = "us-east-1"
+    gateway_url: str = ""
+    assets: dict[str, Path] = field(default_factory=dict)
+    cloudwatch: Metrics = field(init=False)
+    logs: Logs = field(init=False)
+
+    def arn(self, service: str, resource: str, *, regional: bool = True) -> str:
+        """Return ``arn:aws:<service>:<region>:<account>:<resource>``; S3 and IAM have no region."""
+        region = self.region if regional else ""
+        account = "" if service == "s3" else self.account
+        return f"arn:aws:{service}:{region}:{account}:{resource}"
+
+    def child_environment(self, role_arn: str, session: str, worker: str) -> dict[str, str]:
+        """Return the variables that make a child process call this twin as a session of a role.
+
+        The child gets nothing of the parent's environment but what a process needs to start,
+        so neither real credentials nor profiles leak into it. ``worker`` names it on the clock.
+        """
+        key, secret, token = self.iam.issue_credentials(role_arn, session, worker)
+        return {
+            **self.processes.base_environment(),
+            "AWS_ACCESS_KEY_ID": key,
+            "AWS_SECRET_ACCESS_KEY": secret,
+            "AWS_SESSION_TOKEN": token,
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_ENDPOINT_URL": self.gateway_url,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONFIG_FILE": "/dev/null",
+            "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+            "FLEETWIN_WORKER": worker,
+        }

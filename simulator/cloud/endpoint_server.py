@@ -1,0 +1,237 @@
+"""One running model server: started, checked to be ours, asked over one kept connection.
+
+Used by `simulator.cloud.sagemaker_endpoints` on the engine's thread. HTTP happens on a thread
+of its own, because the server may call the twin while it answers; the clock stands meanwhile.
+"""
+
+from __future__ import annotations
+
+import itertools
+import socket
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
+from typing import TypeVar
+
+import psutil
+import simpy
+
+from simulator.cloud.containers import Container, Image
+from simulator.cloud.context import Context
+from simulator.cloud.function_workers import Watchdog
+
+PING_LIMIT_S = 240.0
+"""A server must pass /ping within 4 minutes of its start (developer guide, hosting)."""
+PING_TIMEOUT_S = 2.0
+INVOKE_TIMEOUT_S = 60.0
+STOP_GRACE_S = 30.0
+PORT_TRIES = 3
+
+T = TypeVar("T")
+
+_launches = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the container answered; status 0 when it did not answer."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str]
+
+
+class EndpointServer:
+    """A `serve` process of one production variant."""
+
+    def __init__(
+        self,
+        context: Context,
+        watchdog: Watchdog,
+        name: str,
+        image: Image,
+        environ: Callable[[str], Mapping[str, str]],
+        on_line: Callable[[str], None],
+    ) -> None:
+        self._name = f"endpoint/{name}/{next(_launches)}"
+        self._context = context
+        self._engine = context.engine
+        self._watchdog = watchdog
+        self._image = image
+        self._environ = environ
+        self._on_line = on_line
+        self._container: Container | None = None
+        self._port = 0
+        self._connection: HTTPConnection | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=self._name)
+        self._tries = 0
+
+    @property
+    def running(self) -> bool:
+        """Tell whether its process runs."""
+        return self._container is not None and self._container.process.running
+
+    def start(self) -> simpy.Event:
+        """Start the process; the event succeeds with "" when /ping answers, else with why not."""
+        started = self._engine.env.event()
+        self._launch(started)
+        return started
+
+    def _launch(self, started: simpy.Event) -> None:
+        self._tries += 1
+        # A name on the clock of its own: one that ended may still be waited for.
+        worker = f"{self._name}.{self._tries}"
+        self._port = _free_port()
+        self._connection = None
+        container = Container(
+            self._context,
+            self._watchdog,
+            worker,
+            [*self._image.entrypoint, "serve"],
+            {
+                **self._environ(worker),
+                "SAGEMAKER_BIND_TO_PORT": str(self._port),
+                "SAGEMAKER_BIND_TO_HOST": "127.0.0.1",
+            },
+            self._image.folder,
+            self._on_line,
+        )
+        self._container = container
+        self._hold(container, PING_LIMIT_S + 10.0)
+
+        def pinged(why_not: str) -> None:
+            self._release(container)
+            if why_not and self._stolen_port() and self._tries < PORT_TRIES:
+                container.stop(0.0)
+                self._launch(started)
+            else:
+                started.succeed(why_not)
+
+        self._in_thread(lambda: self._ping_until_ready(container), pinged)
+
+    def _hold(self, container: Container, limit_s: float) -> None:
+        """Stop the clock until our thread has the answer, even if the process ends before."""
+        self._engine.begin_computing(container.worker)
+        self._watchdog.arm(id(self), limit_s, container.process.kill)
+
+    def _release(self, container: Container) -> None:
+        self._watchdog.disarm(id(self))
+        if self._engine.is_computing(container.worker):
+            self._engine.end_computing(container.worker)
+        else:
+            self._watchdog.bury(container.worker)
+
+    def _in_thread(self, work: Callable[[], T], then: Callable[[T], None]) -> None:
+        """Do ``work`` on our thread and ``then`` on the engine's, where its error is raised too."""
+
+        def done(future: Future[T]) -> None:
+            self._engine.post(lambda: then(future.result()))
+
+        self._thread.submit(work).add_done_callback(done)
+
+    def _ping_until_ready(self, container: Container) -> str:
+        deadline = time.monotonic() + PING_LIMIT_S
+        while time.monotonic() < deadline:
+            if not container.process.running:
+                return f"the container ended with exit code {container.process.returncode}"
+            status = self._ping()
+            if status == 200:
+                if not _listens(container.process.pid, self._port):
+                    return f"another program answers on port {self._port}"
+                return ""
+            time.sleep(0.02)
+        return f"no answer to /ping within {PING_LIMIT_S:.0f} s"
+
+    def _ping(self) -> int:
+        connection = HTTPConnection("127.0.0.1", self._port, timeout=PING_TIMEOUT_S)
+        try:
+            connection.request("GET", "/ping")
+            response = connection.getresponse()
+            response.read()
+        except (OSError, HTTPException):
+            return 0
+        finally:
+            connection.close()
+        return response.status
+
+    def _stolen_port(self) -> bool:
+        """Tell whether somebody else got the port between our choice and the server's start."""
+        return not self.running and self._ping() != 0
+
+    def invoke(self, body: bytes, headers: Mapping[str, str]) -> simpy.Event:
+        """POST /invocations; the event succeeds with a `Reply`, the clock stands until then."""
+        assert self._container is not None
+        container, answered = self._container, self._engine.env.event()
+        self._hold(container, INVOKE_TIMEOUT_S + 30.0)
+
+        def finish(reply: Reply) -> None:
+            self._release(container)
+            answered.succeed(reply)
+
+        self._in_thread(lambda: self._post(body, headers), finish)
+        return answered
+
+    def _post(self, body: bytes, headers: Mapping[str, str]) -> Reply:
+        """Ask over the kept connection; once more over a new one if the server had closed it."""
+        fresh = self._connection is None
+        if self._connection is None:
+            self._connection = HTTPConnection("127.0.0.1", self._port, timeout=INVOKE_TIMEOUT_S)
+            with suppress(OSError):
+                self._connection.connect()
+                self._connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            self._connection.request("POST", "/invocations", body=body, headers=dict(headers))
+            response = self._connection.getresponse()
+            answer = response.read()
+            return Reply(response.status, answer, {k.lower(): v for k, v in response.getheaders()})
+        except TimeoutError:
+            self._drop()
+            return Reply(0, b"", {})
+        except (OSError, HTTPException):
+            self._drop()
+            return Reply(0, b"", {}) if fresh else self._post(body, headers)
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def stop(self) -> None:
+        """SIGTERM, 30 s, SIGKILL; neither the clock nor the caller waits for it."""
+        if self._container is not None:
+            self._container.process.terminate(STOP_GRACE_S)
+        self._thread.submit(self._drop)
+        self._thread.shutdown(wait=False)
+
+    def close(self) -> None:
+        """Kill the process and wait for the thread that talks to it; for the twin's end."""
+        if self._container is not None:
+            self._container.process.kill()
+        self._thread.submit(self._drop)
+        self._thread.shutdown()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _listens(pid: int, port: int) -> bool:
+    """Tell whether the process or one of its children listens on the port."""
+    try:
+        leader = psutil.Process(pid)
+        family = [leader, *leader.children(recursive=True)]
+        return any(
+            connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
+            for process in family
+            for connection in process.net_connections("inet")
+        )
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:
+        # macOS shows connections to root only; a server that answered is then taken as ours.
+        return True

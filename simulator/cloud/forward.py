@@ -1,0 +1,230 @@
+"""What only has to be stored is stored by moto, in this process: the forwarded operations.
+
+`Forwarder.operations` gives `dispatch` a table for each service. A call becomes the HTTP request
+that boto3 would send, goes through moto's WSGI application without a socket, and comes back
+through botocore's parser. moto's state belongs to the process, so a new Forwarder starts it
+afresh and the one before is of no use any more. moto stamps records with the wall clock: no
+decision may depend on a time that it answers.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, cast
+from urllib.parse import urlencode, urlsplit
+
+import simpy
+from botocore.awsrequest import prepare_request_dict
+from botocore.parsers import ResponseParserFactory
+from botocore.serialize import create_serializer
+
+from simulator.cloud.context import Context
+from simulator.cloud.engine import SimGenerator
+from simulator.cloud.errors import AwsError, NotSupportedByTwin
+from simulator.cloud.forward_table import ACTIONS, Arns, Resources
+from simulator.cloud.operations import Answer, Call, Operation, Params
+from simulator.cloud.validation import operation_model, service_model
+
+_DATE = "20260101"
+"""The date in a credential scope; moto reads the scope for the service only."""
+
+_LONG_POLL_STEP_S = 1.0
+_lock = threading.Lock()
+
+
+class Forwarder:
+    """moto behind an explicit allow-list; ids are drawn from ``seed``."""
+
+    def __init__(self, context: Context, seed: int = 0) -> None:
+        self._context = context
+        self._seed = seed
+        self._arns = Arns(context.account, context.region)
+        self._application: Callable[..., Iterable[bytes]] | None = None
+
+    def services(self) -> tuple[str, ...]:
+        """Return the services of which something is forwarded."""
+        return (*self._arns.table_of_operations(), "sts")
+
+    def operations(self, service: str) -> dict[str, Operation]:
+        """Return the forwarded operations of one service; raise for a service without any."""
+        if service == "sts":
+            # Everybody may ask who they are (STS API reference, GetCallerIdentity).
+            return {"GetCallerIdentity": Operation(self._caller_identity, lambda params: ())}
+        table = self._arns.table_of_operations().get(service)
+        if table is None:
+            raise NotSupportedByTwin(f"the service {service}")
+        if service == "kms":
+            table = {name: self._by_key(resources) for name, resources in table.items()}
+        return {
+            name: Operation(self._execute(service, name), resources, ACTIONS.get((service, name)))
+            for name, resources in table.items()
+        }
+
+    def _by_key(self, resources: Resources) -> Resources:
+        """Return a resolver that knows the key behind an alias or a ciphertext.
+
+        Policies name keys, so IAM must be asked about the key (KMS developer guide, aliases).
+        """
+
+        def resolve(params: Params) -> Sequence[str]:
+            key = params.get("KeyId", "")
+            if "CiphertextBlob" in params and not key:
+                # moto puts the key's id in front of what it encrypts.
+                key = bytes(params["CiphertextBlob"])[:36].decode("ascii", "replace")
+            elif key.rpartition(":")[2].startswith("alias/"):
+                key = self._forward("kms", "DescribeKey", {"KeyId": key})["KeyMetadata"]["Arn"]
+            return resources({**params, "KeyId": key} if key else params)
+
+        return resolve
+
+    def call(self, service: str, operation: str, params: Params) -> Answer:
+        """Do one operation of the allow-list now; raise AwsError with what moto refuses.
+
+        Raises NotSupportedByTwin for anything that is not listed.
+        """
+        if operation not in self._arns.table_of_operations().get(service, {}):
+            raise NotSupportedByTwin(f"{service}:{operation}")
+        return self._forward(service, operation, params)
+
+    # -- operations
+
+    def _execute(self, service: str, operation: str) -> Callable[[Call], Any]:
+        if (service, operation) == ("sqs", "ReceiveMessage"):
+            return self._receive
+        refuse = _REFUSALS.get((service, operation))
+
+        def execute(call: Call) -> Answer:
+            if refuse is not None:
+                refuse(call.params)
+            return self._forward(service, operation, call.params)
+
+        return execute
+
+    def _caller_identity(self, call: Call) -> Answer:
+        arn = call.principal.arn
+        return {
+            "UserId": arn.rpartition("/")[2] if "/" in arn else self._context.account,
+            "Account": self._context.account,
+            "Arn": arn,
+        }
+
+    def _receive(self, call: Call) -> Answer | simpy.Event:
+        """Receive messages; a long poll waits on the run's clock, moto would wait on the wall's."""
+        wait_s = call.params.get("WaitTimeSeconds")
+        params = {**call.params, "WaitTimeSeconds": 0}
+        answer = self._forward("sqs", "ReceiveMessage", params)
+        if wait_s is None and not answer.get("Messages"):
+            attributes = self._forward(
+                "sqs",
+                "GetQueueAttributes",
+                {
+                    "QueueUrl": params["QueueUrl"],
+                    "AttributeNames": ["ReceiveMessageWaitTimeSeconds"],
+                },
+            ).get("Attributes", {})
+            wait_s = int(attributes.get("ReceiveMessageWaitTimeSeconds", 0))
+        if answer.get("Messages") or not wait_s:
+            return answer
+        return self._context.engine.process(self._poll(params, float(wait_s)))
+
+    def _poll(self, params: Params, wait_s: float) -> SimGenerator:
+        env = self._context.engine.env
+        until_s = env.now + wait_s
+        answer: Answer = {}
+        while env.now < until_s:
+            yield env.timeout(min(_LONG_POLL_STEP_S, until_s - env.now))
+            answer = self._forward("sqs", "ReceiveMessage", params)
+            if answer.get("Messages"):
+                break
+        return answer
+
+    # -- moto
+
+    def _forward(self, service: str, operation: str, params: Params) -> Answer:
+        model = operation_model(service, operation)
+        protocol = model.service_model.resolved_protocol
+        request = create_serializer(protocol, include_validation=False).serialize_to_request(
+            params, model
+        )
+        base = self._context.gateway_url or "http://127.0.0.1"
+        prepare_request_dict(request, endpoint_url=base)
+        status, headers, body = self._send(service, request)
+        parser = ResponseParserFactory().create_parser(protocol)
+        parsed: Answer = parser.parse(
+            {"status_code": status, "headers": headers, "body": body},
+            cast(Any, model.output_shape),
+        )
+        parsed.pop("ResponseMetadata", None)
+        if status >= 300:
+            error = parsed.pop("Error", {})
+            code = str(error.get("Code") or "InternalFailure")
+            fields = {name: value for name, value in parsed.items() if name != "Type"}
+            if "QueryErrorCode" in error:
+                # SQS knows an error by two names; clients look at both.
+                fields["QueryErrorCode"] = error["QueryErrorCode"]
+            raise AwsError(code, str(error.get("Message", "")), status, fields)
+        return parsed
+
+    def _send(self, service: str, request: dict[str, Any]) -> tuple[int, dict[str, str], bytes]:
+        from werkzeug.test import EnvironBuilder, run_wsgi_app
+
+        target = urlsplit(request["url"])
+        scope = f"{_DATE}/{self._context.region}/{service_model(service).signing_name}/aws4_request"
+        body = request["body"]
+        if isinstance(body, dict):
+            body = urlencode(body)
+        headers = {
+            **{name: str(value) for name, value in request["headers"].items()},
+            "Authorization": f"AWS4-HMAC-SHA256 Credential=FLEETWIN/{scope}, Signature=none",
+            "x-moto-account-id": self._context.account,
+        }
+        builder = EnvironBuilder(
+            method=request["method"],
+            base_url=f"{target.scheme}://{target.netloc}",
+            path=target.path or "/",
+            query_string=target.query,
+            headers=headers,
+            data=body.encode() if isinstance(body, str) else bytes(body),
+        )
+        with _lock:
+            answer, status, answer_headers = run_wsgi_app(
+                self._moto(), builder.get_environ(), buffered=True
+            )
+        found = {name.lower(): value for name, value in answer_headers.items()}
+        return int(status.split(" ", 1)[0]), found, b"".join(answer)
+
+    def _moto(self) -> Callable[..., Iterable[bytes]]:
+        """Return moto's application; the first call imports it (0.5 s) and empties its state."""
+        if self._application is None:
+            from moto.moto_server.werkzeug_app import (
+                DomainDispatcherApplication,
+                create_backend_app,
+            )
+            from werkzeug.test import EnvironBuilder, run_wsgi_app
+
+            application = DomainDispatcherApplication(create_backend_app)
+            for path in ("/moto-api/reset", f"/moto-api/seed?a={self._seed}"):
+                builder = EnvironBuilder(
+                    method="POST", base_url="http://motoapi.amazonaws.com", path=path
+                )
+                run_wsgi_app(application, builder.get_environ(), buffered=True)
+            self._application = application
+        return self._application
+
+
+def _refuse_delivery(params: Params) -> None:
+    """Only queues get what a topic publishes: a mail or a function call would be dropped."""
+    if params["Protocol"] != "sqs":
+        raise NotSupportedByTwin(f"sns:Subscribe with the protocol {params['Protocol']}")
+
+
+def _refuse_phone(params: Params) -> None:
+    if "PhoneNumber" in params:
+        raise NotSupportedByTwin("sns:Publish to a phone number")
+
+
+_REFUSALS: dict[tuple[str, str], Callable[[Params], None]] = {
+    ("sns", "Subscribe"): _refuse_delivery,
+    ("sns", "Publish"): _refuse_phone,
+}

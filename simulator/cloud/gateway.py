@@ -1,0 +1,190 @@
+"""HTTP over `dispatch`: what boto3, the AWS CLI and Spark's Python talk to.
+
+A thin skin: parse the request with botocore's models, find the caller by the access key,
+have the engine's thread execute it, serialise the answer. Listens on loopback only.
+`/_fleetwin/sleep` lets a worker's time.sleep wait on the run's clock.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import socket
+import socketserver
+import threading
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from simulator.cloud import protocols
+from simulator.cloud.context import Context
+from simulator.cloud.errors import AwsError
+from simulator.cloud.operations import Principal
+from simulator.errors import EnvironmentMissing, InvariantBroken
+
+_CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/")
+_MAX_BODY = 128 * 1024 * 1024
+
+
+class Gateway:
+    """The twin's AWS endpoint on ``http://127.0.0.1:<port>``."""
+
+    def __init__(self, context: Context, port: int = 0) -> None:
+        handler = type("Handler", (_Handler,), {"context": context})
+        try:
+            self._server = _Server(("127.0.0.1", port), handler)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            raise EnvironmentMissing(
+                f"port {port} on 127.0.0.1 is in use by another program; "
+                "choose another with --port, or leave it out for a free one"
+            ) from error
+        self.port: int = self._server.server_address[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        context.gateway_url = self.url
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.05,), name="gateway", daemon=True
+        )
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop listening and drop open connections."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(timeout=5)
+
+
+class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
+    daemon_threads = True
+    allow_reuse_address = False
+    block_on_close = False
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Leave a client that hung up alone; everything else answers 500 in the handler."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    context: Context
+    protocol_version = "HTTP/1.1"
+    wbufsize = 65536
+    disable_nagle_algorithm = True
+
+    def handle_one_request(self) -> None:
+        """Serve one request; the verb does not matter to routing by botocore's models."""
+        try:
+            self.raw_requestline = self.rfile.readline(65537)
+            if not self.raw_requestline:
+                self.close_connection = True
+                return
+            if not self.parse_request():
+                return
+            self._serve()
+            self.wfile.flush()
+        except (TimeoutError, ConnectionError, socket.timeout):
+            self.close_connection = True
+
+    def _serve(self) -> None:
+        body = self._body()
+        target = urlsplit(self.path)
+        if target.path.startswith("/_fleetwin/"):
+            self._serve_own(target.path, target.query)
+            return
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        service, operation = "s3", ""
+        try:
+            service, operation, params = protocols.parse_request(
+                self.command, target.path, target.query, headers, body
+            )
+            principal = self._principal(headers, target.query, service)
+            answer = self.context.engine.call(
+                lambda: self._dispatch(principal, service, operation, params)
+            )
+            status, answer_headers, payload = protocols.serialize_answer(service, operation, answer)
+        except AwsError as error:
+            status, answer_headers, payload = protocols.serialize_error(service, operation, error)
+        except Exception as error:
+            failure = AwsError("InternalFailure", f"{type(error).__name__}: {error}", 500)
+            status, answer_headers, payload = protocols.serialize_error(service, operation, failure)
+        self._answer(status, answer_headers, payload)
+
+    def _dispatch(
+        self, principal: Principal, service: str, operation: str, params: dict[str, Any]
+    ) -> Any:
+        answer = self.context.dispatch(principal, service, operation, params)
+        if isinstance(answer, dict):
+            return answer
+        return self.context.engine.blocked(principal.worker, answer)
+
+    def _principal(self, headers: dict[str, str], query: str, service: str) -> Principal:
+        match = _CREDENTIAL.search(headers.get("authorization", ""))
+        key = match.group(1) if match else ""
+        if not key:
+            presigned = parse_qs(query).get("X-Amz-Credential", [""])[0]
+            key = presigned.split("/", 1)[0]
+        if not key:
+            raise AwsError(
+                "MissingAuthenticationToken", "Request is missing Authentication Token", 403
+            )
+        return self.context.iam.principal_for_key(key, service)
+
+    def _serve_own(self, path: str, query: str) -> None:
+        arguments = parse_qs(query)
+        if path == "/_fleetwin/sleep":
+            worker = arguments["worker"][0]
+            seconds = float(arguments["seconds"][0])
+            engine = self.context.engine
+            engine.call(lambda: engine.blocked(worker, engine.env.timeout(max(0.0, seconds))))
+            self._answer(204, {}, b"")
+        elif path == "/_fleetwin/health":
+            self._answer(200, {"Content-Type": "text/plain"}, b"fleetwin")
+        else:
+            self._answer(404, {"Content-Type": "text/plain"}, b"no such page")
+
+    def _body(self) -> bytes:
+        if self.headers.get("Expect", "").lower() == "100-continue":
+            self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self.wfile.flush()
+        if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
+            return self._chunked_body()
+        length = int(self.headers.get("Content-Length") or 0)
+        if length > _MAX_BODY:
+            raise ConnectionError("request body over the twin's limit")
+        return self.rfile.read(length) if length else b""
+
+    def _chunked_body(self) -> bytes:
+        parts: list[bytes] = []
+        while True:
+            size = int(self.rfile.readline(64).split(b";")[0], 16)
+            chunk = self.rfile.read(size)
+            self.rfile.readline(8)
+            if not size:
+                return b"".join(parts)
+            parts.append(chunk)
+
+    def _answer(self, status: int, headers: dict[str, str], payload: bytes) -> None:
+        lines = [f"HTTP/1.1 {status} {self.responses.get(status, ('',))[0]}"]
+        names = {name.lower() for name in headers}
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        if "content-length" not in names:
+            lines.append(f"Content-Length: {len(payload)}")
+        head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
+        self.wfile.write(head if self.command == "HEAD" else head + payload)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Keep quiet: the run's own log names every refused call."""
+
+
+def is_ours(url: str) -> bool:
+    """Tell whether the server behind a loopback URL is a fleetwin gateway."""
+    parts = urlsplit(url)
+    if parts.hostname not in ("127.0.0.1", "localhost", "::1"):
+        raise InvariantBroken(f"{url} is not a loopback address")
+    with socket.create_connection((parts.hostname, parts.port or 80), timeout=5) as connection:
+        connection.sendall(b"GET /_fleetwin/health HTTP/1.0\r\nHost: twin\r\n\r\n")
+        answer = b""
+        while chunk := connection.recv(4096):
+            answer += chunk
+            if answer.endswith(b"fleetwin"):
+                return True
+    return False

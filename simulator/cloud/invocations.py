@@ -1,0 +1,258 @@
+"""Runs functions: takes the slot, asks the warm process, keeps time, logs and metrics.
+
+Called by `simulator.cloud.functions` for Invoke and in process by event source mappings and
+topic rules. It knows nothing of who triggered a function or what happens with its answer.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Generator, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+import simpy
+
+from simulator.cloud.context import Context
+from simulator.cloud.embedded_metrics import points_in
+from simulator.cloud.errors import NotSupportedByTwin
+from simulator.cloud.function_workers import (
+    FunctionWorker,
+    Start,
+    Watchdog,
+    WorkerAnswer,
+)
+
+MAX_ANSWER_BYTES = 6_291_556
+DIRECT = -1
+"""Priority of a direct call: whoever waits for it may hold up others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Durations:
+    """What an invocation takes on the run's clock: from its input, never from real time."""
+
+    base_s: float = 0.02
+    per_record_s: float = 0.000_05
+
+    def of(self, records: int) -> float:
+        """Return seconds for an event with so many records."""
+        return self.base_s + self.per_record_s * records
+
+
+@dataclass
+class Function:
+    """One function as it is configured now; ``folder`` holds its code."""
+
+    name: str
+    arn: str
+    role: str
+    handler: str
+    runtime: str
+    folder: Path
+    code_sha: str
+    code_size: int
+    log_group: str
+    log_stream: str
+    last_modified: str
+    timeout_s: int = 3
+    memory_mb: int = 128
+    environment: dict[str, str] = field(default_factory=dict)
+    description: str = ""
+    tags: dict[str, str] = field(default_factory=dict)
+    architectures: list[str] = field(default_factory=lambda: ["x86_64"])
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """The outcome of one invocation: the answer, or the error in Lambda's shape, as JSON."""
+
+    request_id: str
+    ok: bool
+    payload: bytes
+
+
+class Invocations:
+    """The warm processes of all functions. ``wall_floor_s``: see `_wall_limit_s`."""
+
+    def __init__(
+        self,
+        context: Context,
+        durations: Durations | None = None,
+        wall_floor_s: float = 60.0,
+    ) -> None:
+        self._context = context
+        self._engine = context.engine
+        self._durations = durations or Durations()
+        self._wall_floor_s = wall_floor_s
+        self._workers: dict[str, FunctionWorker] = {}
+        self._watchdog = Watchdog(context.engine)
+
+    def prewarm(self, functions: Iterable[Function]) -> simpy.Process:
+        """Start all functions' processes at once; the event succeeds when they are ready."""
+        return self._engine.process(self._prewarm(list(functions)))
+
+    def _prewarm(self, functions: list[Function]) -> Generator[simpy.Event, Any, None]:
+        with self._engine.slot.request(priority=DIRECT) as turn:
+            yield turn
+            starting = [self._worker(f).start(self._how(f)) for f in functions]
+            yield self._engine.env.all_of(starting)
+
+    def forget(self, function: Function) -> None:
+        """End a function's process: it was deleted, or its configuration changed."""
+        worker = self._workers.pop(function.name, None)
+        if worker is not None:
+            worker.end()
+
+    def invoke(
+        self,
+        function: Function,
+        event: bytes,
+        *,
+        records: int = 0,
+        priority: int = DIRECT,
+        caller: str | None = None,
+    ) -> simpy.Process:
+        """Invoke a function; the process succeeds with an `Invocation`, whatever happens.
+
+        ``caller`` is the worker that waits for it, if any: one that has the slot shares it.
+        """
+        return self._engine.process(self._invoke(function, event, records, priority, caller))
+
+    def _invoke(
+        self,
+        function: Function,
+        event: bytes,
+        records: int,
+        priority: int,
+        caller: str | None,
+    ) -> Generator[simpy.Event, Any, Invocation]:
+        started_s = self._engine.env.now
+        request_id = self._engine.new_id()
+        if caller is not None and any(w.busy and w.worker == caller for w in self._all()):
+            answer = yield from self._compute(function, request_id, event)
+        else:
+            with self._engine.slot.request(priority=priority) as turn:
+                yield turn
+                started_s = self._engine.env.now
+                answer = yield from self._compute(function, request_id, event)
+        if answer.exit != "timeout":
+            yield self._engine.env.timeout(self._durations.of(records))
+        outcome = _outcome(function, request_id, answer)
+        self._note(function, outcome, self._engine.env.now - started_s)
+        return outcome
+
+    def _compute(
+        self, function: Function, request_id: str, event: bytes
+    ) -> Generator[simpy.Event, Any, WorkerAnswer]:
+        """Have the process answer; on the run's clock it has the function's time-out."""
+        worker = self._worker(function)
+        if worker.busy:
+            raise NotSupportedByTwin(f"lambda:Invoke of {function.name} by itself")
+        self._context.logs.append(
+            function.log_group,
+            function.log_stream,
+            [f"START RequestId: {request_id} Version: $LATEST"],
+        )
+        head = {
+            "request_id": request_id,
+            "arn": function.arn,
+            "timeout_s": function.timeout_s,
+        }
+        limit_s = max(float(function.timeout_s), self._wall_floor_s)
+        answered = worker.invoke(self._how(function), head, event, limit_s)
+        yield answered | self._engine.env.timeout(function.timeout_s)
+        if not answered.triggered:
+            worker.end("timeout")
+        answer: WorkerAnswer = yield answered
+        self._log(function, answer.lines)
+        return answer
+
+    def _worker(self, function: Function) -> FunctionWorker:
+        worker = self._workers.get(function.name)
+        if worker is None:
+            worker = FunctionWorker(
+                function.name,
+                self._engine,
+                self._context.processes,
+                self._watchdog,
+                lambda lines: self._log(function, lines),
+            )
+            self._workers[function.name] = worker
+        return worker
+
+    def _all(self) -> Iterable[FunctionWorker]:
+        return self._workers.values()
+
+    def _how(self, function: Function) -> Start:
+        def environment(worker: str) -> Mapping[str, str]:
+            base = self._context.child_environment(function.role, function.name, worker)
+            return {
+                **base,
+                **function.environment,
+                "AWS_LAMBDA_FUNCTION_NAME": function.name,
+                "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+                "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_mb),
+                "AWS_LAMBDA_LOG_GROUP_NAME": function.log_group,
+                "AWS_LAMBDA_LOG_STREAM_NAME": function.log_stream,
+                "AWS_EXECUTION_ENV": f"AWS_Lambda_{function.runtime}",
+                "LAMBDA_TASK_ROOT": str(function.folder),
+                "_HANDLER": function.handler,
+                "PYTHONPATH": os.pathsep.join([base["PYTHONPATH"], str(function.folder)]),
+            }
+
+        return Start(function.handler, function.folder, environment)
+
+    def _log(self, function: Function, lines: list[str]) -> None:
+        """Keep lines in the function's log group and the metrics that they hold."""
+        if not lines:
+            return
+        self._context.logs.append(function.log_group, function.log_stream, lines)
+        for p in points_in(lines):
+            self._context.cloudwatch.record(
+                p.namespace, p.name, p.dimensions, p.value, p.unit, at_s=p.at_epoch_s
+            )
+
+    def _note(self, function: Function, outcome: Invocation, took_s: float) -> None:
+        """Write Lambda's own log lines and metrics for one invocation."""
+        took_ms = took_s * 1000.0
+        report = (
+            f"REPORT RequestId: {outcome.request_id}\tDuration: {took_ms:.2f} ms\t"
+            f"Billed Duration: {math.ceil(took_ms)} ms\tMemory Size: {function.memory_mb} MB"
+        )
+        self._context.logs.append(
+            function.log_group,
+            function.log_stream,
+            [f"END RequestId: {outcome.request_id}", report],
+        )
+        record, dimensions = (
+            self._context.cloudwatch.record,
+            {"FunctionName": function.name},
+        )
+        record("AWS/Lambda", "Invocations", dimensions, 1, "Count")
+        record("AWS/Lambda", "Errors", dimensions, 0 if outcome.ok else 1, "Count")
+        record("AWS/Lambda", "Duration", dimensions, took_ms, "Milliseconds")
+
+
+def _outcome(function: Function, request_id: str, answer: WorkerAnswer) -> Invocation:
+    """Turn what the process said, or that it ended, into Lambda's words."""
+    if answer.exit == "timeout":
+        text = (
+            f"RequestId: {request_id} Error: Task timed out after {function.timeout_s:.2f} seconds"
+        )
+        kind = "Sandbox.Timedout"
+    elif answer.exit is not None:
+        text = f"RequestId: {request_id} Error: Runtime exited with error: {answer.exit}"
+        kind = "Runtime.ExitError"
+    elif len(answer.body) > MAX_ANSWER_BYTES:
+        text = (
+            "Response payload size exceeded maximum allowed payload size "
+            f"({MAX_ANSWER_BYTES} bytes)."
+        )
+        kind = "Function.ResponseSizeTooLarge"
+    else:
+        return Invocation(request_id, answer.ok, answer.body)
+    return Invocation(request_id, False, orjson.dumps({"errorType": kind, "errorMessage": text}))

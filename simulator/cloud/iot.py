@@ -1,0 +1,299 @@
+"""AWS IoT Core: the broker's limits and its topic rules.
+
+The fleet publishes in process, in batches, through `Iot.publish_batch`; clients of the twin
+through iot-data's Publish. Rules come from the template. Subscriptions, things, certificates
+and shadows are not here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol
+
+import orjson
+
+from simulator.cloud.context import Context
+from simulator.cloud.errors import AwsError, NotSupportedByTwin
+from simulator.cloud.iot_actions import Action, Actions, Outgoing, parse_action
+from simulator.cloud.iot_sql import UNDEFINED, Publication, Statement, matches, parse
+from simulator.cloud.operations import Answer, Call, Operation, Params
+from simulator.cloud.shards import TokenBucket
+
+MAX_PAYLOAD_BYTES = 128 * 1024
+PUBLISHES_PER_S = 100
+MAX_ACTIONS = 10
+TOPICS_REMEMBERED = 100_000
+
+
+class Publishing(Protocol):
+    """A message as the fleet gives it; ``at_s``: when it reaches the broker, on the run's clock."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def payload(self) -> bytes: ...
+    @property
+    def client_id(self) -> str: ...
+    @property
+    def at_s(self) -> float: ...
+
+
+@dataclass(frozen=True, slots=True)
+class PublishResult:
+    """How many messages of a batch the broker took, and how many it refused or discarded."""
+
+    delivered: int
+    discarded: int
+
+
+@dataclass(frozen=True, slots=True)
+class Direct:
+    """A message that did not come from the fleet: iot-data's Publish, or a republish action."""
+
+    topic: str
+    payload: bytes
+    client_id: str
+    at_s: float
+
+
+@dataclass
+class Rule:
+    """One topic rule, parsed."""
+
+    name: str
+    arn: str
+    created: datetime
+    payload: Params
+    statement: Statement
+    actions: list[Action]
+    error_action: Action | None
+    tags: list[Any] = field(default_factory=list)
+
+    @property
+    def disabled(self) -> bool:
+        """Tell whether the rule is switched off."""
+        return bool(self.payload.get("ruleDisabled", False))
+
+
+class Route(NamedTuple):
+    """What happens with one topic: its rules, and whether one of them reads the payload."""
+
+    rules: tuple[Rule, ...]
+    reads: bool
+
+
+class Iot:
+    """The service. `operations` are those of ``iot``, `data_operations` those of ``iot-data``."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._engine = context.engine
+        self._rules: dict[str, Rule] = {}
+        self._routes: dict[str, Route] = {}
+        self._start_epoch_s = context.engine.start.timestamp()
+        self._connections: dict[str, TokenBucket] = {}
+        self._actions = Actions(context, self._republish)
+        self.sql_errors = 0
+
+    def operations(self) -> dict[str, Operation]:
+        """Return the operations of ``iot`` that run here."""
+        on_rule = {
+            "CreateTopicRule": self._create,
+            "ReplaceTopicRule": self._replace,
+            "GetTopicRule": self._get,
+            "DeleteTopicRule": self._delete,
+        }
+        table = {
+            name: Operation(execute, resources=self._resources) for name, execute in on_rule.items()
+        }
+        return table | {"ListTopicRules": Operation(self._list)}
+
+    def data_operations(self) -> dict[str, Operation]:
+        """Return the operations of ``iot-data`` that run here."""
+        return {"Publish": Operation(self._publish, resources=self._topic_resource)}
+
+    def idle(self) -> bool:
+        """Tell whether no throttled record waits for another try."""
+        return self._actions.pending == 0
+
+    # -- publishing
+
+    def publish_batch(self, messages: Sequence[Publishing]) -> PublishResult:
+        """Take messages as the broker would, in the order in which they reach it.
+
+        A payload over 128 KB is refused; what a connection sends beyond 100 messages a second
+        is discarded without a word (AWS IoT guide, "message broker limits").
+        """
+        taken = [m for m in sorted(messages, key=lambda m: m.at_s) if self._admit(m)]
+        self._apply(taken)
+        return PublishResult(len(taken), len(messages) - len(taken))
+
+    def _admit(self, message: Publishing) -> bool:
+        bucket = self._connections.get(message.client_id)
+        if bucket is None:
+            bucket = TokenBucket(PUBLISHES_PER_S, PUBLISHES_PER_S)
+            self._connections[message.client_id] = bucket
+        return len(message.payload) <= MAX_PAYLOAD_BYTES and bucket.take(message.at_s)
+
+    def _apply(self, messages: Iterable[Publishing]) -> None:
+        """Run the rules over messages; records of one stream and role leave together."""
+        streams: dict[tuple[str, str], list[Outgoing]] = {}
+        single: list[tuple[Rule, Action, Publication, bytes]] = []
+        for message in messages:
+            rules, reads = self._route(message.topic)
+            if not rules:
+                continue
+            publication = self._publication(message, reads=reads)
+            for rule in rules:
+                try:
+                    data = rule.statement.apply(publication)
+                except ValueError as error:
+                    self._sql_error(rule, error)
+                    continue
+                if data is None:
+                    continue
+                for action in rule.actions:
+                    if action.kind == "kinesis":
+                        record = self._actions.record_of(
+                            rule, action, publication, message.at_s, data
+                        )
+                        streams.setdefault((action.target, action.role_arn), []).append(record)
+                    else:
+                        single.append((rule, action, publication, data))
+        for outgoing in streams.values():
+            self._actions.put_records(outgoing)
+        for rule, action, publication, data in single:
+            self._actions.run(rule, action, publication, data)
+
+    def _route(self, topic: str) -> Route:
+        """Return the rules that take a topic, and whether one of them looks into payloads."""
+        known = self._routes.get(topic)
+        if known is None:
+            if len(self._routes) >= TOPICS_REMEMBERED:
+                self._forget_topics()
+            rules = tuple(
+                rule
+                for rule in self._rules.values()
+                if not rule.disabled and matches(rule.statement.topic_filter, topic)
+            )
+            reads = any(
+                r.statement.reads_payload or any(a.reads_payload for a in r.actions) for r in rules
+            )
+            known = self._routes[topic] = Route(rules, reads)
+        return known
+
+    def _publication(self, message: Publishing, *, reads: bool) -> Publication:
+        """Return the message for expressions; its JSON is only read when a rule looks at it."""
+        document: Any = UNDEFINED
+        if reads:
+            try:
+                document = orjson.loads(message.payload)
+            except orjson.JSONDecodeError:
+                document = UNDEFINED
+        return Publication(
+            message.topic,
+            message.payload,
+            message.client_id,
+            round((self._start_epoch_s + message.at_s) * 1000),
+            self._engine.new_id,
+            document,
+        )
+
+    def _sql_error(self, rule: Rule, error: ValueError) -> None:
+        """Note an error in the SELECT: on AWS it only reaches IoT's own log."""
+        self.sql_errors += 1
+        self._context.logs.append("AWSIotLogsV2", rule.name, [f"{rule.name}: {error}"])
+
+    def _republish(self, topic: str, payload: bytes) -> None:
+        self._apply([Direct(topic, payload, "N/A", self._engine.env.now)])
+
+    def _publish(self, call: Call) -> Answer:
+        payload = call.params.get("payload", b"")
+        if hasattr(payload, "read"):
+            payload = payload.read()
+        data = payload.encode() if isinstance(payload, str) else bytes(payload)
+        if len(data) > MAX_PAYLOAD_BYTES:
+            raise AwsError("InvalidRequestException", "The payload exceeds 128 KB")
+        self._apply([Direct(call.params["topic"], data, "N/A", self._engine.env.now)])
+        return {}
+
+    def _topic_resource(self, params: Params) -> Sequence[str]:
+        return (self._context.arn("iot", f"topic/{params['topic']}"),)
+
+    # -- rules
+
+    def _resources(self, params: Params) -> Sequence[str]:
+        return (self._context.arn("iot", f"rule/{params['ruleName']}"),)
+
+    def _forget_topics(self) -> None:
+        self._routes.clear()
+        self._actions.forget_keys()
+
+    def _create(self, call: Call) -> Answer:
+        name = call.params["ruleName"]
+        if name in self._rules:
+            raise AwsError(
+                "ResourceAlreadyExistsException", f"Rule {name} already exists", status=409
+            )
+        self._rules[name] = self._parsed(name, call.params["topicRulePayload"])
+        self._forget_topics()
+        return {}
+
+    def _replace(self, call: Call) -> Answer:
+        name = call.params["ruleName"]
+        created = self._named(name).created
+        self._rules[name] = self._parsed(name, call.params["topicRulePayload"])
+        self._rules[name].created = created
+        self._forget_topics()
+        return {}
+
+    def _parsed(self, name: str, payload: Params) -> Rule:
+        if payload.get("awsIotSqlVersion", "2015-10-08") not in ("2015-10-08", "2016-03-23"):
+            raise NotSupportedByTwin(f"IoT SQL version {payload['awsIotSqlVersion']}")
+        if len(payload["actions"]) > MAX_ACTIONS:
+            raise AwsError("InvalidRequestException", "A rule has at most 10 actions")
+        error_action = payload.get("errorAction")
+        return Rule(
+            name,
+            self._context.arn("iot", f"rule/{name}"),
+            self._engine.now(),
+            payload,
+            parse(payload["sql"]),
+            [parse_action(action) for action in payload["actions"]],
+            parse_action(error_action) if error_action else None,
+        )
+
+    def _named(self, name: str) -> Rule:
+        if name not in self._rules:
+            # AWS answers UnauthorizedException for a rule that does not exist.
+            raise AwsError("UnauthorizedException", f"Access to topic rule '{name}' was denied")
+        return self._rules[name]
+
+    def _get(self, call: Call) -> Answer:
+        rule = self._named(call.params["ruleName"])
+        shown = {k: v for k, v in rule.payload.items() if k != "tags"}
+        shown |= {"ruleName": rule.name, "createdAt": rule.created, "ruleDisabled": rule.disabled}
+        return {"ruleArn": rule.arn, "rule": shown}
+
+    def _delete(self, call: Call) -> Answer:
+        self._rules.pop(call.params["ruleName"], None)
+        self._forget_topics()
+        return {}
+
+    def _list(self, call: Call) -> Answer:
+        topic = call.params.get("topic")
+        return {
+            "rules": [
+                {
+                    "ruleArn": rule.arn,
+                    "ruleName": rule.name,
+                    "topicPattern": rule.statement.topic_filter,
+                    "createdAt": rule.created,
+                    "ruleDisabled": rule.disabled,
+                }
+                for rule in self._rules.values()
+                if topic is None or matches(rule.statement.topic_filter, topic)
+            ]
+        }

@@ -1,0 +1,194 @@
+"""What a Spark job may see of S3 and what it has written there.
+
+Spark reads and writes the plain files of the buckets, past `dispatch`. So its role is asked
+beforehand (a bucket that it may not list has no mount, a folder that it may not touch leads
+nowhere) and afterwards (a file that it may not have written is removed). Used by `glue`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from simulator.cloud.context import Context
+from simulator.cloud.errors import AccessDenied, AwsError
+from simulator.cloud.operations import Principal
+from simulator.cloud.s3_store import ObjectStore
+from simulator.cloud.spark import Mount
+
+PROBE = "fleetwin-probe"
+_URI = re.compile(r"s3a?://([a-z0-9.\-]+)(?:/([^\s,\"']*))?")
+
+
+class Objects(Protocol):
+    """What is needed of `simulator.cloud.s3.S3`."""
+
+    store: ObjectStore
+
+    def commit_scan(self, bucket: str, prefix: str = "") -> list[str]:
+        """Register the files that a job wrote below a prefix."""
+
+
+@dataclass
+class Writes:
+    """Keys that differ between the files and S3's index, by bucket."""
+
+    written: dict[str, set[str]] = field(default_factory=dict)
+    vanished: dict[str, set[str]] = field(default_factory=dict)
+
+    def minus(self, earlier: Writes) -> Writes:
+        """Return what is new since ``earlier``."""
+        return Writes(
+            {b: keys - earlier.written.get(b, set()) for b, keys in self.written.items()},
+            {b: keys - earlier.vanished.get(b, set()) for b, keys in self.vanished.items()},
+        )
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """Return (bucket, key) of an ``s3://`` URI; raises ValidationException for anything else."""
+    matched = _URI.fullmatch(uri)
+    if matched is None:
+        raise AwsError("ValidationException", f"{uri!r} is not an S3 URI")
+    return matched[1], matched[2] or ""
+
+
+def local_source(context: Context, principal: Principal, uri: str) -> Path:
+    """Return the file or folder behind an asset's or object's URI, as the role may read it.
+
+    An asset's key ``<hash>.zip`` leads to the source folder that stands for it. Raises
+    AccessDenied, NoSuchKey.
+    """
+    bucket, key = split_uri(uri)
+    context.iam.authorise(principal, "s3:GetObject", f"arn:aws:s3:::{bucket}/{key}")
+    asset = context.assets.get(key.rpartition("/")[2].partition(".")[0])
+    path = asset if asset is not None else context.state / "s3" / bucket / key
+    if not path.exists():
+        raise AwsError("NoSuchKey", f"The specified key does not exist: {uri}", 404)
+    return path
+
+
+def mounts_for(
+    context: Context, principal: Principal, arguments: Iterable[str]
+) -> dict[str, Mount]:
+    """Return the buckets that the role may list, with the folders that it may not touch.
+
+    ``arguments`` are searched for URIs: their prefixes are further places to ask about.
+    """
+    named: dict[str, set[str]] = {}
+    for argument in arguments:
+        for bucket, key in _URI.findall(argument):
+            named.setdefault(bucket, set()).add(key.partition("/")[0])
+    root = context.state / "s3"
+    mounts: dict[str, Mount] = {}
+    for folder in sorted(path for path in root.iterdir() if path.is_dir()):
+        bucket = folder.name
+        names = {path.name for path in folder.iterdir() if path.is_dir()}
+        places = sorted({name for name in names | named.get(bucket, set()) if name})
+        listed = {place for place in places if _may_list(context, principal, bucket, place)}
+        if listed or _may_list(context, principal, bucket, ""):
+            denied = [
+                place
+                for place in places
+                if place not in listed or not _may_touch(context, principal, bucket, place)
+            ]
+            mounts[bucket] = Mount(folder, tuple(denied))
+    return mounts
+
+
+def _may_list(context: Context, principal: Principal, bucket: str, place: str) -> bool:
+    prefix = f"{place}/" if place else ""
+    try:
+        context.iam.authorise(
+            principal, "s3:ListBucket", f"arn:aws:s3:::{bucket}", {"s3:prefix": prefix}
+        )
+    except AccessDenied:
+        return False
+    return True
+
+
+def _may_touch(context: Context, principal: Principal, bucket: str, place: str) -> bool:
+    for action in ("s3:GetObject", "s3:PutObject"):
+        try:
+            context.iam.authorise(principal, action, f"arn:aws:s3:::{bucket}/{place}/{PROBE}")
+        except AccessDenied:
+            continue
+        return True
+    return False
+
+
+def denial(context: Context, principal: Principal, place: str) -> str:
+    """Return AWS's words for a bucket or bucket/folder that the job was not shown."""
+    bucket, _, folder = place.partition("/")
+    if not (context.state / "s3" / bucket).is_dir():
+        return (
+            f"The specified bucket does not exist: {bucket} (Service: Amazon S3; "
+            "Status Code: 404; Error Code: NoSuchBucket)"
+        )
+    action, resource = "s3:ListBucket", f"arn:aws:s3:::{bucket}"
+    if folder and _may_list(context, principal, bucket, folder):
+        action, resource = "s3:GetObject", f"arn:aws:s3:::{bucket}/{folder}/*"
+    return denied_words(AccessDenied(principal.arn, action, resource, explicit=False))
+
+
+def denied_words(error: AccessDenied) -> str:
+    """Return a denial as S3's client in Spark words it."""
+    return f"{error.message} (Service: Amazon S3; Status Code: 403; Error Code: AccessDenied)"
+
+
+def unregistered(objects: Objects, mounts: Mapping[str, Mount]) -> Writes:
+    """Return where the files of the mounted buckets differ from what S3 knows."""
+    found = Writes()
+    for bucket in mounts:
+        known = {entry.key: entry for entry in objects.store.index.walk(bucket)}
+        written = found.written.setdefault(bucket, set())
+        for key, state in objects.store.files.scan(bucket, ""):
+            entry = known.pop(key, None)
+            if entry is None or (entry.size, entry.mtime_ns) != (state.st_size, state.st_mtime_ns):
+                written.add(key)
+        found.vanished[bucket] = {
+            key for key in known if objects.store.files.stat(bucket, key) is None
+        }
+    return found
+
+
+def refuse_unauthorised(
+    context: Context, objects: Objects, principal: Principal, writes: Writes
+) -> str | None:
+    """Remove what the role may not have written; return AWS's words for the first of it.
+
+    Files that it may not have removed are gone (there are no versions): only told.
+    """
+    told: str | None = None
+    for action, keys_of in (("s3:PutObject", writes.written), ("s3:DeleteObject", writes.vanished)):
+        for bucket, keys in sorted(keys_of.items()):
+            for key in sorted(keys):
+                try:
+                    context.iam.authorise(principal, action, f"arn:aws:s3:::{bucket}/{key}")
+                except AccessDenied as error:
+                    told = told or denied_words(error)
+                    if action == "s3:PutObject":
+                        objects.store.files.remove(bucket, key)
+    return told
+
+
+def commit(objects: Objects, writes: Writes) -> None:
+    """Make what a job wrote and removed visible: now, on the run's clock."""
+    for bucket in sorted(writes.written | writes.vanished):
+        keys = writes.written.get(bucket, set()) | writes.vanished.get(bucket, set())
+        folders = sorted({key.rpartition("/")[0] for key in keys})
+        covered: str | None = None
+        for folder in folders:
+            prefix = f"{folder}/" if folder else ""
+            if covered is None or not prefix.startswith(covered):
+                objects.commit_scan(bucket, prefix)
+                covered = prefix
+
+
+def discard(objects: Objects, writes: Writes) -> None:
+    """Remove what a stopped job wrote."""
+    for bucket, keys in sorted(writes.written.items()):
+        for key in sorted(keys):
+            objects.store.files.remove(bucket, key)

@@ -1,0 +1,49 @@
+"""Spells a workflow's parameters as botocore's models do.
+
+Step Functions writes members in PascalCase for every service; boto3 keeps each service's own
+spelling (`executionArn`, `Entries`). Values of structures and lists are followed, maps are not.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from simulator.cloud.asl_payload import dumps
+from simulator.cloud.validation import operation_model, service_model
+
+
+def to_model_names(service: str, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters with the model's spelling; KeyError names an unknown member."""
+    shape = operation_model(service, operation).input_shape
+    spelled: dict[str, Any] = _spell(shape, parameters) if shape is not None else {}
+    return spelled
+
+
+def _spell(shape: Any, value: Any) -> Any:
+    if shape.type_name == "structure" and isinstance(value, dict):
+        names = {name.lower(): name for name in shape.members}
+        spelled = {}
+        for key, item in value.items():
+            if key.lower() not in names:
+                raise KeyError(key)
+            name = names[key.lower()]
+            spelled[name] = _spell(shape.members[name], item)
+        return spelled
+    if shape.type_name == "list" and isinstance(value, list):
+        return [_spell(shape.member, item) for item in value]
+    if shape.type_name == "map" and isinstance(value, dict):
+        return {key: _spell(shape.value, item) for key, item in value.items()}
+    if shape.type_name == "blob" and isinstance(value, str):
+        return value.encode()
+    if shape.type_name == "string" and isinstance(value, (dict, list)):
+        # The message of sns:publish and sqs:sendMessage may be an object; it is sent as JSON.
+        return dumps(value)
+    return value
+
+
+def is_modelled_error(service: str, code: str) -> bool:
+    """Tell whether the service's model has a shape for this error code."""
+    return any(
+        code in (shape.name, shape.metadata.get("error", {}).get("code"))
+        for shape in service_model(service).error_shapes
+    )

@@ -1,0 +1,31 @@
+"""Mappers from resource types of a template to calls of `dispatch`, one module a subject."""
+
+from simulator.cloud.resources import (
+    catalog,
+    declared,
+    functions,
+    messaging,
+    operating,
+    permissions,
+    storage,
+    streaming,
+)
+from simulator.cloud.resources.mapping import MAPPINGS, Created, Resource
+
+IGNORED_TYPES = frozenset({"AWS::CDK::Metadata"})
+"""Types that stand for nothing in an account."""
+
+__all__ = [
+    "IGNORED_TYPES",
+    "MAPPINGS",
+    "Created",
+    "Resource",
+    "catalog",
+    "declared",
+    "functions",
+    "messaging",
+    "operating",
+    "permissions",
+    "storage",
+    "streaming",
+]

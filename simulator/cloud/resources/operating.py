@@ -1,0 +1,67 @@
+"""Log groups, parameters and state machines: what a pipeline is operated with."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from simulator.cloud.resources.mapping import Outcome, Resource, maps
+
+
+@maps("AWS::Logs::LogGroup", recorded={"LogGroupClass": "changes the price of ingestion only"})
+def log_group(resource: Resource) -> Outcome:
+    """Create a log group; retention is a call of its own."""
+    properties = resource.properties
+    name = resource.name("LogGroupName", longest=512)
+    days = properties.take("RetentionInDays")
+    values = {"logGroupName": name, **properties.rest()}
+    params = resource.fit("logs", "CreateLogGroup", values)
+    resource.call("logs", "CreateLogGroup", params)
+    if days is not None:
+        retention = {"logGroupName": name, "retentionInDays": int(days)}
+        resource.call("logs", "PutRetentionPolicy", retention)
+    return name, {"Arn": resource.context.arn("logs", f"log-group:{name}:*")}
+
+
+@maps("AWS::SSM::Parameter")
+def parameter(resource: Resource) -> Outcome:
+    """Put a parameter."""
+    name = resource.name("Name", longest=1011)
+    values = {"Name": name, **resource.properties.rest()}
+    params = resource.fit("ssm", "PutParameter", values)
+    resource.call("ssm", "PutParameter", params)
+    arn = resource.context.arn("ssm", "parameter/" + name.removeprefix("/"))
+    return name, {"Arn": arn, "Type": params.get("Type"), "Value": params.get("Value")}
+
+
+@maps("AWS::StepFunctions::StateMachine")
+def state_machine(resource: Resource) -> Outcome:
+    """Create a state machine from its definition, with the substitutions filled in."""
+    properties = resource.properties
+    name = resource.name("StateMachineName", longest=80)
+    definition = _definition(resource)
+    values = {"name": name, "definition": definition, **properties.rest()}
+    renames = {"StateMachineType": "type", "EncryptionConfiguration": "encryptionConfiguration"}
+    params = resource.fit("stepfunctions", "CreateStateMachine", values, renames=renames)
+    arn = str(resource.call("stepfunctions", "CreateStateMachine", params)["stateMachineArn"])
+    return arn, {"Arn": arn, "Name": name}
+
+
+def _definition(resource: Resource) -> str:
+    properties = resource.properties
+    text = properties.take("DefinitionString")
+    body = properties.take("Definition")
+    if (text is None) == (body is None):
+        raise resource.error("DefinitionString", "give either DefinitionString or Definition")
+    definition = json.dumps(body) if text is None else str(text)
+    values: dict[str, Any] = properties.take("DefinitionSubstitutions", {})
+
+    def replace(match: re.Match[str]) -> str:
+        name = match.group(1)
+        if name not in values:
+            raise resource.error("DefinitionString", f"${{{name}}} has no substitution")
+        # The value lands inside a JSON string, so it is escaped as one.
+        return json.dumps(str(values[name]))[1:-1]
+
+    return re.sub(r"\$\{([A-Za-z0-9_]+)\}", replace, definition) if values else definition

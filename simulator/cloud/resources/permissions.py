@@ -1,0 +1,102 @@
+"""IAM roles and policies, KMS keys: they go straight to the twin's own decision function."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import partial
+
+from simulator.cloud.iam import Iam
+from simulator.cloud.resources.mapping import Outcome, Resource, maps
+
+
+@maps(
+    "AWS::IAM::Role",
+    recorded={
+        "Description": "text for people",
+        "MaxSessionDuration": "sessions live as long as the process that holds them",
+    },
+)
+def role(resource: Resource) -> Outcome:
+    """Register a role with its trust policy, inline policies and attached managed ones."""
+    properties = resource.properties
+    name = resource.name("RoleName")
+    path = str(properties.take("Path", "/"))
+    arn = f"arn:aws:iam::{resource.context.account}:role{path}{name}"
+    trust = properties.need("AssumeRolePolicyDocument")
+    inline = {
+        each.need("PolicyName"): each.need("PolicyDocument") for each in properties.each("Policies")
+    }
+    managed = tuple(str(each) for each in properties.take("ManagedPolicyArns", []))
+    resource.register(lambda iam: iam.put_role(arn, trust, inline, managed))
+    unique = hashlib.sha256(arn.encode()).hexdigest()[:17].upper()
+    return name, {"Arn": arn, "RoleId": f"AROA{unique}"}
+
+
+@maps("AWS::IAM::Policy")
+def policy(resource: Resource) -> Outcome:
+    """Put an inline policy on each of its roles."""
+    properties = resource.properties
+    name = str(properties.need("PolicyName"))
+    document = properties.need("PolicyDocument")
+    roles = _role_arns(resource, properties.take("Roles", []))
+    for arn in roles:
+        resource.register(partial(Iam.put_role_policy, role_arn=arn, name=name, document=document))
+    return name, {"Id": name}
+
+
+@maps("AWS::IAM::ManagedPolicy", recorded={"Description": "text for people"})
+def managed_policy(resource: Resource) -> Outcome:
+    """Register a managed policy and attach it to its roles."""
+    properties = resource.properties
+    name = resource.name("ManagedPolicyName", longest=128)
+    path = str(properties.take("Path", "/"))
+    arn = f"arn:aws:iam::{resource.context.account}:policy{path}{name}"
+    document = properties.need("PolicyDocument")
+    roles = _role_arns(resource, properties.take("Roles", []))
+    resource.register(lambda iam: iam.put_managed_policy(arn, document))
+    for role_arn in roles:
+        resource.register(partial(Iam.attach, role_arn=role_arn, policy_arn=arn))
+    return arn, {"PolicyArn": arn, "Arn": arn}
+
+
+def _role_arns(resource: Resource, names: list[str]) -> list[str]:
+    """Return the ARNs of roles that the template names; a role's path is part of its ARN."""
+    by_name = {arn.rpartition("/")[2]: arn for arn in resource.context.iam.role_arns()}
+    missing = [name for name in names if name not in by_name]
+    if missing:
+        raise resource.error("Roles", f"there is no role {missing[0]} in the twin")
+    return [by_name[name] for name in names]
+
+
+@maps(
+    "AWS::KMS::Key",
+    recorded={
+        "PendingWindowInDays": "nothing is deleted while the twin runs",
+        "RotationPeriodInDays": "no run lasts long enough for a rotation",
+    },
+)
+def key(resource: Resource) -> Outcome:
+    """Create a key; its policy is registered for decisions too."""
+    properties = resource.properties
+    document = properties.need("KeyPolicy")
+    rotates = properties.truth("EnableKeyRotation")
+    enabled = properties.truth("Enabled", True)
+    values = {"Policy": json.dumps(document), **properties.rest()}
+    params = resource.fit("kms", "CreateKey", values)
+    key_id = str(resource.call("kms", "CreateKey", params)["KeyMetadata"]["KeyId"])
+    if rotates:
+        resource.call("kms", "EnableKeyRotation", {"KeyId": key_id})
+    if not enabled:
+        resource.call("kms", "DisableKey", {"KeyId": key_id})
+    arn = resource.context.arn("kms", f"key/{key_id}")
+    resource.register(lambda iam: iam.put_resource_policy(arn, document))
+    return key_id, {"Arn": arn, "KeyId": key_id}
+
+
+@maps("AWS::KMS::Alias")
+def alias(resource: Resource) -> Outcome:
+    """Name a key."""
+    params = resource.fit("kms", "CreateAlias", resource.properties.rest())
+    resource.call("kms", "CreateAlias", params)
+    return str(params["AliasName"]), {}

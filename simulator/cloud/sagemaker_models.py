@@ -1,0 +1,169 @@
+"""SageMaker's records of models and endpoint configurations, checked when they are made.
+
+Used by `sagemaker_endpoints`, which runs what they describe. Source of shapes: SageMaker API
+reference, CreateModel and CreateEndpointConfig.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from simulator.cloud import containers
+from simulator.cloud.context import Context
+from simulator.cloud.errors import AwsError, NotSupportedByTwin
+from simulator.cloud.job_files import split_uri
+from simulator.cloud.operations import Answer, Call, Operation, Params
+
+_MODEL_MEMBERS = frozenset({"ModelName", "PrimaryContainer", "ExecutionRoleArn", "Tags"})
+_CONTAINER_MEMBERS = frozenset({"Image", "ModelDataUrl", "Environment", "Mode"})
+_CONFIG_MEMBERS = frozenset({"EndpointConfigName", "ProductionVariants", "Tags"})
+_VARIANT_MEMBERS = frozenset(
+    {
+        "VariantName",
+        "ModelName",
+        "InitialInstanceCount",
+        "InstanceType",
+        "InitialVariantWeight",
+        "ContainerStartupHealthCheckTimeoutInSeconds",
+        "ModelDataDownloadTimeoutInSeconds",
+    }
+)
+
+
+class Models:
+    """Models and endpoint configurations by name."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._models: dict[str, Answer] = {}
+        self._configs: dict[str, Answer] = {}
+
+    def operations(self) -> dict[str, Operation]:
+        """Return the operations, keyed by botocore's name."""
+        return {
+            "CreateModel": Operation(
+                self._create_model,
+                self._model_arns,
+                passes_role={"ExecutionRoleArn": "sagemaker.amazonaws.com"},
+            ),
+            "DescribeModel": Operation(
+                lambda call: self.model(call.params["ModelName"]), self._model_arns
+            ),
+            "DeleteModel": Operation(self._delete_model, self._model_arns),
+            "CreateEndpointConfig": Operation(self._create_config, self._config_arns),
+            "DescribeEndpointConfig": Operation(
+                lambda call: self.config(call.params["EndpointConfigName"]), self._config_arns
+            ),
+            "DeleteEndpointConfig": Operation(self._delete_config, self._config_arns),
+        }
+
+    def model(self, name: str) -> Answer:
+        """Return a model's description; raises ValidationException for an unknown one."""
+        if name not in self._models:
+            raise AwsError(
+                "ValidationException", f'Could not find model "{self._model_arn(name)}".'
+            )
+        return self._models[name]
+
+    def config(self, name: str) -> Answer:
+        """Return a configuration; raises ValidationException for an unknown one."""
+        if name not in self._configs:
+            raise AwsError(
+                "ValidationException",
+                f'Could not find endpoint configuration "{self.config_arn(name)}".',
+            )
+        return self._configs[name]
+
+    def config_arn(self, name: str) -> str:
+        """Return the ARN of a configuration, which may not exist."""
+        return self._context.arn("sagemaker", f"endpoint-config/{name.lower()}")
+
+    def _model_arn(self, name: str) -> str:
+        return self._context.arn("sagemaker", f"model/{name.lower()}")
+
+    def _model_arns(self, params: Params) -> Sequence[str]:
+        return (self._model_arn(params["ModelName"]),)
+
+    def _config_arns(self, params: Params) -> Sequence[str]:
+        return (self.config_arn(params["EndpointConfigName"]),)
+
+    def _create_model(self, call: Call) -> Answer:
+        params = call.params
+        name, arn = params["ModelName"], self._model_arn(params["ModelName"])
+        if name in self._models:
+            raise AwsError("ValidationException", f'Cannot create already existing model "{arn}".')
+        _refuse("CreateModel", set(params) - _MODEL_MEMBERS)
+        container = params.get("PrimaryContainer")
+        if container is None or "ExecutionRoleArn" not in params:
+            raise AwsError(
+                "ValidationException", "PrimaryContainer and ExecutionRoleArn are required."
+            )
+        _refuse("CreateModel", set(container) - _CONTAINER_MEMBERS)
+        if container.get("Mode", "SingleModel") != "SingleModel":
+            _refuse("CreateModel", {"Mode MultiModel"})
+        containers.image(self._context, container["Image"])
+        if "ModelDataUrl" in container:
+            self._check_model_data(container["ModelDataUrl"], params["ExecutionRoleArn"])
+        shown = {key: value for key, value in params.items() if key != "Tags"}
+        self._models[name] = {
+            **shown,
+            "ModelArn": arn,
+            "CreationTime": self._context.engine.now(),
+            "EnableNetworkIsolation": False,
+        }
+        return {"ModelArn": arn}
+
+    def _check_model_data(self, uri: str, role: str) -> None:
+        """Check, as CreateModel does, that the archive is there for the role to read."""
+        principal = self._context.iam.principal_for_role(
+            role, "SageMaker", service="sagemaker.amazonaws.com"
+        )
+        bucket, key = split_uri(uri)
+        try:
+            self._context.dispatch(principal, "s3", "HeadObject", {"Bucket": bucket, "Key": key})
+        except AwsError as error:
+            raise AwsError(
+                "ValidationException",
+                f"Could not access model data at {uri}. Please ensure that the role "
+                f'"{role}" exists and that its trust relationship policy allows the action '
+                '"sts:AssumeRole" for the service principal "sagemaker.amazonaws.com". Also '
+                'ensure that the role has "s3:GetObject" permissions and that the object is '
+                f"located in {self._context.region}. ({error.message})",
+            ) from error
+
+    def _delete_model(self, call: Call) -> Answer:
+        self.model(call.params["ModelName"])
+        del self._models[call.params["ModelName"]]
+        return {}
+
+    def _create_config(self, call: Call) -> Answer:
+        params = call.params
+        name, arn = params["EndpointConfigName"], self.config_arn(params["EndpointConfigName"])
+        if name in self._configs:
+            raise AwsError(
+                "ValidationException",
+                f'Cannot create already existing endpoint configuration "{arn}".',
+            )
+        _refuse("CreateEndpointConfig", set(params) - _CONFIG_MEMBERS)
+        variants = params["ProductionVariants"]
+        if len(variants) != 1 or variants[0].get("InitialInstanceCount", 1) != 1:
+            _refuse("CreateEndpointConfig", {"more than one variant or instance"})
+        _refuse("CreateEndpointConfig", set(variants[0]) - _VARIANT_MEMBERS)
+        self.model(variants[0]["ModelName"])
+        self._configs[name] = {
+            "EndpointConfigName": name,
+            "EndpointConfigArn": arn,
+            "ProductionVariants": variants,
+            "CreationTime": self._context.engine.now(),
+        }
+        return {"EndpointConfigArn": arn}
+
+    def _delete_config(self, call: Call) -> Answer:
+        self.config(call.params["EndpointConfigName"])
+        del self._configs[call.params["EndpointConfigName"]]
+        return {}
+
+
+def _refuse(operation: str, members: set[str]) -> None:
+    if members:
+        raise NotSupportedByTwin(f"sagemaker:{operation} with {', '.join(sorted(members))}")

@@ -1,0 +1,256 @@
+"""Reads one shard for one mapping and cuts batches as Lambda does.
+
+It sleeps until the stream says that something was written, reads through `dispatch` as the
+function's role, so that a missing permission really stops it, and never more than once a
+second. It does not know what a batch is for.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+import simpy
+
+from simulator.cloud.context import Context
+from simulator.cloud.errors import AwsError
+from simulator.cloud.kinesis import Kinesis
+from simulator.cloud.mapping_settings import Mapping
+from simulator.cloud.operations import Params, Principal
+
+MAX_EVENT_BYTES = 6_291_456
+RECORD_OVERHEAD_BYTES = 700
+"""What an event adds to a record's data and key: names, ids, ARNs (a little more than it is)."""
+
+POLL_EVERY_S = 1.0
+"""Lambda polls each shard once a second; not adjustable."""
+
+DENIED_AGAIN_AFTER_S = 60.0
+ITERATOR_SAFE_S = 240.0
+
+
+class Record(NamedTuple):
+    """One record as a mapping holds it; ``arrival_epoch_s`` is AWS's approximate arrival."""
+
+    sequence: str
+    key: str
+    data: str
+    arrival_epoch_s: float
+
+    @property
+    def event_bytes(self) -> int:
+        """About how many bytes the record takes in an event."""
+        return len(self.data) + len(self.key) + RECORD_OVERHEAD_BYTES
+
+
+class ShardReader:
+    """Position, buffer and batching window of one mapping on one shard."""
+
+    def __init__(
+        self,
+        context: Context,
+        kinesis: Kinesis,
+        mapping: Mapping,
+        shard_id: str,
+        principal: Callable[[], Principal],
+    ) -> None:
+        self.shard_id = shard_id
+        self.problem = ""
+        self.changed: Callable[[], None] = lambda: None
+        """Called when the reader falls asleep with nothing to do, or cannot go on."""
+
+        self._context = context
+        self._env = context.engine.env
+        self._kinesis = kinesis
+        self._mapping = mapping
+        self._principal = principal
+        self._buffer: deque[Record] = deque()
+        self._buffer_bytes = 0
+        self._unread = 1
+        self._unread_bytes = 0
+        self._iterator = ""
+        self._iterator_s = 0.0
+        self._began_at = context.engine.now()
+        self._last_sequence = ""
+        self._polled_s = float("-inf")
+        self._wanted: tuple[int, int] | None = None
+        self._wake: simpy.Event | None = None
+        kinesis.subscribe(mapping.stream_arn, shard_id, self._written)
+
+    @property
+    def caught_up(self) -> bool:
+        """Tell whether everything written so far has been handed out."""
+        return not self._buffer and not self._unread
+
+    def close(self) -> None:
+        """Stop listening to the stream and wake up whoever waits for a batch."""
+        self._kinesis.unsubscribe(self._mapping.stream_arn, self.shard_id, self._written)
+        self.wake()
+
+    def put_back(self, records: Sequence[Record]) -> None:
+        """Take back what of the last batch was not processed."""
+        self._buffer.extendleft(reversed(records))
+        self._buffer_bytes += sum(record.event_bytes for record in records)
+
+    def wake(self) -> None:
+        """End a wait for data, so that a changed setting is seen."""
+        if self._wake is not None and not self._wake.triggered:
+            self._wake.succeed()
+
+    def _written(self, records: int, volume: int) -> None:
+        self._unread += records
+        self._unread_bytes += volume
+        if self._wanted is not None:
+            count, size = self._wanted
+            if self._unread >= count or self._unread_bytes >= size:
+                self.wake()
+
+    def begin(self) -> Generator[simpy.Event, Any, None]:
+        """Take the starting position; LATEST means from the moment of this call on."""
+        if not self._iterator:
+            self._began_at = self._context.engine.now()
+        while not self._iterator:
+            params: Params = {"ShardIteratorType": self._mapping.position}
+            if self._mapping.position_at is not None:
+                params["Timestamp"] = self._mapping.position_at
+            yield from self._take_iterator(params)
+
+    def batch(self, active: Callable[[], bool]) -> Generator[simpy.Event, Any, list[Record]]:
+        """Wait for a batch: full, as long as an event may be, or its window is over.
+
+        Returns an empty list as soon as ``active()`` is false.
+        """
+        while active() and not self._buffer:
+            if not self._unread:
+                yield from self._sleep(1, 1, None)
+            if active() and self._unread:
+                yield from self._read()
+        until_s = self._env.now + self._mapping.window_s
+        while active() and not self._full() and self._env.now < until_s:
+            if not self._unread_enough():
+                count = self._mapping.batch_size - len(self._buffer)
+                size = max(1, (MAX_EVENT_BYTES - self._buffer_bytes) * 3 // 4)
+                yield from self._sleep(count, size, until_s)
+            if active() and self._unread:
+                yield from self._read()
+        return self._cut() if active() else []
+
+    def _sleep(
+        self, records: int, volume: int, until_s: float | None
+    ) -> Generator[simpy.Event, Any, None]:
+        """Wait for so many unread records or bytes, or for a time; no polls in between.
+
+        What AWS's polls of each second would have read is there at the end all the same.
+        """
+        self._wake, self._wanted = self._env.event(), (records, volume)
+        if until_s is None:
+            self.changed()
+            yield self._wake
+        else:
+            yield self._wake | self._env.timeout(until_s - self._env.now)
+        self._wake = self._wanted = None
+
+    def _full(self) -> bool:
+        return (
+            len(self._buffer) >= self._mapping.batch_size or self._buffer_bytes >= MAX_EVENT_BYTES
+        )
+
+    def _unread_enough(self) -> bool:
+        return (
+            self._unread + len(self._buffer) >= self._mapping.batch_size
+            or self._buffer_bytes + self._unread_bytes * 4 // 3 >= MAX_EVENT_BYTES
+        )
+
+    def _cut(self) -> list[Record]:
+        """Take the next batch out of the buffer; one record always fits."""
+        batch: list[Record] = []
+        size = 0
+        while self._buffer and len(batch) < self._mapping.batch_size:
+            more = self._buffer[0].event_bytes
+            if batch and size + more > MAX_EVENT_BYTES:
+                break
+            size += more
+            batch.append(self._buffer.popleft())
+        self._buffer_bytes -= size
+        return batch
+
+    # -- calls as the function's role
+
+    def _call(
+        self, operation: str, params: Params
+    ) -> Generator[simpy.Event, Any, dict[str, Any] | None]:
+        """Call Kinesis; None after a wait when it throttled or refused."""
+        try:
+            answer = self._context.dispatch(self._principal(), "kinesis", operation, params)
+            if isinstance(answer, simpy.Event):
+                answer = yield answer
+        except AwsError as error:
+            if error.code == "ProvisionedThroughputExceededException":
+                yield self._env.timeout(POLL_EVERY_S)
+                return None
+            if error.code == "ExpiredIteratorException":
+                self._iterator_s = float("-inf")
+                return None
+            self.problem = self._mapping.last_result = f"PROBLEM: {error.message}"
+            self.changed()
+            yield self._env.timeout(DENIED_AGAIN_AFTER_S)
+            return None
+        self.problem = ""
+        assert isinstance(answer, dict)
+        return answer
+
+    def _take_iterator(self, params: Params) -> Generator[simpy.Event, Any, None]:
+        stream = {"StreamARN": self._mapping.stream_arn, "ShardId": self.shard_id}
+        answer = yield from self._call("GetShardIterator", stream | params)
+        if answer is not None:
+            self._iterator, self._iterator_s = answer["ShardIterator"], self._env.now
+
+    def _read(self) -> Generator[simpy.Event, Any, None]:
+        """Read once, when the last time is a second ago, and fill the buffer."""
+        pause_s = self._polled_s + POLL_EVERY_S - self._env.now
+        if pause_s > 0.0:
+            yield self._env.timeout(pause_s)
+        if self._env.now - self._iterator_s > ITERATOR_SAFE_S:
+            yield from self._take_iterator(self._resume())
+            if self._env.now - self._iterator_s > ITERATOR_SAFE_S:
+                return
+        self._polled_s = self._env.now
+        before, before_bytes = self._unread, self._unread_bytes
+        self._unread = self._unread_bytes = 0
+        answer = yield from self._call("GetRecords", {"ShardIterator": self._iterator})
+        if answer is None:
+            self._unread += before
+            self._unread_bytes += before_bytes
+            return
+        self._iterator, self._iterator_s = answer["NextShardIterator"], self._env.now
+        found = [
+            Record(
+                record["SequenceNumber"],
+                record["PartitionKey"],
+                b64encode(record["Data"]).decode(),
+                record["ApproximateArrivalTimestamp"].timestamp(),
+            )
+            for record in answer["Records"]
+        ]
+        if found:
+            self._last_sequence = found[-1].sequence
+            self._buffer.extend(found)
+            self._buffer_bytes += sum(record.event_bytes for record in found)
+        if answer["MillisBehindLatest"]:
+            self._unread += max(1, before - len(found))
+            self._unread_bytes += max(1, before_bytes - sum(len(r.data) for r in found))
+
+    def _resume(self) -> Params:
+        """Return what an iterator for the place reached is asked with."""
+        if self._last_sequence:
+            return {
+                "ShardIteratorType": "AFTER_SEQUENCE_NUMBER",
+                "StartingSequenceNumber": self._last_sequence,
+            }
+        position, at = self._mapping.position, self._mapping.position_at
+        if position == "LATEST":  # Nothing came since then, or it would have been read at once.
+            position, at = "AT_TIMESTAMP", self._began_at + timedelta(milliseconds=1)
+        return {"ShardIteratorType": position} | ({"Timestamp": at} if at is not None else {})

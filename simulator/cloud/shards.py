@@ -1,0 +1,211 @@
+"""One shard of a stream: its records, its hash range and the limits that AWS puts on it.
+
+Used by `simulator.cloud.kinesis` on the engine's thread. A shard knows nothing of callers,
+permissions or iterators' text; positions are plain numbers that rise by one a record.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import repeat
+from operator import itemgetter
+
+MIB = 1 << 20
+WRITE_BYTES_PER_S = 1 * MIB
+WRITE_RECORDS_PER_S = 1000
+READ_BYTES_PER_S = 2 * MIB
+READ_CALLS_PER_S = 5
+READ_ANSWER_RECORDS = 10_000
+READ_ANSWER_BYTES = 10 * MIB
+AFTER_FULL_ANSWER_S = 5.0
+"""After an answer of 10 MiB the calls of the next five seconds throw (GetRecords, botocore)."""
+
+SEQUENCE_DIGITS = 56
+
+Listener = Callable[[int, int], None]
+"""Told ``(records, bytes)`` after each write that stored something."""
+
+
+@dataclass(slots=True)
+class TokenBucket:
+    """A budget that refills at ``rate_per_s`` up to ``capacity``; may be overdrawn by `spend`.
+
+    Time only moves forward here: an earlier ``now_s`` than the last one counts as the last.
+    """
+
+    rate_per_s: float
+    capacity: float
+    tokens: float = field(init=False)
+    refilled_s: float = field(init=False, default=0.0)
+
+    def __post_init__(self) -> None:
+        self.tokens = self.capacity
+
+    def refill(self, now_s: float) -> float:
+        """Return what may be spent at ``now_s``."""
+        if now_s > self.refilled_s:
+            gained = (now_s - self.refilled_s) * self.rate_per_s
+            self.tokens = min(self.capacity, self.tokens + gained)
+            self.refilled_s = now_s
+        return self.tokens
+
+    def take(self, now_s: float, amount: float = 1.0) -> bool:
+        """Spend ``amount`` if it is there; False leaves the bucket as it was."""
+        if self.refill(now_s) < amount:
+            return False
+        self.tokens -= amount
+        return True
+
+
+StoredRecord = tuple[str, float, str, bytes, str | None]
+"""Sequence number, arrival in seconds since the engine's start, key, payload, encryption.
+
+A plain tuple on purpose: Python's garbage collector stops looking at tuples of plain values,
+but not at named ones, and a run stores hundreds of thousands.
+"""
+
+ARRIVAL = itemgetter(1)
+
+
+class Shard:
+    """An open shard. ``prefix`` holds the leading digits of all its sequence numbers."""
+
+    def __init__(self, index: int, first_hash: int, last_hash: int, prefix: str) -> None:
+        self.index = index
+        self.id = f"shardId-{index:012d}"
+        self.first_hash = first_hash
+        self.last_hash = last_hash
+        self.listeners: list[Listener] = []
+        self._prefix = prefix
+        self._digits = SEQUENCE_DIGITS - len(prefix)
+        self._records: list[StoredRecord] = []
+        self._base = 0
+        self._write_records = TokenBucket(WRITE_RECORDS_PER_S, WRITE_RECORDS_PER_S)
+        self._write_bytes = TokenBucket(WRITE_BYTES_PER_S, WRITE_BYTES_PER_S)
+        self._read_calls = TokenBucket(READ_CALLS_PER_S, READ_CALLS_PER_S)
+        self._read_bytes = TokenBucket(READ_BYTES_PER_S, READ_BYTES_PER_S)
+        self._no_reads_before_s = 0.0
+
+    @property
+    def tip(self) -> int:
+        """The position that the next record will have."""
+        return self._base + len(self._records)
+
+    @property
+    def horizon(self) -> int:
+        """The position of the oldest record that is kept."""
+        return self._base
+
+    def sequence_of(self, position: int) -> str:
+        """Return the sequence number of a position; 56 digits, so text order is their order."""
+        return f"{self._prefix}{position:0{self._digits}d}"
+
+    def position_of(self, sequence: str) -> int | None:
+        """Return the position of a sequence number, None if it is not one of this shard's."""
+        if len(sequence) != SEQUENCE_DIGITS or not sequence.startswith(self._prefix):
+            return None
+        rest = sequence[len(self._prefix) :]
+        return int(rest) if rest.isdecimal() else None
+
+    def position_at(self, arrival_s: float) -> int:
+        """Return the position of the first record that arrived at or after ``arrival_s``."""
+        return self._base + bisect_left(self._records, arrival_s, key=ARRIVAL)
+
+    def put(
+        self,
+        keys: Sequence[str],
+        payloads: Sequence[bytes],
+        sizes: Sequence[int],
+        arrivals_s: Sequence[float],
+        encryption: str | None = None,
+    ) -> list[str | None]:
+        """Store records in order; give their sequence numbers, None for a throttled one.
+
+        The limits refill with the arrival times, not with the engine's clock: a batch that a
+        connection delivers in one go is measured by when its records reached the service.
+        Sizes are bytes of key and data.
+        """
+        admitted, times_s = self._admit(sizes, arrivals_s)
+        prefix, digits = self._prefix, self._digits
+        if all(admitted):
+            numbers = [f"{prefix}{p:0{digits}d}" for p in range(self.tip, self.tip + len(keys))]
+            self._records.extend(
+                zip(numbers, times_s, keys, payloads, repeat(encryption), strict=False)
+            )
+            return list(numbers)
+        answers: list[str | None] = []
+        for i, stored in enumerate(admitted):
+            number = self.sequence_of(self.tip) if stored else None
+            answers.append(number)
+            if number is not None:
+                self._records.append((number, times_s[i], keys[i], payloads[i], encryption))
+        return answers
+
+    def _admit(
+        self, sizes: Sequence[int], arrivals_s: Sequence[float]
+    ) -> tuple[list[bool], list[float]]:
+        """Spend the shard's budgets record by record; also return arrivals that never fall.
+
+        A loop over local numbers: a method call a record would double the cost of a write.
+        """
+        records, volume = self._write_records, self._write_bytes
+        last_s, tokens, room = records.refilled_s, records.tokens, volume.tokens
+        newest_s = self._records[-1][1] if self._records else float("-inf")
+        admitted, times_s = [], []
+        for size, arrival_s in zip(sizes, arrivals_s, strict=True):
+            if arrival_s > last_s:
+                gone_s = arrival_s - last_s
+                tokens = min(records.capacity, tokens + gone_s * records.rate_per_s)
+                room = min(volume.capacity, room + gone_s * volume.rate_per_s)
+                last_s = arrival_s
+            if tokens >= 1.0 and room >= size:
+                tokens -= 1.0
+                room -= size
+                admitted.append(True)
+                newest_s = max(newest_s, arrival_s)
+            else:
+                admitted.append(False)
+            times_s.append(newest_s)
+        records.refilled_s = volume.refilled_s = last_s
+        records.tokens, volume.tokens = tokens, room
+        return admitted, times_s
+
+    def announce(self, records: int, volume: int) -> None:
+        """Tell the listeners that something was stored."""
+        for listener in tuple(self.listeners):
+            listener(records, volume)
+
+    def admit_read(self, now_s: float) -> bool:
+        """Tell whether a GetRecords call may be answered now, and count it if so."""
+        if now_s < self._no_reads_before_s or self._read_bytes.refill(now_s) <= 0.0:
+            return False
+        return self._read_calls.take(now_s)
+
+    def read(self, position: int, limit: int, now_s: float) -> list[StoredRecord]:
+        """Return up to ``limit`` records and at most 10 MiB from ``position`` on."""
+        start = max(position, self._base) - self._base
+        found = self._records[start : start + limit]
+        volume = 0
+        for count, record in enumerate(found):
+            size = len(record[2]) + len(record[3])
+            if volume + size > READ_ANSWER_BYTES:
+                found = found[:count]
+                self._no_reads_before_s = now_s + AFTER_FULL_ANSWER_S
+                break
+            volume += size
+        self._read_bytes.tokens -= volume
+        return found
+
+    def arrival_of(self, position: int) -> float | None:
+        """Return when the record at ``position`` arrived, None at the tip."""
+        index = max(position, self._base) - self._base
+        return self._records[index][1] if index < len(self._records) else None
+
+    def trim(self, before_s: float) -> None:
+        """Forget the records that arrived before ``before_s`` (retention)."""
+        if self._records and self._records[0][1] < before_s:
+            gone = bisect_left(self._records, before_s, key=ARRIVAL)
+            del self._records[:gone]
+            self._base += gone

@@ -1,0 +1,116 @@
+"""The account's streams and how a request names one; shared by all of Kinesis here."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from simulator.cloud.context import Context
+from simulator.cloud.errors import AwsError
+from simulator.cloud.operations import Params
+from simulator.cloud.shards import Shard
+
+HASH_KEYS = 1 << 128
+MIN_RETENTION_H = 24
+
+
+@dataclass
+class Stream:
+    """One provisioned stream; ``created_s`` is seconds since the engine's start."""
+
+    name: str
+    arn: str
+    created_s: float
+    created_at: datetime
+    shards: list[Shard]
+    status: str = "CREATING"
+    retention_h: int = MIN_RETENTION_H
+    encryption: tuple[str, str | None] = ("NONE", None)
+    tags: dict[str, str] = field(default_factory=dict)
+    shard_of_key: dict[str, Shard] = field(default_factory=dict)
+
+
+def not_found(message: str) -> AwsError:
+    """Return AWS's error for a stream or shard that is not there."""
+    return AwsError("ResourceNotFoundException", message)
+
+
+def invalid(message: str) -> AwsError:
+    """Return AWS's error for an argument that a model cannot refuse."""
+    return AwsError("InvalidArgumentException", message)
+
+
+class Streams:
+    """The account's streams by name; shared by the operations and by in-process readers."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.by_name: dict[str, Stream] = {}
+
+    def arn(self, params: Params) -> str:
+        """Return the ARN of the stream that a request names."""
+        if "StreamARN" in params:
+            return str(params["StreamARN"])
+        if "StreamName" in params:
+            return self.context.arn("kinesis", f"stream/{params['StreamName']}")
+        if "ShardIterator" in params:
+            return self.context.arn("kinesis", f"stream/{_stream_of(params['ShardIterator'])}")
+        return "*"
+
+    def resources(self, params: Params) -> Sequence[str]:
+        """Return what IAM checks for an operation on one stream."""
+        return (self.arn(params),)
+
+    def named(self, params: Params) -> Stream:
+        """Return the stream that a request names.
+
+        Raises:
+            AwsError: ResourceNotFoundException, or InvalidArgumentException without a name.
+        """
+        arn = self.arn(params)
+        name = arn.rpartition("/")[2]
+        if arn == "*":
+            raise invalid("Either StreamName or StreamARN should be present in the request")
+        stream = self.by_name.get(name)
+        if stream is None or stream.arn != arn:
+            raise not_found(f"Stream {name} under account {self.context.account} not found.")
+        return stream
+
+    def shard(self, stream: Stream, shard_id: str) -> Shard:
+        """Return a shard by its id, or answer as AWS does when there is none."""
+        for shard in stream.shards:
+            if shard.id == shard_id:
+                return shard
+        raise not_found(
+            f"Shard {shard_id} in stream {stream.name} "
+            f"under account {self.context.account} does not exist"
+        )
+
+    def trim(self, stream: Stream) -> None:
+        """Forget what is older than the stream's retention."""
+        horizon_s = self.context.engine.env.now - stream.retention_h * 3600.0
+        if horizon_s > 0.0:
+            for shard in stream.shards:
+                shard.trim(horizon_s)
+
+
+def _stream_of(iterator: str) -> str:
+    """Return the stream's name in an iterator, ``*`` when it is garbage (refused later)."""
+    try:
+        return base64.b64decode(iterator, validate=True).decode().partition("|")[0]
+    except ValueError:
+        return "*"
+
+
+def open_shards(count: int, arn: str, created_epoch_s: int) -> list[Shard]:
+    """Return ``count`` shards that share the key space evenly.
+
+    A sequence number is ``49``, the stream (10 digits), its creation (10), the shard (10) and
+    the position (24): AWS's length and order, and the same in every run.
+    """
+    stream = f"49{zlib.crc32(arn.encode()):010d}{created_epoch_s:010d}"
+    edges = [HASH_KEYS * i // count for i in range(count + 1)]
+    return [Shard(i, edges[i], edges[i + 1] - 1, f"{stream}{i:010d}") for i in range(count)]

@@ -1,0 +1,257 @@
+"""Boot the twin from what ``cdk synth`` wrote: templates in, dispatch calls out.
+
+`load_assembly` reads a folder of templates, manifest and assets; `deploy` orders the
+resources of all its stacks by what they refer to and brings each about through its mapper
+(`simulator.cloud.resources`). It fails closed: an unknown type, a property that no mapper
+reads, an intrinsic that cannot be resolved or a circle of references is a TemplateError in
+one line. Updates and deletions of a stack do not exist here: a twin starts empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+from simulator.cloud.assembly import Assembly, Stack, load_assembly
+from simulator.cloud.context import Context
+from simulator.cloud.intrinsics import Reference, Scope
+from simulator.cloud.resources import IGNORED_TYPES, MAPPINGS, Created, Resource
+from simulator.errors import TemplateError, UnknownResourceType
+
+__all__ = ["Assembly", "Deployment", "Stack", "deploy", "load_assembly"]
+
+Node = tuple[str, str]
+"""(stack, logical id)."""
+
+_RESOURCE_KEYS = frozenset(
+    {"Type", "Properties", "DependsOn", "Condition", "Metadata", "DeletionPolicy"}
+    | {"UpdateReplacePolicy"}
+)
+
+
+@dataclass
+class Deployment:
+    """What exists after `deploy`.
+
+    ``resources`` and ``outputs`` are keyed by logical id and output name; with several
+    stacks by ``<stack>/<name>``, because the same name may stand in two of them.
+    """
+
+    resources: dict[str, Created] = field(default_factory=dict)
+    outputs: dict[str, Any] = field(default_factory=dict)
+
+    def find(self, type_name: str) -> list[Created]:
+        """Return the resources of one type in the order of creation."""
+        return [each for each in self.resources.values() if each.type == type_name]
+
+    def named(self, type_name: str, ending: str) -> Created:
+        """Return the one resource of a type whose physical id ends so (``-telemetry``).
+
+        Raises TemplateError when there is none or more than one.
+        """
+        found = [each for each in self.find(type_name) if each.physical_id.endswith(ending)]
+        if len(found) != 1:
+            raise TemplateError(f"{len(found)} resources of {type_name} are named *{ending}, not 1")
+        return found[0]
+
+
+def deploy(assembly: Assembly, context: Context, parameters: Mapping[str, str]) -> Deployment:
+    """Bring every resource of the assembly about; return what exists then.
+
+    ``parameters`` overrides template parameters by name, in each stack that has the name.
+    Raises TemplateError (UnknownResourceType) before the first call wherever the template
+    alone shows the fault.
+    """
+    return _Deployer(assembly, context, parameters).run()
+
+
+class _Deployer:
+    """One deployment under way."""
+
+    def __init__(self, assembly: Assembly, context: Context, parameters: Mapping[str, str]) -> None:
+        self.assembly = assembly
+        self.context = context
+        self.created: dict[Node, Created] = {}
+        self.stacks = {stack.name: stack for stack in assembly.stacks}
+        _check_environment(assembly, context)
+        _check_overrides(assembly, parameters)
+        self.scopes = {s.name: self._scope(s, parameters) for s in assembly.stacks}
+        self.exports = dict(self._exports())
+
+    def run(self) -> Deployment:
+        bodies = {
+            (stack.name, logical_id): body
+            for stack in self.assembly.stacks
+            for logical_id, body in stack.resources.items()
+            if logical_id in self.scopes[stack.name].resource_ids
+        }
+        for node, body in bodies.items():
+            self._check_body(node, body)
+        order = self._order(bodies)
+        self.context.assets.update(self.assembly.assets)
+        for node in order:
+            self._create(node, bodies[node])
+        return self._deployment(list(bodies))
+
+    # -- before the first call
+
+    def _scope(self, stack: Stack, parameters: Mapping[str, str]) -> Scope:
+        context = self.context
+        pseudo = {
+            "AWS::AccountId": context.account,
+            "AWS::Partition": "aws",
+            "AWS::Region": context.region,
+            "AWS::StackId": context.arn("cloudformation", f"stack/{stack.name}/fleetwin"),
+            "AWS::StackName": stack.name,
+            "AWS::URLSuffix": "amazonaws.com",
+        }
+        scope = Scope(stack.name, stack.parameter_values(parameters), pseudo)
+        scope.condition_bodies = stack.template.get("Conditions", {})
+        scope.resource_ids = frozenset(
+            logical_id
+            for logical_id, body in stack.resources.items()
+            if body.get("Type") not in IGNORED_TYPES
+            and ("Condition" not in body or scope.condition(body["Condition"], logical_id))
+        )
+        scope.value_of = lambda logical_id, attribute: self._value(
+            (stack.name, logical_id), attribute
+        )
+        scope.output_of = self._output
+        return scope
+
+    def _check_body(self, node: Node, body: Mapping[str, Any]) -> None:
+        stack, logical_id = node
+        kind = body.get("Type")
+        if kind not in MAPPINGS:
+            raise UnknownResourceType(
+                f"{stack}: {logical_id}: the twin has no resource type {kind}; "
+                "run it with --target aws or remove it from the template"
+            )
+        for name in body:
+            if name not in _RESOURCE_KEYS:
+                raise TemplateError(f"{stack}: {logical_id}.{name}: not supported by the twin")
+
+    def _order(self, bodies: Mapping[Node, Mapping[str, Any]]) -> list[Node]:
+        graph: TopologicalSorter[Node] = TopologicalSorter()
+        for node, body in bodies.items():
+            graph.add(node, *self._needs(node, body))
+        try:
+            return list(graph.static_order())
+        except CycleError as error:
+            # graphlib lists predecessors first, and the first node again at the end.
+            circle = " -> ".join(logical_id for _, logical_id in reversed(error.args[1]))
+            stack = error.args[1][0][0]
+            raise TemplateError(
+                f"{stack}: resources need each other in a circle: {circle}"
+            ) from None
+
+    def _needs(self, node: Node, body: Mapping[str, Any]) -> Iterator[Node]:
+        stack, logical_id = node
+        scope = self.scopes[stack]
+        after = body.get("DependsOn", [])
+        for name in [after] if isinstance(after, str) else after:
+            if name not in self.stacks[stack].resources:
+                raise scope.error(f"{logical_id}.DependsOn", f"there is no resource {name}")
+            if name in scope.resource_ids:
+                yield stack, name
+        path = f"{logical_id}.Properties"
+        for reference in scope.references(body.get("Properties", {}), path):
+            yield from self._nodes_behind(reference, stack, ())
+
+    def _nodes_behind(
+        self, reference: Reference, stack: str, seen: tuple[Node, ...]
+    ) -> Iterator[Node]:
+        """Yield the resources behind a reference, through other stacks' outputs."""
+        if reference.kind == "resource":
+            yield reference.stack, reference.name
+            return
+        place = self._output_place(reference.stack, reference.name)
+        if place is None:
+            name = ".".join(part for part in (reference.stack, reference.name) if part)
+            why = f"there is no output {name} in this assembly"
+            raise self.scopes[stack].error(reference.path, why)
+        if place in seen:
+            raise self.scopes[stack].error(reference.path, f"output {place[1]} depends on itself")
+        there, name = place
+        value = self.stacks[there].outputs[name].get("Value")
+        for inner in self.scopes[there].references(value, f"Outputs.{name}"):
+            yield from self._nodes_behind(inner, there, (*seen, place))
+
+    # -- references between stacks
+
+    def _exports(self) -> Iterator[tuple[str, Node]]:
+        for stack in self.assembly.stacks:
+            scope = self.scopes[stack.name]
+            for name, output in self._active_outputs(stack):
+                if "Export" in output:
+                    place = f"Outputs.{name}.Export"
+                    yield scope.resolve(output["Export"]["Name"], place), (stack.name, name)
+
+    def _active_outputs(self, stack: Stack) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        scope = self.scopes[stack.name]
+        for name, output in stack.outputs.items():
+            if "Condition" not in output or scope.condition(output["Condition"], f"Outputs.{name}"):
+                yield name, output
+
+    def _output_place(self, stack: str, name: str) -> Node | None:
+        if not stack:
+            return self.exports.get(name)
+        known = stack in self.stacks and name in self.stacks[stack].outputs
+        return (stack, name) if known else None
+
+    def _output(self, stack: str, name: str) -> Any:
+        place = self._output_place(stack, name)
+        if place is None:
+            raise KeyError(name)
+        value = self.stacks[place[0]].outputs[place[1]]["Value"]
+        return self.scopes[place[0]].resolve(value, f"Outputs.{place[1]}")
+
+    def _value(self, node: Node, attribute: str | None) -> Any:
+        created = self.created[node]
+        return created.physical_id if attribute is None else created.attributes[attribute]
+
+    # -- the calls
+
+    def _create(self, node: Node, body: Mapping[str, Any]) -> None:
+        stack, logical_id = node
+        path = f"{logical_id}.Properties"
+        values = self.scopes[stack].resolve(body.get("Properties", {}), path)
+        resource = Resource(stack, logical_id, body["Type"], values, self.context)
+        self.created[node] = MAPPINGS[body["Type"]].create(resource)
+
+    def _deployment(self, nodes: list[Node]) -> Deployment:
+        qualified = len(self.stacks) > 1
+        done = Deployment()
+        for stack, logical_id in nodes:
+            key = f"{stack}/{logical_id}" if qualified else logical_id
+            done.resources[key] = self.created[stack, logical_id]
+        for each in self.assembly.stacks:
+            for name, _ in self._active_outputs(each):
+                key = f"{each.name}/{name}" if qualified else name
+                done.outputs[key] = self._output(each.name, name)
+        return done
+
+
+def _check_environment(assembly: Assembly, context: Context) -> None:
+    here = (
+        ("account", assembly.account, context.account),
+        ("region", assembly.region, context.region),
+    )
+    for what, wanted, actual in here:
+        if wanted is not None and wanted != actual:
+            raise TemplateError(
+                f"{assembly.folder}: synthesized for {what} {wanted}, the twin has {actual}; "
+                "start the twin with it or synthesize without an environment"
+            )
+
+
+def _check_overrides(assembly: Assembly, parameters: Mapping[str, str]) -> None:
+    known = {name for stack in assembly.stacks for name in stack.parameters}
+    unknown = sorted(set(parameters) - known)
+    if unknown:
+        names = ", ".join(sorted(known)) or "none"
+        raise TemplateError(
+            f"{assembly.folder.name}: there is no template parameter {unknown[0]}; known: {names}"
+        )

@@ -1,0 +1,210 @@
+"""What moto keeps for us: boto3's view of it, and what is never forwarded."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import simpy
+from botocore.exceptions import ClientError
+
+from simulator.cloud import validation
+from simulator.cloud.context import Context
+from simulator.cloud.errors import NotSupportedByTwin
+from simulator.cloud.forward import Forwarder
+from simulator.cloud.operations import Call
+from simulator.cloud.tests.twin import ROOT, context_of
+from simulator.cloud.tests.wire import client_of
+
+STARTS_WORK = (
+    ("glue", "StartJobRun"),
+    ("glue", "StartCrawler"),
+    ("events", "PutEvents"),
+    ("ssm", "SendCommand"),
+    ("sts", "AssumeRole"),
+)
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Context:
+    return context_of(tmp_path)
+
+
+@pytest.fixture
+def forwarder(context: Context) -> Forwarder:
+    return Forwarder(context)
+
+
+def clients(forwarder: Forwarder, context: Context, *names: str) -> list[Any]:
+    def execute(service: str, operation: str, params: dict[str, Any]) -> dict[str, Any]:
+        found = forwarder.operations(service).get(operation)
+        if found is None:
+            raise NotSupportedByTwin(f"{service}:{operation}")
+        answer: dict[str, Any] = found.execute(Call(ROOT, params))
+        if isinstance(answer, simpy.Event):
+            answer = context.engine.run(answer)
+        return answer
+
+    return [client_of(name, execute) for name in names]
+
+
+def test_a_topic_delivers_to_its_queue(forwarder: Forwarder, context: Context) -> None:
+    sns, sqs = clients(forwarder, context, "sns", "sqs")
+    topic = sns.create_topic(Name="fleetwin-dev-alerts")["TopicArn"]
+    assert topic == "arn:aws:sns:us-east-1:000000000000:fleetwin-dev-alerts"
+    queue = sqs.create_queue(QueueName="fleetwin-dev-alert-inbox")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]
+    sns.subscribe(
+        TopicArn=topic,
+        Protocol="sqs",
+        Endpoint=arn["QueueArn"],
+        Attributes={"RawMessageDelivery": "true"},
+    )
+    sns.publish(TopicArn=topic, Message='{"alert_id":"<1>"}')
+    [message] = sqs.receive_message(QueueUrl=queue)["Messages"]
+    assert message["Body"] == '{"alert_id":"<1>"}'
+    sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+    assert "Messages" not in sqs.receive_message(QueueUrl=queue)
+
+
+def test_a_long_poll_waits_on_the_clock_of_the_run(forwarder: Forwarder, context: Context) -> None:
+    (sqs,) = clients(forwarder, context, "sqs")
+    queue = sqs.create_queue(QueueName="q")["QueueUrl"]
+
+    def send_later() -> Any:
+        yield context.engine.env.timeout(7.5)
+        forwarder.call("sqs", "SendMessage", {"QueueUrl": queue, "MessageBody": "late"})
+
+    context.engine.process(send_later())
+    found = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=20)["Messages"]
+    assert [one["Body"] for one in found] == ["late"]
+    assert context.engine.env.now == 8.0
+    assert "Messages" not in sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=20)
+    assert context.engine.env.now == 28.0
+
+
+def test_parameters_and_the_catalog_are_kept(forwarder: Forwarder, context: Context) -> None:
+    ssm, glue = clients(forwarder, context, "ssm", "glue")
+    ssm.put_parameter(Name="/fleetwin/dev/raw-bucket", Value="b", Type="String")
+    assert ssm.get_parameter(Name="/fleetwin/dev/raw-bucket")["Parameter"]["Value"] == "b"
+    found = ssm.get_parameters_by_path(Path="/fleetwin", Recursive=True)["Parameters"]
+    assert [one["Name"] for one in found] == ["/fleetwin/dev/raw-bucket"]
+    where = {"DatabaseName": "fleetwin_dev", "TableName": "features"}
+    glue.create_database(DatabaseInput={"Name": "fleetwin_dev"})
+    glue.create_table(
+        DatabaseName="fleetwin_dev",
+        TableInput={
+            "Name": "features",
+            "PartitionKeys": [{"Name": "dt", "Type": "string"}],
+            "StorageDescriptor": {"Location": "s3://x/", "Columns": []},
+        },
+    )
+    partition = {"Values": ["2026-01-05"], "StorageDescriptor": {"Location": "s3://x/"}}
+    assert not glue.batch_create_partition(PartitionInputList=[partition], **where).get("Errors")
+    again = glue.batch_create_partition(PartitionInputList=[partition], **where)["Errors"]
+    assert again[0]["ErrorDetail"]["ErrorCode"] == "AlreadyExistsException"
+    expression = "dt >= '2026-01-01'"
+    found = glue.get_partitions(Expression=expression, **where)["Partitions"]
+    assert [one["Values"] for one in found] == [["2026-01-05"]]
+
+
+def test_errors_come_back_with_the_codes_of_aws(forwarder: Forwarder, context: Context) -> None:
+    sqs, sns, ssm = clients(forwarder, context, "sqs", "sns", "ssm")
+    with pytest.raises(sqs.exceptions.QueueDoesNotExist):
+        sqs.get_queue_url(QueueName="none")
+    with pytest.raises(sns.exceptions.NotFoundException):
+        sns.publish(TopicArn="arn:aws:sns:us-east-1:000000000000:none", Message="x")
+    with pytest.raises(ssm.exceptions.ParameterNotFound):
+        ssm.get_parameter(Name="/none")
+
+
+def test_a_new_forwarder_knows_nothing_and_draws_the_same_ids(context: Context) -> None:
+    ids = []
+    for _ in range(2):
+        forwarder = Forwarder(context, seed=7)
+        (kms,) = clients(forwarder, context, "kms")
+        assert kms.list_keys()["Keys"] == []
+        ids.append(kms.create_key()["KeyMetadata"]["KeyId"])
+    assert ids[0] == ids[1]
+
+
+def test_a_key_is_named_by_its_alias_and_its_ciphertext(
+    forwarder: Forwarder, context: Context
+) -> None:
+    (kms,) = clients(forwarder, context, "kms")
+    key = kms.create_key()["KeyMetadata"]
+    kms.create_alias(AliasName="alias/x", TargetKeyId=key["KeyId"])
+    secret = kms.encrypt(KeyId="alias/x", Plaintext=b"hello")["CiphertextBlob"]
+    assert kms.decrypt(CiphertextBlob=secret)["Plaintext"] == b"hello"
+    table = forwarder.operations("kms")
+    assert list(table["Encrypt"].resources({"KeyId": "alias/x"})) == [key["Arn"]]
+    assert list(table["Decrypt"].resources({"CiphertextBlob": secret})) == [key["Arn"]]
+
+
+@pytest.mark.parametrize(("service", "operation"), STARTS_WORK)
+def test_what_starts_work_is_never_forwarded(
+    forwarder: Forwarder, service: str, operation: str
+) -> None:
+    assert operation not in forwarder.operations(service)
+    with pytest.raises(NotSupportedByTwin, match=f"{service}:{operation}"):
+        forwarder.call(service, operation, {})
+
+
+def test_a_subscriber_that_would_hear_nothing_is_refused(
+    forwarder: Forwarder, context: Context
+) -> None:
+    (sns,) = clients(forwarder, context, "sns")
+    topic = sns.create_topic(Name="t")["TopicArn"]
+    with pytest.raises(ClientError, match="NotSupportedByTwin"):
+        sns.subscribe(TopicArn=topic, Protocol="email", Endpoint="a@example.com")
+
+
+def test_everything_listed_exists_in_aws_and_in_moto(forwarder: Forwarder) -> None:
+    from moto.core.utils import camelcase_to_underscores
+
+    for service in forwarder.services():
+        module = importlib.import_module(f"moto.{service}.responses")
+        methods = {name for one in vars(module).values() for name in dir(one)}
+        for operation in forwarder.operations(service):
+            assert validation.operation_model(service, operation)
+            assert camelcase_to_underscores(operation) in methods, f"{service}:{operation}"
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "params", "arns"),
+    [
+        ("sns", "Publish", {"TopicArn": "arn:t", "Message": ""}, ["arn:t"]),
+        ("sns", "Unsubscribe", {"SubscriptionArn": "arn:aws:sns:r:a:t:1"}, ["arn:aws:sns:r:a:t"]),
+        (
+            "sqs",
+            "SendMessage",
+            {"QueueUrl": "http://127.0.0.1:9/000000000000/q"},
+            ["arn:aws:sqs:us-east-1:000000000000:q"],
+        ),
+        (
+            "ssm",
+            "GetParameters",
+            {"Names": ["/a/b", "c"]},
+            [
+                "arn:aws:ssm:us-east-1:000000000000:parameter/a/b",
+                "arn:aws:ssm:us-east-1:000000000000:parameter/c",
+            ],
+        ),
+        (
+            "glue",
+            "BatchCreatePartition",
+            {"DatabaseName": "d", "TableName": "t"},
+            [
+                "arn:aws:glue:us-east-1:000000000000:catalog",
+                "arn:aws:glue:us-east-1:000000000000:database/d",
+                "arn:aws:glue:us-east-1:000000000000:table/d/t",
+            ],
+        ),
+    ],
+)
+def test_iam_is_asked_about_the_right_resource(
+    forwarder: Forwarder, service: str, operation: str, params: dict[str, Any], arns: list[str]
+) -> None:
+    assert list(forwarder.operations(service)[operation].resources(params)) == arns

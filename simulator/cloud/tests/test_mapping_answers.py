@@ -1,0 +1,114 @@
+"""What the mappings' operations answer and refuse, and how they read a function's answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from simulator.cloud.batches import Batches
+from simulator.cloud.errors import AwsError
+from simulator.cloud.invocations import Invocation
+from simulator.cloud.tests.mapping_bench import QUEUE, STREAM, Bench
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    """Return a bench whose handler succeeds."""
+    made = Bench(tmp_path, lambda _: None)
+    yield made
+    made.twin.close()
+
+
+def test_a_new_mapping_has_awss_defaults(bench: Bench) -> None:
+    answer = bench.map()
+    for name in ("EventSourceMappingArn", "LastModified", "UUID"):
+        del answer[name]
+    assert answer == {
+        "BatchSize": 100,
+        "BisectBatchOnFunctionError": False,
+        "DestinationConfig": {"OnFailure": {}},
+        "EventSourceArn": STREAM,
+        "FunctionArn": "arn:aws:lambda:us-east-1:000000000000:function:f",
+        "FunctionResponseTypes": [],
+        "LastProcessingResult": "No records processed",
+        "MaximumBatchingWindowInSeconds": 0,
+        "MaximumRecordAgeInSeconds": -1,
+        "MaximumRetryAttempts": -1,
+        "ParallelizationFactor": 1,
+        "StartingPosition": "TRIM_HORIZON",
+        "State": "Creating",
+        "StateTransitionReason": "User action",
+        "TumblingWindowInSeconds": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("more", "code"),
+    [
+        ({"ParallelizationFactor": 2}, "NotSupportedByTwin"),
+        ({"TumblingWindowInSeconds": 30}, "NotSupportedByTwin"),
+        ({"FilterCriteria": {"Filters": []}}, "NotSupportedByTwin"),
+        ({"EventSourceArn": QUEUE}, "NotSupportedByTwin"),
+        ({"EventSourceArn": STREAM + "x"}, "InvalidParameterValueException"),
+        ({"FunctionName": "g"}, "InvalidParameterValueException"),
+        ({"MaximumRecordAgeInSeconds": 30}, "InvalidParameterValueException"),
+    ],
+)
+def test_what_cannot_be_mapped_is_refused(bench: Bench, more: dict[str, Any], code: str) -> None:
+    with pytest.raises(AwsError) as refused:
+        bench.map(**more)
+    assert refused.value.code == code
+
+
+def test_the_same_mapping_twice_is_a_conflict(bench: Bench) -> None:
+    bench.map()
+    with pytest.raises(AwsError) as refused:
+        bench.map()
+    assert refused.value.code == "ResourceConflictException"
+
+
+def test_without_a_position_the_answer_is_awss(bench: Bench) -> None:
+    call = {"EventSourceArn": STREAM, "FunctionName": "f"}
+    with pytest.raises(AwsError) as refused:
+        bench.twin.do("lambda", "CreateEventSourceMapping", **call)
+    assert "Value null at 'startingPosition'" in refused.value.message
+
+
+FAILURES: list[tuple[Any, int | None]] = [
+    ("", None),
+    (None, None),
+    ({}, None),
+    ([], None),
+    ({"batchItemFailures": []}, None),
+    ({"batchItemFailures": None}, None),
+    ({"batchItemFailures": [{"itemIdentifier": ""}]}, 0),
+    ({"batchItemFailures": [{"itemIdentifier": None}]}, 0),
+    ({"batchItemFailures": [{}]}, 0),
+    ({"other": []}, 0),
+    ({"batchItemFailures": [{"itemIdentifier": "b"}, {"itemIdentifier": "a"}]}, 0),
+    ({"batchItemFailures": [{"itemIdentifier": "b"}]}, 1),
+]
+
+
+@pytest.mark.parametrize(("answer", "first_failed"), FAILURES)
+def test_answers_mean_what_they_mean_on_aws(
+    bench: Bench, answer: Any, first_failed: int | None
+) -> None:
+    bench.map(FunctionResponseTypes=["ReportBatchItemFailures"])
+    bench.put(b"a", b"b")
+    bench.drain()
+    numbers = {
+        r["kinesis"]["data"]: r["kinesis"]["sequenceNumber"] for r in bench.function.events[0]
+    }
+    text = json.dumps(answer).replace('"a"', f'"{numbers["YQ=="]}"')
+    text = text.replace('"b"', f'"{numbers["Yg=="]}"')
+    (poller,) = next(iter(bench.mappings._pollers.values()))
+    batches: Batches = poller._batches
+    records = [
+        cast(Any, type("R", (), {"sequence": number})) for number in sorted(numbers.values())
+    ]
+    assert batches._first_failed(records, Invocation("r", True, text.encode())) == first_failed
