@@ -1,0 +1,206 @@
+"""Measures the detection rule on SKAB's recorded runs, offline: no AWS, no stream, no state.
+
+The first 400 rows of each run are the healthy history of one machine; the model is trained on
+all of them together and then meets the rest of each run causally, with the features, the scoring
+and the episodes of the pipeline. Found and false alarm are as in ARCHITECTURE.md.
+
+Run: python -m benchmarks.skab_rule [FOLDER ...] [key=value ...]   (hyperparameters, and
+window_s, hop_s of the feature spec). Without the data it says so and ends.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.detection import episodes
+from pipeline.features import grid, telemetry_features
+from pipeline.model import fitting, hyperparameters
+from pipeline.model.dataset import Dataset
+from pipeline.settings import FeatureSpec
+
+DATA_VARIABLE = "FLEETWIN_SKAB"
+TRAIN_ROWS = 400
+GRACE_MS = 60_000
+
+SPEC = {"window_s": "30", "hop_s": "5"}
+HYPERPARAMETERS = {
+    "statistics": "mean",
+    "smoothing_rows": "3",
+    "enter_rows": "2",
+    "exit_rows": "2",
+    "false_alarms_per_machine_day": "24",
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One recorded run: times (n,), values (n, sensors), the faults as (onset, end) in ms."""
+
+    name: str
+    event_time_ms: NDArray[np.int64]
+    values: NDArray[np.float64]
+    faults: tuple[tuple[int, int], ...]
+    live_ms: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a rule did on one run; `early` says that an episode opened before the onset."""
+
+    name: str
+    found: int
+    faults: int
+    early: bool
+    false_alarms: int
+    delays_s: tuple[float, ...]
+
+
+def read_run(path: Path) -> tuple[Run, tuple[str, ...]]:
+    """Return a run and its sensors' names from a SKAB file."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file, delimiter=";"))
+    sensors = tuple(name for name in rows[0] if name not in ("datetime", "anomaly", "changepoint"))
+    times = [datetime.fromisoformat(row["datetime"]).replace(tzinfo=UTC) for row in rows]
+    event_time_ms = np.array([int(moment.timestamp() * 1000) for moment in times])
+    values = np.array([[float(row[name]) for name in sensors] for row in rows])
+    labels = np.array([float(row["anomaly"]) > 0 for row in rows], dtype=np.int8)
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], labels, [0]])))
+    faults = tuple(
+        (int(event_time_ms[start]), int(event_time_ms[stop - 1]))
+        for start, stop in zip(edges[::2], edges[1::2], strict=True)
+    )
+    live_ms = int(event_time_ms[min(TRAIN_ROWS, len(rows)) - 1])
+    return Run(path.stem, event_time_ms, values, faults, live_ms), sensors
+
+
+def features_of(run: Run, spec: FeatureSpec) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the run's feature rows with enough readings: times (m,), features (m, d)."""
+    last_ms = int(run.event_time_ms[-1]) - spec.allowed_lateness_ms
+    at_ms = grid(run.event_time_ms, 0, last_ms, spec)
+    features, counts = telemetry_features(run.event_time_ms, run.values, at_ms, spec)
+    enough = counts >= spec.min_count
+    return at_ms[enough], features[enough]
+
+
+def judge(run: Run, starts_ms: Sequence[int]) -> Outcome:
+    """Compare the episodes that started in the live part with the run's faults."""
+    delays = []
+    for onset, end in run.faults:
+        inside = [start for start in starts_ms if onset <= start <= end + GRACE_MS]
+        if inside:
+            delays.append((inside[0] - onset) / 1000)
+    first_onset = run.faults[0][0] if run.faults else int(run.event_time_ms[-1])
+    outside = [
+        start
+        for start in starts_ms
+        if not any(onset <= start <= end + GRACE_MS for onset, end in run.faults)
+    ]
+    early = any(start < first_onset for start in starts_ms)
+    return Outcome(run.name, len(delays), len(run.faults), early, len(outside), tuple(delays))
+
+
+def measure(
+    folder: Path, spec_changes: dict[str, str], changes: dict[str, str], only: Sequence[str] = ()
+) -> dict[str, list[Outcome]]:
+    """Train on the runs' first rows and return the outcomes of both rules, by rule."""
+    read = [read_run(path) for path in sorted(folder.glob("*.csv"), key=lambda p: int(p.stem))]
+    runs = [run for run, _ in read if not only or run.name in only]
+    spec = FeatureSpec(
+        sensors=tuple(f"s{number}" for number in range(len(read[0][1]))),
+        limits=((-1e9, 1e9),) * len(read[0][1]),
+        window_ms=round(1000 * float(spec_changes["window_s"])),
+        hop_ms=round(1000 * float(spec_changes["hop_s"])),
+        bursts=False,
+    )
+    chosen = hyperparameters.parse({"feature_spec": spec.to_json(), **changes})
+    rows = {run.name: features_of(run, spec) for run in runs}
+    # One machine after the other, as the training channel is read.
+    ordered = sorted(runs, key=lambda run: run.name)
+    healthy = {run.name: rows[run.name][0] <= run.live_ms for run in runs}
+    data = Dataset(
+        [run.name for run in ordered for _ in range(int(healthy[run.name].sum()))],
+        np.concatenate([rows[run.name][0][healthy[run.name]] for run in ordered]),
+        np.vstack([rows[run.name][1][healthy[run.name]] for run in ordered]),
+    )
+    trained = fitting.train(data, chosen).artefact
+    rule = episodes.Rule(
+        trained.rule.smoothing_rows,
+        trained.rule.enter,
+        trained.rule.exit,
+        trained.rule.enter_rows,
+        trained.rule.exit_rows,
+        max_gap_ms=spec.window_ms,
+    )
+    outcomes: dict[str, list[Outcome]] = {"model": [], "no_model": []}
+    for run in runs:
+        times, features = rows[run.name]
+        live = times > run.live_ms
+        parts = trained.model.parts([run.name] * int(live.sum()), features[live])
+        scores = {
+            "model": trained.combination.score(parts),
+            "no_model": trained.combination.no_model_score(parts),
+        }
+        for name, values in scores.items():
+            outcomes[name].append(judge(run, _starts(times[live], values, rule)))
+    return outcomes
+
+
+def _starts(
+    times: NDArray[np.int64], scores: NDArray[np.float64], rule: episodes.Rule
+) -> list[int]:
+    state = episodes.EpisodeState()
+    starts = []
+    for moment, score in zip(times.tolist(), scores.tolist(), strict=True):
+        state, step = episodes.advance(state, rule, moment, score)
+        if step.opened:
+            starts.append(moment)
+    return starts
+
+
+def line(name: str, outcomes: list[Outcome]) -> str:
+    """Return one line of the table."""
+    delays = [delay for outcome in outcomes for delay in outcome.delays_s]
+    median = f"{np.median(delays):.0f}" if delays else "-"
+    return (
+        f"{name:<9} found {sum(o.found for o in outcomes)}/{sum(o.faults for o in outcomes)}"
+        f"  runs with an episode before the onset {sum(o.early for o in outcomes)}"
+        f"/{len(outcomes)}  false alarms {sum(o.false_alarms for o in outcomes)}"
+        f"  median delay {median} s"
+    )
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print the table for each folder; return the exit code."""
+    changes = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
+    spec_changes = {key: changes.pop(key, value) for key, value in SPEC.items()}
+    folders = [Path(argument) for argument in arguments if "=" not in argument]
+    if not folders and os.environ.get(DATA_VARIABLE):
+        folders = [Path(os.environ[DATA_VARIABLE])]
+    folders = [folder for folder in folders if any(folder.glob("*.csv"))]
+    if not folders:
+        print(f"skipped: no SKAB runs; give a folder or set {DATA_VARIABLE}")
+        return 0
+    for folder in folders:
+        began = time.perf_counter()
+        outcomes = measure(folder, spec_changes, {**HYPERPARAMETERS, **changes})
+        print(f"{folder.name}: {spec_changes} {changes}")
+        for name, results in outcomes.items():
+            print("  " + line(name, results))
+        missed = [o.name for o in outcomes["model"] if o.found < o.faults]
+        early = [o.name for o in outcomes["model"] if o.early]
+        print(f"  missed: {missed}, early: {early}, {time.perf_counter() - began:.1f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,142 @@
+"""Executions recorded on AWS, run again here: status, output, error and sequence of events.
+
+The recordings are pure state machines (no Task). The ones that use what the twin refuses
+must be refused by name, and are listed below, so that the list can only get shorter.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simulator.cloud.asl_history import History, StateFailure, Thread
+from simulator.cloud.asl_interpreter import Frame, Interpreter, Steps
+from simulator.cloud.asl_payload import dumps
+from simulator.cloud.asl_validation import validate
+from simulator.cloud.engine import Engine
+from simulator.cloud.errors import AwsError, NotSupportedByTwin
+
+RECORDED = Path(__file__).parents[3] / "shared/data/aws-recorded/stepfunctions.jsonl"
+ROLE = "snf_role_arn"
+DETAILS = (
+    "stateEnteredEventDetails",
+    "stateExitedEventDetails",
+    "mapStateStartedEventDetails",
+    "mapIterationStartedEventDetails",
+    "mapIterationFailedEventDetails",
+)
+
+
+def _cases() -> list[Any]:
+    if not RECORDED.exists():
+        reason = "the recorded executions (../shared/data/aws-recorded) are not there"
+        return [pytest.param(None, marks=pytest.mark.skip(reason=reason))]
+    cases = [json.loads(line) for line in RECORDED.read_text().splitlines()]
+    return [pytest.param(case, id=f"{n}-{case['name'][-50:]}") for n, case in enumerate(cases)]
+
+
+class _NoTasks:
+    def run(self, frame: Frame, parameters: Any) -> Steps:
+        raise AssertionError("the recordings have no Task states")
+
+
+def _replayed(case: dict[str, Any]) -> tuple[str, Any, list[dict[str, Any]]]:
+    engine = Engine(datetime(2026, 11, 23, tzinfo=UTC))
+    definition = validate(json.dumps(case["definition"]))
+    history = History(engine)
+    history.add(Thread(), "ExecutionStarted")
+    context = {
+        "Execution": {
+            "Id": "execution",
+            "Input": case["input"],
+            "Name": "name",
+            "RoleArn": ROLE,
+            "StartTime": "start-time",
+            "RedriveCount": 0,
+        },
+        "StateMachine": {"Id": "machine", "Name": "machine-name"},
+    }
+    interpreter = Interpreter(engine, definition, context, history, _NoTasks())
+
+    def execution() -> Steps:
+        try:
+            return "ExecutionSucceeded", (yield from interpreter.run(case["input"]))
+        except StateFailure as failure:
+            return "ExecutionFailed", failure.details()
+
+    process = engine.process(execution())
+    status, result = engine.run(process)
+    return status, result, history.events
+
+
+def _plain(value: Any) -> Any:
+    """Parse JSON in strings and take out what the recorder replaced by tokens."""
+    if isinstance(value, str) and (value[:1] in '[{"' or value.isdecimal()):
+        try:
+            return _plain(json.loads(value))
+        except ValueError:
+            return value
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_plain(v) for v in value]
+    return value
+
+
+def _previous(events: list[dict[str, Any]], case: dict[str, Any]) -> list[int]:
+    """Return the ids of the events before; AWS changed one of them in the second half of 2024."""
+    recorded_on = datetime.strptime(case["recorded"], "%d-%m-%Y, %H:%M:%S")
+    changed = "DISTRIBUTED" in json.dumps(case["definition"]) and recorded_on < datetime(2024, 9, 1)
+    return [e["previousEventId"] for e in events if not (changed and e["type"] == "MapStateExited")]
+
+
+def _tokens(text: str) -> str:
+    text = re.sub(r"in the input '.*'", "in the input ''", text, flags=re.DOTALL)
+    return re.sub(r"== .*$", "== ", text)
+
+
+@pytest.mark.parametrize("case", _cases())
+def test_a_recorded_execution_goes_as_it_went_on_aws(case: dict[str, Any]) -> None:
+    recorded = case["history"]
+    if "JSONata" in json.dumps(case["definition"]):
+        with pytest.raises(NotSupportedByTwin, match="JSONata"):
+            validate(json.dumps(case["definition"]))
+        return
+    status, result, events = _replayed(case)
+    ended = recorded[-1]["type"].startswith(("ExecutionSucceeded", "ExecutionFailed"))
+    if not ended:
+        pytest.skip("the recording stops before the execution's end")
+    assert status == recorded[-1]["type"]
+    if any(isinstance(e["id"], list) for e in recorded):
+        # The recorder made the events of concurrent branches comparable: numbers taken out, equal
+        # ones merged, and the one that ends the branches dropped.
+        assert {e["type"] for e in events} - {"ParallelStateSucceeded"} == {
+            e["type"] for e in recorded[:-1]
+        }
+        return
+    assert [e["type"] for e in events] == [e["type"] for e in recorded[:-1]]
+    assert _previous(events, case) == _previous(recorded[:-1], case)
+    if status == "ExecutionFailed":
+        expected = recorded[-1]["executionFailedEventDetails"]
+        assert result.get("error") == expected.get("error")
+        if "<ArnPart" not in expected.get("cause", ""):
+            assert _tokens(result.get("cause", "")) == _tokens(expected.get("cause", ""))
+    elif "<" not in json.dumps(recorded[-1]) and "time" not in json.dumps(recorded[-1]):
+        output = recorded[-1]["executionSucceededEventDetails"]["output"]
+        assert _plain(dumps(result)) == _plain(output)
+    for here, there in zip(events, recorded[:-1], strict=True):
+        for key in DETAILS:
+            text = json.dumps(there.get(key))
+            if key in there and "<" not in text and "time" not in text:
+                assert _plain(here[key]) == _plain(there[key])
+
+
+def test_a_definition_with_a_missing_target_is_refused_in_awss_words() -> None:
+    definition = {"StartAt": "A", "States": {"A": {"Type": "Pass", "Next": "B"}}}
+    with pytest.raises(AwsError, match="MISSING_TRANSITION_TARGET"):
+        validate(json.dumps(definition))

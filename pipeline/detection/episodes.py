@@ -1,0 +1,137 @@
+"""Turns the scores of one device into detection episodes, one row at a time and causally.
+
+Pure: the state goes in, the next state comes out, so that it can be kept in the state table
+between invocations and how the rows were batched changes nothing.
+
+An episode opens when `enter_rows` smoothed scores in a row are above `enter`, and closes when
+`exit_rows` in a row are below `exit`. It *starts* at the row that opened it, not at the first
+high one: nothing was known before.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, replace
+
+_HEAD = struct.Struct("<qqqdHB")
+_SCORE = struct.Struct("<d")
+_NONE_MS = -1
+
+
+@dataclass(frozen=True)
+class Rule:
+    """The model's episode rule; a gap of more than `max_gap_ms` empties the smoothing."""
+
+    smoothing_rows: int
+    enter: float
+    exit: float
+    enter_rows: int
+    exit_rows: int
+    max_gap_ms: int
+
+
+@dataclass(frozen=True)
+class EpisodeState:
+    """What must be remembered of one device and one rule.
+
+    `recent` are the last scores, `last_ms` the time of the newest one. `streak` counts rows above
+    `enter` while no episode is open, below `exit` while one is; `above_since_ms` is the first row
+    of the streak that opened or may open an episode. `peak` is the highest smoothed score of
+    the open episode.
+    """
+
+    recent: tuple[float, ...] = ()
+    last_ms: int = _NONE_MS
+    streak: int = 0
+    above_since_ms: int = _NONE_MS
+    started_ms: int = _NONE_MS
+    peak: float = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether an episode is open."""
+        return self.started_ms != _NONE_MS
+
+    def to_bytes(self) -> bytes:
+        """Return the compact form kept in the state table."""
+        head = _HEAD.pack(
+            self.last_ms,
+            self.above_since_ms,
+            self.started_ms,
+            self.peak,
+            self.streak,
+            len(self.recent),
+        )
+        return head + b"".join(map(_SCORE.pack, self.recent))
+
+    @classmethod
+    def from_bytes(cls, data: bytes, offset: int = 0) -> tuple[EpisodeState, int]:
+        """Return the state that `to_bytes` wrote at `offset`, and where it ends."""
+        last_ms, above_since_ms, started_ms, peak, streak, count = _HEAD.unpack_from(data, offset)
+        offset += _HEAD.size
+        recent = tuple(
+            _SCORE.unpack_from(data, offset + _SCORE.size * position)[0]
+            for position in range(count)
+        )
+        state = cls(recent, last_ms, streak, above_since_ms, started_ms, peak)
+        return state, offset + _SCORE.size * count
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one row led to; `smoothed` is None until the smoothing is full.
+
+    `episode` is the state of the episode that this row opened or closed (before it was reset).
+    """
+
+    event_time_ms: int
+    smoothed: float | None
+    opened: bool = False
+    closed: bool = False
+    episode: EpisodeState | None = None
+
+
+def advance(
+    state: EpisodeState, rule: Rule, event_time_ms: int, score: float
+) -> tuple[EpisodeState, Step]:
+    """Return the next state and what the row at `event_time_ms` led to.
+
+    A row that is not newer than the state is ignored. After a gap the smoothing and the streak
+    start afresh; an open episode stays open, because silence is not recovery.
+    """
+    if event_time_ms <= state.last_ms:
+        return state, Step(event_time_ms, None)
+    gap = state.last_ms != _NONE_MS and event_time_ms - state.last_ms > rule.max_gap_ms
+    recent = () if gap else state.recent
+    recent = (*recent, score)[-rule.smoothing_rows :]
+    state = replace(state, recent=recent, last_ms=event_time_ms, streak=0 if gap else state.streak)
+    if len(recent) < rule.smoothing_rows:
+        return state, Step(event_time_ms, None)
+    smoothed = sum(recent) / len(recent)
+    if state.is_open:
+        return _while_open(state, rule, event_time_ms, smoothed)
+    return _while_closed(state, rule, event_time_ms, smoothed)
+
+
+def _while_closed(
+    state: EpisodeState, rule: Rule, event_time_ms: int, smoothed: float
+) -> tuple[EpisodeState, Step]:
+    if not smoothed > rule.enter:
+        return replace(state, streak=0, above_since_ms=_NONE_MS), Step(event_time_ms, smoothed)
+    since_ms = state.above_since_ms if state.streak else event_time_ms
+    state = replace(state, streak=state.streak + 1, above_since_ms=since_ms)
+    if state.streak < rule.enter_rows:
+        return state, Step(event_time_ms, smoothed)
+    state = replace(state, streak=0, started_ms=event_time_ms, peak=smoothed)
+    return state, Step(event_time_ms, smoothed, opened=True, episode=state)
+
+
+def _while_open(
+    state: EpisodeState, rule: Rule, event_time_ms: int, smoothed: float
+) -> tuple[EpisodeState, Step]:
+    streak = state.streak + 1 if smoothed < rule.exit else 0
+    state = replace(state, streak=streak, peak=max(state.peak, smoothed))
+    if streak < rule.exit_rows:
+        return state, Step(event_time_ms, smoothed)
+    closed = replace(state, streak=0, above_since_ms=_NONE_MS, started_ms=_NONE_MS, peak=0.0)
+    return closed, Step(event_time_ms, smoothed, closed=True, episode=state)

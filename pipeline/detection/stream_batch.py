@@ -1,0 +1,318 @@
+"""Detects on a batch of stream records: features, scores, episodes, alerts.
+
+The calls of an ordinary batch: read states and the active model (one BatchGetItem), invoke the
+endpoint, put the scores, write states and detections (one transaction). A state says up to
+which stream record it accounts for, and the transaction is on condition of the one that was
+read, so a batch that is handed out again changes nothing.
+
+Alerts go through an outbox. The transaction that records an episode also leaves its message in
+the device's state; after it the message is published, and a second small transaction empties
+the outbox. When publishing fails the error has the batch tried again, which finds the message
+still there. A worker remembers what it has published; only one that dies between the last two
+steps has its successor send an alert twice, with the same alert id.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import numpy as np
+import orjson
+
+from pipeline.detection.device_detection import (
+    MODEL_RULE,
+    Detection,
+    DeviceDetection,
+    ScoredRow,
+    SmoothedRow,
+    detection_write,
+)
+from pipeline.detection.endpoint import SageMakerRuntime, Scored, score_rows
+from pipeline.device_state import Advance, DeviceState, advance
+from pipeline.kinesis_records import Arrived, Record, decode_records, records
+from pipeline.metrics import COUNT, embedded_metrics
+from pipeline.settings import DetectorSettings
+from pipeline.state_table import MAX_ITEMS, Item, StateTable, StateWrite
+
+STATE_PREFIX = "det#"
+MODEL_KEY = "#model"
+
+MAX_DEVICES = 48
+"""Devices of one transaction: their states and a detection each fit into its 100 items."""
+
+
+class ObjectStore(Protocol):
+    """The one operation of boto3's S3 client in use."""
+
+    def put_object(self, *, Bucket: str, Key: str, Body: bytes) -> Any:
+        """Write one object."""
+
+
+class Topic(Protocol):
+    """The one operation of boto3's SNS client in use."""
+
+    def publish(self, *, TopicArn: str, Subject: str, Message: str) -> Any:
+        """Publish one message."""
+
+
+@dataclass(slots=True)
+class _Device:
+    """A device's state as the batch goes on, and the sequence number that was read."""
+
+    detection: DeviceDetection
+    stored_last_seq: str | None
+    last_seq: str = ""
+    """Of the newest record that is new; empty when none is."""
+
+    @property
+    def accounted(self) -> int:
+        return -1 if self.stored_last_seq is None else int(self.stored_last_seq)
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """What a stretch of records led to."""
+
+    rows: int = 0
+    scored: int = 0
+    smoothed: list[tuple[str, SmoothedRow]] = field(default_factory=list)
+    detections: list[Detection] = field(default_factory=list)
+    model_version: str = ""
+
+
+class Detector:
+    """Handles the events of one function."""
+
+    def __init__(
+        self,
+        settings: DetectorSettings,
+        states: StateTable,
+        endpoint: SageMakerRuntime,
+        store: ObjectStore,
+        topic: Topic,
+        write_line: Callable[[str], None] = print,
+    ) -> None:
+        self._settings = settings
+        self._states = states
+        self._endpoint = endpoint
+        self._store = store
+        self._topic = topic
+        self._write_line = write_line
+        self._published: set[str] = set()
+
+    def handle(self, event: Mapping[str, Any]) -> dict[str, list[Any]]:
+        """Detect on the records of an event; any error raised has the batch tried again."""
+        for stretch in _stretches(records(event)):
+            self._detect(stretch)
+        return {"batchItemFailures": []}
+
+    def _detect(self, stretch: Sequence[Record]) -> None:
+        spec = self._settings.spec
+        # Refused messages are the raw writer's to keep and to count.
+        arrived, _ = decode_records(stretch, spec, self._settings.max_future_s)
+        devices, model = self._load(sorted({found.message.device_id for found in arrived}))
+        new = _new_records(arrived, devices)
+        outcome = _Outcome()
+        if new:
+            states = {name: device.detection.features for name, device in devices.items()}
+            advanced = advance(states, (found.message for found in new), spec)
+            outcome.rows = len(advanced.rows)
+            if model is not None and outcome.rows:
+                self._score(advanced, devices, model, outcome)
+            self._put_scores(outcome, new[0].record)
+            self._commit(devices, outcome.detections)
+        alerts = self._send(devices)
+        self._report(stretch, outcome, len(new), alerts)
+
+    def _load(self, device_ids: Sequence[str]) -> tuple[dict[str, _Device], Item | None]:
+        """Return the devices' states and the active model, None while there is none."""
+        spec = self._settings.spec
+        items = self._states.get([MODEL_KEY, *(STATE_PREFIX + name for name in device_ids)])
+        devices = {}
+        for device_id in device_ids:
+            item = items.get(STATE_PREFIX + device_id)
+            if item is None:
+                devices[device_id] = _Device(DeviceDetection(DeviceState.new(spec)), None)
+            else:
+                state = DeviceDetection.from_bytes(bytes(item["state"]["B"]), spec)
+                devices[device_id] = _Device(state, item["last_seq"]["S"])
+        return devices, items.get(MODEL_KEY)
+
+    def _score(
+        self,
+        advanced: Advance,
+        devices: Mapping[str, _Device],
+        model: Item,
+        outcome: _Outcome,
+    ) -> None:
+        rows = advanced.rows
+        owners = [advanced.device_ids[number] for number in rows.device.tolist()]
+        scored = score_rows(
+            self._endpoint,
+            model.get("endpoint", {}).get("S") or self._settings.endpoint_name,
+            owners,
+            rows.event_time_ms.tolist(),
+            rows.features,
+            max_gap_ms=self._settings.spec.window_ms,
+        )
+        outcome.scored = sum(score is not None for score in scored.scores)
+        outcome.model_version = scored.model_version
+        for device_id, of_device in _by_device(owners, rows.event_time_ms, scored).items():
+            smoothed, detections = devices[device_id].detection.detect(
+                device_id, of_device, scored.rule, scored.model_version
+            )
+            outcome.smoothed += [(device_id, row) for row in smoothed]
+            outcome.detections += detections
+
+    def _put_scores(self, outcome: _Outcome, first: Record) -> None:
+        """Put the smoothed scores, one object an hour of event time; repeated puts are equal."""
+        by_hour: dict[str, list[bytes]] = defaultdict(list)
+        for device_id, row in outcome.smoothed:
+            if row.score is None and row.no_model_score is None:
+                continue
+            moment = datetime.fromtimestamp(row.event_time_ms / 1000, UTC)
+            by_hour[f"dt={moment:%Y-%m-%d}/hour={moment:%H}"].append(
+                orjson.dumps(
+                    {
+                        "device_id": device_id,
+                        "event_time_ms": row.event_time_ms,
+                        "score": row.score,
+                        "no_model_score": row.no_model_score,
+                        "model_version": outcome.model_version,
+                    }
+                )
+            )
+        for partition, lines in sorted(by_hour.items()):
+            self._store.put_object(
+                Bucket=self._settings.processed_bucket,
+                Key=f"scores/{partition}/{first.shard_id}-{first.sequence_number}.jsonl",
+                Body=b"\n".join(lines) + b"\n",
+            )
+
+    def _commit(self, devices: Mapping[str, _Device], detections: Sequence[Detection]) -> None:
+        """Write the states that changed; a device's state and detections are never parted."""
+        by_device: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for found in detections:
+            by_device[found.device_id].append(
+                detection_write(found, self._settings.detections_table)
+            )
+        writes: list[StateWrite] = []
+        also: list[dict[str, Any]] = []
+        for device_id, device in devices.items():
+            if not device.last_seq:
+                continue
+            if len(writes) + len(also) + 1 + len(by_device[device_id]) > MAX_ITEMS:
+                self._states.put(writes, also)
+                writes, also = [], []
+            writes.append(self._write(device_id, device))
+            also += by_device[device_id]
+        if writes:
+            self._states.put(writes, also)
+        for device in devices.values():
+            if device.last_seq:
+                device.stored_last_seq, device.last_seq = device.last_seq, ""
+
+    def _write(self, device_id: str, device: _Device) -> StateWrite:
+        return StateWrite(
+            STATE_PREFIX + device_id,
+            device.detection.to_bytes(self._settings.spec),
+            device.last_seq or device.stored_last_seq or "",
+            device.stored_last_seq,
+        )
+
+    def _send(self, devices: Mapping[str, _Device]) -> int:
+        """Publish what is in the outboxes and then empty them; return how many were sent."""
+        waiting = {name: device for name, device in devices.items() if device.detection.outbox}
+        sent = 0
+        try:
+            for device in waiting.values():
+                while device.detection.outbox:
+                    subject, message = device.detection.outbox[0]
+                    if message not in self._published:
+                        self._topic.publish(
+                            TopicArn=self._settings.alert_topic_arn,
+                            Subject=subject,
+                            Message=message,
+                        )
+                        self._published.add(message)
+                    device.detection.outbox.pop(0)
+                    sent += 1
+        finally:
+            # Also when one could not be sent: those before it must not be sent again.
+            if sent:
+                self._states.put([self._write(name, device) for name, device in waiting.items()])
+                self._published.clear()
+        return sent
+
+    def _report(self, stretch: Sequence[Record], outcome: _Outcome, new: int, alerts: int) -> None:
+        levels = [row.score for _, row in outcome.smoothed if row.score is not None]
+        opened = [found.rule for found in outcome.detections if found.opened]
+        metrics: dict[str, tuple[float, str]] = {
+            "FeatureRows": (outcome.rows, COUNT),
+            "ScoredRows": (outcome.scored, COUNT),
+            "EpisodesOpened": (opened.count(MODEL_RULE), COUNT),
+            "NoModelEpisodesOpened": (len(opened) - opened.count(MODEL_RULE), COUNT),
+            "AlertsSent": (alerts, COUNT),
+        }
+        if levels:
+            metrics["MaxScore"] = (max(levels), "None")
+        self._write_line(
+            embedded_metrics(
+                self._settings.metric_namespace,
+                metrics,
+                timestamp_ms=max(record.arrival_ms for record in stretch),
+                properties={
+                    "shard_id": stretch[0].shard_id,
+                    "first_sequence_number": stretch[0].sequence_number,
+                    "records": len(stretch),
+                    "new_records": new,
+                    "model_version": outcome.model_version,
+                },
+            )
+        )
+
+
+def _new_records(arrived: Sequence[Arrived], devices: Mapping[str, _Device]) -> list[Arrived]:
+    """Return the records that no state accounts for yet, and note the newest of each device."""
+    new = []
+    for found in arrived:
+        device = devices[found.message.device_id]
+        if int(found.record.sequence_number) > device.accounted:
+            device.last_seq = found.record.sequence_number
+            new.append(found)
+    return new
+
+
+def _by_device(
+    owners: Sequence[str], event_time_ms: np.ndarray[Any, np.dtype[np.int64]], scored: Scored
+) -> dict[str, list[ScoredRow]]:
+    rows: dict[str, list[ScoredRow]] = defaultdict(list)
+    columns = zip(
+        owners,
+        event_time_ms.tolist(),
+        scored.scores,
+        scored.no_model_scores,
+        scored.contributions,
+        strict=True,
+    )
+    for device_id, moment, score, no_model_score, shares in columns:
+        named = tuple(zip(scored.sensors, shares, strict=True))
+        rows[device_id].append(ScoredRow(moment, score, no_model_score, named))
+    return rows
+
+
+def _stretches(batch: Sequence[Record]) -> Iterator[Sequence[Record]]:
+    """Cut a batch into stretches of at most `MAX_DEVICES` devices, in the order of the shard."""
+    start = 0
+    keys: set[str] = set()
+    for position, record in enumerate(batch):
+        if record.partition_key not in keys and len(keys) == MAX_DEVICES:
+            yield batch[start:position]
+            start, keys = position, set()
+        keys.add(record.partition_key)
+    if batch:
+        yield batch[start:]

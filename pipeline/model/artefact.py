@@ -1,0 +1,119 @@
+"""The model directory: what training writes and the endpoint reads.
+
+`model.json` says what the model is (version, features, rule, thresholds, how it was calibrated),
+`arrays.npz` has its numbers, `autoencoder.pth` the same weights for PyTorch. All three are the
+same bytes for the same data and hyperparameters.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.errors import ModelNotReady
+from pipeline.model.baseline import Baselines
+from pipeline.model.scoring import Combination, Metric, Model
+
+SCHEMA = 1
+DESCRIPTION_FILE = "model.json"
+ARRAYS_FILE = "arrays.npz"
+WEIGHTS_FILE = "autoencoder.pth"
+_LAYER_COUNT = 4
+
+
+@dataclass(frozen=True)
+class EpisodeRule:
+    """When an episode opens and closes; levels in thresholds, counts in feature rows."""
+
+    smoothing_rows: int
+    enter: float
+    exit: float
+    enter_rows: int
+    exit_rows: int
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A trained model with its thresholds; `notes` is for people and never read back."""
+
+    version: str
+    feature_names: tuple[str, ...]
+    model: Model
+    combination: Combination
+    rule: EpisodeRule
+    notes: dict[str, Any]
+
+
+def save(artefact: Artefact, folder: Path) -> None:
+    """Write `model.json` and `arrays.npz`; the network's own file is the trainer's."""
+    model = artefact.model
+    description = {
+        "schema": SCHEMA,
+        "version": artefact.version,
+        "feature_names": artefact.feature_names,
+        "columns": model.columns,
+        "sensors": model.sensors,
+        "sensor_of": model.sensor_of,
+        "units": model.baselines.units,
+        "combination": asdict(artefact.combination),
+        "rule": asdict(artefact.rule),
+        "notes": artefact.notes,
+    }
+    text = json.dumps(description, indent=1, sort_keys=True)
+    (folder / DESCRIPTION_FILE).write_text(text + "\n", encoding="utf-8")
+    baselines = model.baselines
+    arrays = {
+        "location": baselines.location,
+        "scale": baselines.scale,
+        "unknown_location": baselines.unknown_location,
+        "unknown_scale": baselines.unknown_scale,
+        "input_whitening": model.input_metric.whitening,
+        "residual_whitening": model.residual_metric.whitening,
+    }
+    for position, (weight, bias) in enumerate(model.layers):
+        arrays[f"weight_{position}"] = weight
+        arrays[f"bias_{position}"] = bias
+    np.savez(folder / ARRAYS_FILE, allow_pickle=False, **arrays)
+
+
+def load(folder: Path) -> Artefact:
+    """Read a model directory; raises ModelNotReady when it has no usable model."""
+    try:
+        description = json.loads((folder / DESCRIPTION_FILE).read_text(encoding="utf-8"))
+        with np.load(folder / ARRAYS_FILE, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+    except (OSError, ValueError) as error:
+        raise ModelNotReady(f"no model in {folder.name}: {error}") from error
+    if description.get("schema") != SCHEMA:
+        raise ModelNotReady(f"model schema {description.get('schema')!r} is not {SCHEMA}")
+    baselines = Baselines(
+        units=tuple(description["units"]),
+        location=arrays["location"],
+        scale=arrays["scale"],
+        unknown_location=arrays["unknown_location"],
+        unknown_scale=arrays["unknown_scale"],
+    )
+    model = Model(
+        columns=tuple(description["columns"]),
+        sensors=tuple(description["sensors"]),
+        sensor_of=tuple(description["sensor_of"]),
+        baselines=baselines,
+        layers=tuple(
+            (arrays[f"weight_{position}"], arrays[f"bias_{position}"])
+            for position in range(_LAYER_COUNT)
+        ),
+        input_metric=Metric(arrays["input_whitening"]),
+        residual_metric=Metric(arrays["residual_whitening"]),
+    )
+    return Artefact(
+        version=description["version"],
+        feature_names=tuple(description["feature_names"]),
+        model=model,
+        combination=Combination(**description["combination"]),
+        rule=EpisodeRule(**description["rule"]),
+        notes=description["notes"],
+    )

@@ -1,0 +1,108 @@
+"""Per-machine baselines: what each feature is on this machine when it is healthy.
+
+Two machines of one kind differ in level (mounting, sensors, impeller) more than in spread. So the
+location is each machine's own, and the scale is shared by all: on short healthy histories a
+machine's own scale is the least certain number, and one that is too small by luck alarms for ever
+(measured on SKAB valve1 with features of 15 rows: runs with an episode before the fault fell from
+3 with own scales to 1 with the shared one, faults found rose from 13 to 16 of 16).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+# Values beyond this many robust deviations are pulled in before the scale is taken, so that a
+# start-up transient in the healthy history does not blunt the machine's whole life.
+OUTLIER_DEVIATIONS = 4.0
+
+# An overflowed feature is as unusual as can be, but must not turn scores into infinities.
+LARGEST = 1e6
+
+# Below this share of the location's size a deviation is rounding, not movement.
+ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """Location of each known unit (n_units, d), shared scale (d,), and a fallback for others.
+
+    A scale of 0 marks a feature that never moved in training: nothing is known about how far it
+    may move, so it is left out of every score.
+    """
+
+    units: tuple[str, ...]
+    location: Floats
+    scale: Floats
+    unknown_location: Floats
+    unknown_scale: Floats
+
+    def positions(self, units: list[str]) -> NDArray[np.int64]:
+        """Return the position of each unit, -1 for an unknown one."""
+        row_of = {unit: row for row, unit in enumerate(self.units)}
+        return np.array([row_of.get(unit, -1) for unit in units], dtype=np.int64)
+
+    def normalise(self, units: list[str], features: Floats) -> Floats:
+        """Return (features - location) / scale as (n, d); NaN and unmoving features become 0."""
+        rows = self.positions(units)
+        location = np.vstack([self.location, self.unknown_location])[rows]
+        scale = np.vstack([np.tile(self.scale, (len(self.units), 1)), self.unknown_scale])[rows]
+        z = np.divide(features - location, scale, out=np.zeros_like(location), where=scale > 0.0)
+        limited: Floats = np.clip(np.nan_to_num(z, nan=0.0), -LARGEST, LARGEST)
+        return limited
+
+
+def fit_baselines(units: list[str], features: Floats) -> Baselines:
+    """Estimate baselines from healthy (n, d) rows, each of the unit at the same position.
+
+    A feature that a unit never had (all NaN) takes the mean location of the other units.
+    """
+    names = tuple(sorted(set(units)))
+    position = {name: index for index, name in enumerate(names)}
+    of_row = np.array([position[unit] for unit in units])
+    location = np.full((len(names), features.shape[1]), np.nan)
+    deviations = np.full_like(features, np.nan)
+    for index in range(len(names)):
+        mine = of_row == index
+        location[index] = _nan_median(features[mine])
+        deviations[mine] = features[mine] - location[index]
+    known = np.isfinite(location)
+    count = np.maximum(known.sum(axis=0), 1)
+    centre = np.where(known, location, 0.0).sum(axis=0) / count
+    location = np.where(known, location, centre)
+    scale = _robust_deviation(deviations)
+    scale = np.where(scale > ROUNDING * np.abs(centre), scale, 0.0)
+    between = np.where(known, location - centre, 0.0)
+    spread = np.sqrt((between * between).sum(axis=0) / count)
+    unknown_scale = np.where(scale > 0.0, np.sqrt(scale * scale + spread * spread), 0.0)
+    return Baselines(names, location, scale, centre, unknown_scale)
+
+
+def _nan_median(rows: Floats) -> Floats:
+    """Return the median of each column over its finite values, NaN where there is none."""
+    medians = np.full(rows.shape[1], np.nan)
+    for column in range(rows.shape[1]):
+        values = rows[np.isfinite(rows[:, column]), column]
+        if len(values):
+            medians[column] = np.median(values)
+    return medians
+
+
+def _robust_deviation(deviations: Floats) -> Floats:
+    """Return the root mean square of each column after pulling in its outliers; 0 if empty."""
+    scale = np.zeros(deviations.shape[1])
+    for column in range(deviations.shape[1]):
+        values = deviations[np.isfinite(deviations[:, column]), column]
+        if not len(values):
+            continue
+        # 1.349: the interquartile range of a standard normal distribution.
+        low, high = np.quantile(values, [0.25, 0.75])
+        limit = OUTLIER_DEVIATIONS * (high - low) / 1.349
+        if limit > 0.0:
+            values = np.clip(values, -limit, limit)
+        scale[column] = np.sqrt(np.mean(values * values))
+    return scale

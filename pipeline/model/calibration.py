@@ -1,0 +1,88 @@
+"""Thresholds from healthy rows that the model has not seen.
+
+Limits fitted on a model's own training rows explode out of sample, so every row's score used here
+comes from a model that was fitted without the row's block of time (`folds`). The threshold is the
+level that the *episode rule itself* (smoothing, rows in a row) passes at the designed rate of
+false alarms per machine-day; rarer rates than the healthy history can show are extrapolated with
+an exponential tail (`threshold_for_rate`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+MS_PER_DAY = 86_400_000.0
+
+# How many of the highest independent peaks describe the tail. Fewer make the threshold jump with
+# every new history, more reach into the body, which is not exponential.
+TAIL_PEAKS = 20
+
+
+def folds(
+    units: list[str], times_ms: NDArray[np.int64], count: int, purge_ms: int
+) -> Iterator[tuple[Mask, Mask]]:
+    """Yield (train, held out) masks: block b of each unit's own time is held out in fold b.
+
+    Rows closer than `purge_ms` to a held-out block are in neither mask: their windows overlap.
+    """
+    names = np.array(units)
+    for block in range(count):
+        train = np.ones(len(names), dtype=np.bool_)
+        held = np.zeros(len(names), dtype=np.bool_)
+        for name in sorted(set(units)):
+            rows = np.flatnonzero(names == name)
+            rows = rows[np.argsort(times_ms[rows], kind="stable")]
+            part = np.array_split(rows, count)[block]
+            if not len(part):
+                continue
+            held[part] = True
+            first, last = times_ms[part[0]], times_ms[part[-1]]
+            near = (times_ms[rows] > first - purge_ms) & (times_ms[rows] < last + purge_ms)
+            train[rows[near]] = False
+            train[part] = False
+        yield train, held
+
+
+def episode_peaks(smoothed: Floats, enter_rows: int, separation_rows: int) -> Floats:
+    """Return the independent peaks of the level that `enter_rows` rows in a row keep above.
+
+    Peaks closer than `separation_rows` belong to one episode and only the highest counts. NaN
+    rows (a smoothing that is not full yet) take no part.
+    """
+    levels = smoothed[np.isfinite(smoothed)]
+    if len(levels) < enter_rows:
+        return np.empty(0)
+    kept = np.lib.stride_tricks.sliding_window_view(levels, enter_rows).min(axis=1)
+    taken = np.zeros(len(kept), dtype=np.bool_)
+    peaks: list[float] = []
+    for row in np.argsort(-kept, kind="stable"):
+        near = slice(max(0, row - separation_rows), row + separation_rows + 1)
+        if not taken[near].any():
+            taken[row] = True
+            peaks.append(float(kept[row]))
+    return np.array(peaks)
+
+
+def threshold_for_rate(peaks: Floats, machine_days: float, per_machine_day: float) -> float:
+    """Return the level passed by `per_machine_day` episodes a day, given peaks of so many days.
+
+    Within the history it is the peak of that rank; beyond, the excesses over a high level are
+    taken as exponential (the limit law of light tails: Pickands 1975), which errs on the high
+    side for bounded scores. Raises ValueError without peaks.
+    """
+    if not len(peaks):
+        raise ValueError("no healthy rows to calibrate on")
+    ordered = np.sort(peaks)[::-1]
+    wanted = per_machine_day * machine_days
+    tail = max(1, min(TAIL_PEAKS, len(ordered) // 2))
+    if wanted >= tail:
+        return float(ordered[min(int(wanted), len(ordered) - 1)])
+    start = float(ordered[min(tail, len(ordered) - 1)])
+    mean_excess = float(np.mean(ordered[:tail] - start))
+    return start + mean_excess * float(np.log(tail / wanted))

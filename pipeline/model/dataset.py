@@ -1,0 +1,58 @@
+"""Reads feature rows from the Parquet files of a training channel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from pipeline.errors import DatasetError
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Feature rows sorted by device and event time; `features` is (n, n_features) float64."""
+
+    device_ids: list[str]
+    event_time_ms: NDArray[np.int64]
+    features: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.device_ids)
+
+
+def read_features(folder: Path, names: tuple[str, ...]) -> Dataset:
+    """Read every Parquet file below a folder; a row stored twice counts once.
+
+    Raises DatasetError when there is no file or a column is missing.
+    """
+    files = sorted(
+        path
+        for path in folder.rglob("*.parquet")
+        if not any(part.startswith(("_", ".")) for part in path.relative_to(folder).parts)
+    )
+    if not files:
+        raise DatasetError(f"no Parquet file in the channel at {folder}")
+    columns = ["device_id", "event_time_ms", *names]
+    tables = []
+    for path in files:
+        with pq.ParquetFile(path) as file:
+            missing = [name for name in columns if name not in file.schema_arrow.names]
+            if missing:
+                raise DatasetError(f"{path.relative_to(folder)}: no column {missing[0]!r}")
+            tables.append(file.read(columns=columns))
+    table = pa.concat_tables(tables)
+    devices = np.array(table["device_id"].to_pylist(), dtype=np.str_)
+    times = table["event_time_ms"].to_numpy().astype(np.int64)
+    features = np.column_stack(
+        [table[name].to_numpy().astype(np.float64) for name in names]
+    ).reshape(len(devices), len(names))
+    order = np.lexsort((times, devices))
+    devices, times, features = devices[order], times[order], features[order]
+    new = np.ones(len(devices), dtype=np.bool_)
+    new[1:] = (devices[1:] != devices[:-1]) | (times[1:] != times[:-1])
+    return Dataset(devices[new].tolist(), times[new], features[new])

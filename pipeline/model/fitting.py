@@ -1,0 +1,212 @@
+"""From healthy feature rows to a calibrated model: cross-fitting, thresholds, version.
+
+The model that is served is fitted on all rows. Its thresholds come from `folds` other models,
+each fitted without one block of every machine's time and scored on that block, so that each
+healthy row has a score from a model that has not seen it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import DatasetError
+from pipeline.features import feature_names, sensor_of_feature
+from pipeline.model import autoencoder, calibration
+from pipeline.model.artefact import Artefact, EpisodeRule
+from pipeline.model.baseline import fit_baselines
+from pipeline.model.dataset import Dataset
+from pipeline.model.hyperparameters import Hyperparameters
+from pipeline.model.scoring import Combination, Model, Parts, fit_metric, reconstruct, smooth
+from pipeline.settings import BURST_SENSOR, FeatureSpec
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+# Both distances are divided by what one healthy row in a hundred passes, so that neither of them
+# decides the geometric mean by its unit alone.
+REFERENCE_QUANTILE = 0.99
+
+# The last part of each machine's own time ends the fitting of the network early.
+VALIDATION_SHARE = 0.15
+
+
+@dataclass(frozen=True)
+class Training:
+    """The result of a training job."""
+
+    artefact: Artefact
+    network: autoencoder.Autoencoder
+    metrics: dict[str, float]
+
+
+def train(data: Dataset, chosen: Hyperparameters) -> Training:
+    """Fit and calibrate a model; raises DatasetError when there is too little to learn from."""
+    _check_size(data, chosen)
+    held = _unseen_parts(data, chosen)
+    combination = Combination(
+        input_reference=_reference(held.of_input),
+        residual_reference=_reference(held.of_residual),
+    )
+    combination, designed = _calibrate(data, held, combination, chosen)
+    model, fitted = fit_model(data, np.ones(len(data), dtype=np.bool_), chosen, chosen.seed)
+    metrics = {
+        "rows": float(len(data)),
+        "units": float(len(model.baselines.units)),
+        "epochs": float(fitted.epochs),
+        "train_loss": fitted.train_loss,
+        "validation_loss": fitted.validation_loss,
+        **designed,
+    }
+    artefact = Artefact(
+        version=version(data, chosen),
+        feature_names=feature_names(chosen.spec),
+        model=model,
+        combination=combination,
+        rule=EpisodeRule(
+            smoothing_rows=chosen.smoothing_rows,
+            enter=1.0,
+            exit=chosen.exit_level,
+            enter_rows=chosen.enter_rows,
+            exit_rows=chosen.exit_rows,
+        ),
+        notes={"hyperparameters": asdict(chosen), "metrics": metrics},
+    )
+    return Training(artefact, fitted.network, metrics)
+
+
+def version(data: Dataset, chosen: Hyperparameters) -> str:
+    """Return 16 hex digits of the hash of rows and hyperparameters: the same in, the same out."""
+    digest = hashlib.sha256(json.dumps(asdict(chosen), sort_keys=True).encode())
+    digest.update("\n".join(data.device_ids).encode())
+    digest.update(data.event_time_ms.astype("<i8").tobytes())
+    digest.update(data.features.astype("<f8").tobytes())
+    return digest.hexdigest()[:16]
+
+
+def chosen_columns(spec: FeatureSpec, statistics: tuple[str, ...]) -> tuple[int, ...]:
+    """Return the positions of the features the model looks at: these statistics, and bursts."""
+    pairs = zip(feature_names(spec), sensor_of_feature(spec), strict=True)
+    return tuple(
+        position
+        for position, (name, sensor) in enumerate(pairs)
+        if sensor == BURST_SENSOR or name.removeprefix(f"{sensor}_") in statistics
+    )
+
+
+def fit_model(
+    data: Dataset, rows: Mask, chosen: Hyperparameters, seed: int
+) -> tuple[Model, autoencoder.Fitted]:
+    """Fit baselines, network and metrics on the masked rows; (n,) mask."""
+    spec = chosen.spec
+    columns = chosen_columns(spec, chosen.chosen_statistics)
+    owners = tuple(sensor_of_feature(spec)[column] for column in columns)
+    sensors = tuple(dict.fromkeys(owners))
+    units = [unit for unit, used in zip(data.device_ids, rows, strict=True) if used]
+    features = data.features[rows][:, list(columns)]
+    baselines = fit_baselines(units, features)
+    z = baselines.normalise(units, features)
+    late = _late_rows(units, VALIDATION_SHARE)
+    settings = autoencoder.FitSettings(
+        hidden=chosen.hidden,
+        bottleneck=min(chosen.bottleneck, max(1, len(columns) // 2)),
+        epochs=chosen.epochs,
+        patience=chosen.patience,
+        batch_rows=chosen.batch_rows,
+        learning_rate=chosen.learning_rate,
+        seed=seed,
+    )
+    fitted = autoencoder.fit(z[~late], z[late], settings)
+    layers = fitted.network.layers()
+    positions, share = baselines.positions(units), chosen.unit_share
+    model = Model(
+        columns=columns,
+        sensors=sensors,
+        sensor_of=tuple(sensors.index(owner) for owner in owners),
+        baselines=baselines,
+        layers=layers,
+        input_metric=fit_metric(z, positions, share),
+        residual_metric=fit_metric(z - reconstruct(layers, z), positions, share),
+    )
+    return model, fitted
+
+
+def _late_rows(units: list[str], share: float) -> Mask:
+    """Mark the last share of each unit's rows; rows are sorted by unit and time."""
+    _, starts, counts = np.unique(np.array(units), return_index=True, return_counts=True)
+    late = np.zeros(len(units), dtype=np.bool_)
+    for start, count in zip(starts, counts, strict=True):
+        late[start + count - max(1, int(count * share)) : start + count] = True
+    return late
+
+
+def _check_size(data: Dataset, chosen: Hyperparameters) -> None:
+    if len(data) < chosen.min_rows:
+        raise DatasetError(
+            f"{len(data)} feature rows are too few to train on: at least {chosen.min_rows} needed"
+        )
+    if not np.isfinite(data.features).any():
+        raise DatasetError("no feature has a value in any row")
+
+
+def _unseen_parts(data: Dataset, chosen: Hyperparameters) -> Parts:
+    """Return the parts of every row, from the fold's model that was fitted without it."""
+    parts = np.full((3, len(data)), np.nan)
+    blocks = calibration.folds(
+        data.device_ids, data.event_time_ms, chosen.folds, chosen.spec.window_ms
+    )
+    for fold, (fit_rows, held_rows) in enumerate(blocks):
+        if fit_rows.sum() < chosen.min_rows // 2 or not held_rows.any():
+            raise DatasetError(
+                f"{len(data)} feature rows are too few for {chosen.folds} blocks of time with "
+                f"{chosen.spec.window_ms // 1000} s between them"
+            )
+        model, _ = fit_model(data, fit_rows, chosen, chosen.seed + 1 + fold)
+        units = [unit for unit, held in zip(data.device_ids, held_rows, strict=True) if held]
+        measured = model.parts(units, data.features[held_rows])
+        parts[:, held_rows] = [measured.of_input, measured.of_residual, measured.of_nothing]
+    return Parts(*parts)
+
+
+def _reference(distances: Floats) -> float:
+    value = float(np.quantile(distances, REFERENCE_QUANTILE))
+    if not value > 0.0:
+        raise DatasetError("the features do not vary: nothing can be learnt from them")
+    return value
+
+
+def _calibrate(
+    data: Dataset, held: Parts, combination: Combination, chosen: Hyperparameters
+) -> tuple[Combination, dict[str, float]]:
+    """Set both thresholds to the designed rate of episodes, each unit's time taken as one."""
+    separation = chosen.smoothing_rows + chosen.exit_rows
+    separation += -(-chosen.spec.window_ms // chosen.spec.hop_ms)
+    devices = np.array(data.device_ids)
+    thresholds = []
+    for scores in (combination.score(held), combination.no_model_score(held)):
+        peaks = [
+            calibration.episode_peaks(
+                smooth(scores[devices == device], chosen.smoothing_rows),
+                chosen.enter_rows,
+                separation,
+            )
+            for device in sorted(set(data.device_ids))
+        ]
+        found = np.concatenate(peaks)
+        if not len(found):
+            raise DatasetError("no machine has enough rows in a row to calibrate a threshold")
+        days = len(data) * chosen.spec.hop_ms / calibration.MS_PER_DAY
+        thresholds.append(
+            calibration.threshold_for_rate(found, days, chosen.false_alarms_per_machine_day)
+        )
+    calibrated = replace(combination, threshold=thresholds[0], no_model_threshold=thresholds[1])
+    return calibrated, {
+        "machine_days": days,
+        "designed_false_alarms_per_machine_day": chosen.false_alarms_per_machine_day,
+        "threshold": thresholds[0],
+        "no_model_threshold": thresholds[1],
+    }

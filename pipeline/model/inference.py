@@ -1,0 +1,140 @@
+"""The inference script: SageMaker's four functions, from a request's body to an answer's.
+
+The server calls `model_fn` once and then `input_fn`, `predict_fn`, `output_fn` for each request,
+as SageMaker's inference toolkits do. It imports NumPy only. The contract of the bodies:
+
+    {"rows": [{"device_id": ..., "event_time_ms": ..., "features": [number or null, ...]}]}
+    {"model_version", "smoothing_rows", "enter", "exit", "enter_rows", "exit_rows", "sensors",
+     "scores": [...], "no_model_scores": [...], "contributions": [[share per sensor], ...]}
+
+A row without any feature has no score: null, not 0, which would say "healthy".
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import InvalidRequest
+from pipeline.model.artefact import Artefact, load
+
+JSON = "application/json"
+
+
+class UnsupportedType(InvalidRequest):
+    """A body in, or a wish for, a format that the endpoint does not have."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """The rows of a request; `features` is (n, width) and NaN where the request has null."""
+
+    device_ids: list[str]
+    features: NDArray[np.float64]
+
+
+def model_fn(model_dir: str) -> Artefact:
+    """Load the model; raises ModelNotReady."""
+    return load(Path(model_dir))
+
+
+def input_fn(body: bytes, content_type: str) -> Request:
+    """Parse a request; raises InvalidRequest that says what is wrong and in which row."""
+    if content_type.partition(";")[0].strip().lower() != JSON:
+        raise UnsupportedType(f"content type {content_type!r} is not {JSON}")
+    try:
+        parsed = json.loads(body, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest(f"the body is not JSON: {error}") from None
+    rows = parsed.get("rows") if isinstance(parsed, dict) else None
+    if not isinstance(rows, list):
+        raise InvalidRequest('the body must be an object with a list "rows"')
+    device_ids: list[str] = []
+    values: list[list[float]] = []
+    for position, row in enumerate(rows):
+        device_id, features = _row(row, position)
+        if values and len(features) != len(values[0]):
+            raise InvalidRequest(
+                f"row {position} has {len(features)} features, row 0 has {len(values[0])}"
+            )
+        device_ids.append(device_id)
+        values.append(features)
+    width = len(values[0]) if values else 0
+    return Request(device_ids, np.array(values, dtype=np.float64).reshape(len(rows), width))
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    # Python's reader takes NaN and Infinity, which are not JSON; a missing value is null.
+    raise ValueError(f"{name} is not a JSON value; write null for a missing feature")
+
+
+def _row(row: Any, position: int) -> tuple[str, list[float]]:
+    if not isinstance(row, dict):
+        raise InvalidRequest(f"row {position} is not an object")
+    device_id, features = row.get("device_id"), row.get("features")
+    if not isinstance(device_id, str) or not device_id:
+        raise InvalidRequest(f'row {position} has no "device_id"')
+    if not isinstance(features, list):
+        raise InvalidRequest(f'row {position} has no list "features"')
+    values = []
+    for place, value in enumerate(features):
+        if value is None:
+            values.append(float("nan"))
+        elif type(value) in (int, float):
+            values.append(_number(value))
+        else:
+            raise InvalidRequest(f"row {position}, feature {place} is neither number nor null")
+    return device_id, values
+
+
+def _number(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf") if value > 0 else float("-inf")
+
+
+def predict_fn(request: Request, artefact: Artefact) -> dict[str, Any]:
+    """Score the rows; raises InvalidRequest when they do not have the model's features."""
+    width = len(artefact.feature_names)
+    if request.device_ids and request.features.shape[1] != width:
+        raise InvalidRequest(
+            f"rows have {request.features.shape[1]} features, the model takes {width}: "
+            f"{', '.join(artefact.feature_names)}"
+        )
+    features = request.features.reshape(len(request.device_ids), width)
+    model, rule = artefact.model, artefact.rule
+    parts = model.parts(request.device_ids, features)
+    empty: NDArray[np.bool_] = np.all(np.isnan(features[:, list(model.columns)]), axis=1)
+    return {
+        "model_version": artefact.version,
+        "smoothing_rows": rule.smoothing_rows,
+        "enter": rule.enter,
+        "exit": rule.exit,
+        "enter_rows": rule.enter_rows,
+        "exit_rows": rule.exit_rows,
+        "scores": _scores(artefact.combination.score(parts), empty),
+        "no_model_scores": _scores(artefact.combination.no_model_score(parts), empty),
+        "contributions": model.contributions(request.device_ids, features).round(6).tolist(),
+        "sensors": list(model.sensors),
+    }
+
+
+def _scores(values: NDArray[np.float64], empty: NDArray[np.bool_]) -> list[float | None]:
+    return [
+        None if nothing else value
+        for value, nothing in zip(values.tolist(), empty.tolist(), strict=True)
+    ]
+
+
+def output_fn(prediction: dict[str, Any], accept: str) -> tuple[bytes, str]:
+    """Return the answer's body and content type; raises UnsupportedType."""
+    wanted = {part.partition(";")[0].strip().lower() for part in accept.split(",")}
+    if not wanted & {JSON, "application/*", "*/*", ""}:
+        raise UnsupportedType(f"cannot answer in {accept!r}, only in {JSON}")
+    return json.dumps(prediction, allow_nan=False, separators=(",", ":")).encode(), JSON

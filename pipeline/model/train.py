@@ -1,0 +1,67 @@
+"""The training script: reads the `train` channel, writes the model directory, prints metrics.
+
+It uses only the SM_* variables that both of SageMaker's training toolkits set; in a container of
+our own `container.py` sets them. Metrics are printed as `name=value;` lines, which the training
+job's metric definitions match with regular expressions.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from pipeline.errors import SettingsError
+from pipeline.features import feature_names
+from pipeline.model import artefact, fitting, hyperparameters
+from pipeline.model.dataset import read_features
+
+CHANNEL = "train"
+
+
+def run(env: Mapping[str, str]) -> fitting.Training:
+    """Train as the environment says.
+
+    Raises SettingsError for wrong hyperparameters or variables and DatasetError for unusable
+    or too little data.
+    """
+    chosen = hyperparameters.parse(_hyperparameters(env))
+    channel = Path(_variable(env, f"SM_CHANNEL_{CHANNEL.upper()}"))
+    model_dir = Path(_variable(env, "SM_MODEL_DIR"))
+    data = read_features(channel, feature_names(chosen.spec))
+    print(f"read {len(data)} feature rows of {len(set(data.device_ids))} machines", flush=True)
+    training = fitting.train(data, chosen)
+    model_dir.mkdir(parents=True, exist_ok=True)
+    artefact.save(training.artefact, model_dir)
+    torch.save(training.network.state_dict(), model_dir / artefact.WEIGHTS_FILE)
+    for name, value in training.metrics.items():
+        print(f"{name}={value:.6g};", flush=True)
+    print(f"model_version={training.artefact.version};", flush=True)
+    return training
+
+
+def _hyperparameters(env: Mapping[str, str]) -> dict[str, str]:
+    try:
+        values = json.loads(_variable(env, "SM_HPS"))
+    except ValueError as error:
+        raise SettingsError(f"SM_HPS: not JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise SettingsError("SM_HPS: must be a JSON object")
+    # The toolkits decode each value as JSON where they can; back to what the request said.
+    return {
+        key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()
+    }
+
+
+def _variable(env: Mapping[str, str], name: str) -> str:
+    value = env.get(name, "")
+    if not value:
+        raise SettingsError(f"{name}: the environment variable is not set")
+    return value
+
+
+if __name__ == "__main__":
+    run(os.environ)

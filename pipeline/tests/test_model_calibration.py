@@ -1,0 +1,104 @@
+"""Thresholds: the designed rate of false alarms is the measured one on unseen healthy rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.detection.episodes import EpisodeState, Rule, advance
+from pipeline.model.calibration import (
+    MS_PER_DAY,
+    episode_peaks,
+    folds,
+    threshold_for_rate,
+)
+from pipeline.model.fitting import train
+from pipeline.model.scoring import smooth
+from pipeline.tests import healthy
+
+
+@given(
+    counts=st.lists(st.integers(1, 40), min_size=1, max_size=4),
+    blocks=st.integers(2, 5),
+    purge=st.integers(0, 5),
+)
+def test_every_row_is_held_out_once_and_its_neighbours_in_time_are_not_fitted(
+    counts, blocks, purge
+):
+    units = [f"u{unit}" for unit, count in enumerate(counts) for _ in range(count)]
+    times = np.concatenate([np.arange(count) for count in counts]).astype(np.int64)
+    held_times = np.zeros(len(units), dtype=int)
+    for fit_rows, held_rows in folds(units, times, blocks, purge):
+        held_times += held_rows
+        assert not (fit_rows & held_rows).any()
+        for row in np.flatnonzero(held_rows):
+            same = np.array([unit == units[row] for unit in units])
+            near = same & (np.abs(times - times[row]) < purge)
+            assert not (fit_rows & near).any()
+    assert (held_times == 1).all()
+
+
+@given(
+    levels=st.lists(st.floats(0, 10), min_size=1, max_size=60),
+    enter_rows=st.integers(1, 4),
+    separation=st.integers(0, 5),
+)
+def test_peaks_are_levels_that_enough_rows_in_a_row_reach(levels, enter_rows, separation):
+    peaks = episode_peaks(np.array(levels), enter_rows, separation)
+    if len(levels) < enter_rows:
+        assert len(peaks) == 0
+        return
+    runs = [min(levels[row : row + enter_rows]) for row in range(len(levels) - enter_rows + 1)]
+    assert peaks[0] == max(runs)
+    assert set(peaks.tolist()) <= set(runs)
+    assert list(peaks) == sorted(peaks, reverse=True)
+
+
+def test_a_rarer_alarm_needs_a_higher_threshold():
+    peaks = np.random.default_rng(1).exponential(size=200)
+    levels = [threshold_for_rate(peaks, 2.0, rate) for rate in (50.0, 10.0, 1.0, 0.1, 0.01)]
+    assert levels == sorted(levels)
+    assert len(set(levels)) == len(levels)
+
+
+def test_an_exponential_tail_is_extrapolated_to_its_true_level():
+    rng = np.random.default_rng(2)
+    # 500 peaks a day; the level of one a day is log(500), of one in ten days log(5000).
+    found = [threshold_for_rate(rng.exponential(size=500), 1.0, 0.1) for _ in range(50)]
+    assert np.median(found) == pytest.approx(np.log(5_000), rel=0.08)
+
+
+def test_no_peaks_is_an_error_and_not_a_threshold():
+    with pytest.raises(ValueError, match="no healthy rows"):
+        threshold_for_rate(np.empty(0), 1.0, 1.0)
+
+
+def test_the_measured_rate_of_false_alarms_is_about_the_designed_one():
+    per_day = 60.0
+    chosen = healthy.chosen(false_alarms_per_machine_day=str(per_day), epochs="6")
+    units, rows = 6, 1_200
+    everything = healthy.dataset(11, units=units, rows=2 * rows)
+    first = everything.event_time_ms <= rows * healthy.SPEC.hop_ms
+    history = type(everything)(
+        [unit for unit, used in zip(everything.device_ids, first, strict=True) if used],
+        everything.event_time_ms[first],
+        everything.features[first],
+    )
+    artefact = train(history, chosen).artefact
+    rule = Rule(3, 1.0, chosen.exit_level, chosen.enter_rows, chosen.exit_rows, 60_000)
+    opened = 0
+    for unit in range(units):
+        live = ~first & (np.array(everything.device_ids) == f"m{unit}")
+        parts = artefact.model.parts([f"m{unit}"] * int(live.sum()), everything.features[live])
+        scores = artefact.combination.score(parts)
+        state = EpisodeState()
+        for moment, score in zip(everything.event_time_ms[live], scores, strict=True):
+            state, step = advance(state, rule, int(moment), float(score))
+            opened += step.opened
+    days = units * rows * healthy.SPEC.hop_ms / MS_PER_DAY
+    expected = per_day * days
+    # Poisson counts on both sides, history and live: within a factor of about two.
+    assert expected / 2.2 <= opened <= expected * 2.2
+    assert np.isfinite(smooth(scores, 3)[3:]).all()

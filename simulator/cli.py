@@ -1,0 +1,198 @@
+"""`fleetwin`: run a scenario, keep a twin up, list the scenarios.
+
+Errors are one line with cause and cure on standard error; Ctrl-C and SIGTERM end every process
+that was started.
+"""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from simulator.errors import ScenarioError, SimulatorError
+from simulator.progress import Progress
+from simulator.report import RunReport
+from simulator.scenario import ReplaySettings, Scenario, list_scenarios
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="A local twin of a predictive-maintenance pipeline on AWS. Machines are simulated or "
+    "replayed; the pipeline's own code really runs: IoT rules, Kinesis, Lambda, Spark, training, "
+    "endpoint, alarms. No account, no Docker.",
+)
+
+Seed = Annotated[int | None, typer.Option(help="Random seed; the same seed gives the same report.")]
+Speed = Annotated[
+    str, typer.Option(help="Virtual seconds per real second: max, 1 (real time), 60, ...")
+]
+Port = Annotated[int, typer.Option(help="Port of the AWS endpoint on 127.0.0.1; 0 takes a free one.")]
+
+
+def main() -> None:
+    """Run the command line; turn our errors into one line and an exit code."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        app(standalone_mode=False)
+    except (typer.Abort, KeyboardInterrupt):
+        print("\nfleetwin: stopped; every process that was started has ended", file=sys.stderr)
+        sys.exit(130)
+    except SimulatorError as error:
+        print(f"fleetwin: {error}", file=sys.stderr)
+        sys.exit(1)
+    except typer.Exit as stop:
+        sys.exit(stop.exit_code)
+    except Exception as error:
+        if type(error).__module__.startswith(("click", "typer")):
+            show = getattr(error, "show", None)
+            if show is not None:
+                show()
+                sys.exit(getattr(error, "exit_code", 2))
+        raise
+
+
+def _terminate(number: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _speed(text: str) -> float | None:
+    if text == "max":
+        return None
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = 0.0
+    if speed <= 0:
+        raise ScenarioError(f"--speed {text}: must be max or a number above 0, such as 1 or 60")
+    return speed
+
+
+def _scenario(name: str, replay: Path | None, seed: int | None) -> Scenario:
+    if replay is not None:
+        scenario = Scenario(
+            name=f"replay of {replay.name}",
+            replay=ReplaySettings(folder=str(replay)),
+        )
+    else:
+        scenario = Scenario.load(name)
+    return scenario if seed is None else scenario.with_seed(seed)
+
+
+@app.command()
+def run(
+    scenario: Annotated[
+        str, typer.Argument(help="A built-in scenario (see `fleetwin scenarios`) or a TOML file.")
+    ] = "demo",
+    replay: Annotated[
+        Path | None,
+        typer.Option(help="A folder of recorded runs (CSV) to replay as machines instead."),
+    ] = None,
+    seed: Seed = None,
+    speed: Speed = "max",
+    out: Annotated[Path, typer.Option(help="Folder for report.html and report.json.")] = Path("out"),
+    port: Port = 0,
+    zero_severity: Annotated[
+        bool, typer.Option("--zero-severity", help="Inject the faults without any effect.")
+    ] = False,
+) -> None:
+    """Run a fleet through the whole pipeline and report what was found.
+
+    Example: fleetwin run demo --seed 7 --out out
+    """
+    from simulator.run import Options
+    from simulator.run import run as run_scenario
+
+    chosen = _scenario(scenario, replay, seed)
+    if zero_severity:
+        chosen = chosen.with_zero_severity()
+    options = Options(
+        chosen, out, speed=_speed(speed), port=port, progress=Progress.to_stderr()
+    )
+    print(f"fleetwin: {chosen.name}, seed {chosen.seed}", file=sys.stderr)
+    report = run_scenario(options)
+    print(summary(report, out))
+
+
+@app.command()
+def up(
+    speed: Speed = "1",
+    port: Port = 0,
+    seed: Seed = None,
+    state: Annotated[
+        Path | None, typer.Option(help="Folder for the twin's state; default: a temporary one.")
+    ] = None,
+) -> None:
+    """Keep the twin running, so that boto3 or the AWS CLI can talk to it; Ctrl-C ends it.
+
+    Prints the variables to export.
+    """
+    from datetime import UTC, datetime
+
+    from simulator.targets import Embedded
+
+    pace = _speed(speed)
+    with tempfile.TemporaryDirectory(prefix="fleetwin-") as folder:
+        target = Embedded(
+            datetime.now(UTC), state or Path(folder), speed=pace or 1.0, seed=seed or 0, port=port
+        )
+        try:
+            resources = target.boot({})
+            print(f"# fleetwin is up with {resources} resources; Ctrl-C ends it")
+            for name, value in target.environment().items():
+                print(f"export {name}={shlex.quote(value)}")
+            sys.stdout.flush()
+            target.cloud.engine.run(None)
+        finally:
+            target.close()
+
+
+@app.command()
+def scenarios() -> None:
+    """List the built-in scenarios."""
+    for name, description in list_scenarios().items():
+        print(f"{name:<12} {description}")
+
+
+def summary(report: RunReport, out: Path) -> str:
+    """Return the end of a run in words: what happened, what was found, where to look."""
+    values = report.to_json()
+    readings, delay = values["readings"], values["detection_delay_s"]
+    lines = [
+        "",
+        f"{report.scenario}: seed {report.seed}, {report.virtual_s / 3600:.1f} h of machine time "
+        f"in {report.wall_s:.0f} s",
+        "",
+        f"  readings      {readings['published']:,} published = {readings['lost_in_network']:,} "
+        f"lost + {readings['discarded_by_broker']:,} discarded + {readings['delivered']:,} delivered",
+        f"                {readings['delivered']:,} delivered = {readings['stored']:,} stored + "
+        f"{readings['late']:,} late + {readings['dead_lettered']:,} dead-lettered",
+        f"  faults        {values['faults']['found']} of {values['faults']['total']} found"
+        + (f", median delay {delay['median']:.0f} s, p90 {delay['p90']:.0f} s"
+           if delay["median"] is not None else ""),
+        f"  false alarms  {values['false_alarms']['episodes']} in {values['machine_days']:.2f} "
+        "healthy machine-days",
+        f"  no model      {values['no_model']['found']} of {values['faults']['total']} found, "
+        f"{values['no_model']['false_alarm_episodes']} false alarms (the same rule on x_hat = 0)",
+        f"  alerts        {values['alerts']} by SNS, one an episode",
+        "",
+    ]
+    for item in values["truth"]:
+        verdict = f"found after {item['delay_s']:.0f} s" if item["found"] else "NOT FOUND"
+        lines.append(
+            f"  {item['device_id']:<18} {item['kind'].replace('_', ' '):<14} "
+            f"severity {item['severity']:.2f}  {verdict}"
+        )
+    lines += ["", f"  {out / 'report.html'}   a picture of every machine",
+              f"  {out / 'report.json'}   the same in numbers"]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,230 @@
+"""Gathers what a run left behind, through AWS's own APIs and the machines' books.
+
+Detections from their table, scores and readings from the lake, alerts from the inbox queue,
+alarms from CloudWatch. `run.py` makes the report of it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from simulator.errors import EnvironmentMissing
+from simulator.fleet.fleet import Fleet
+from simulator.fleet.recording import Recording
+from simulator.fleet.replay import Replay
+from simulator.report import Episode, Readings
+from simulator.report_html import Trace
+from simulator.scenario import Scenario
+from simulator.targets import Embedded, template_default
+
+STATE_FOLDER = "twin"
+MARKER = ".fleetwin-state"
+BUCKET = "AWS::S3::Bucket"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the pipeline and the network say of one run."""
+
+    readings: Readings
+    episodes: list[Episode]
+    alerts: int
+    alarms: list[dict[str, Any]]
+    raw_zone: dict[str, Any]
+    model: dict[str, Any]
+
+
+def fresh_state(out: Path) -> Path:
+    """Return an empty state folder in ``out``; only one that an earlier run made is removed."""
+    state = out / STATE_FOLDER
+    if state.exists():
+        if any(state.iterdir()) and not (state / MARKER).exists():
+            raise EnvironmentMissing(
+                f"{state} exists and was not made by fleetwin; choose another --out"
+            )
+        shutil.rmtree(state)
+    state.mkdir(parents=True)
+    (state / MARKER).touch()
+    return state
+
+
+def template_parameters(scenario: Scenario, recording: Recording | None) -> dict[str, str]:
+    """Return the template's parameters for a scenario: sensors, windows, training settings."""
+    if recording is not None:
+        spec = recording.feature_spec()
+    else:
+        spec = json.loads(template_default("FeatureSpec"))
+    spec.update(scenario.pipeline.features.changes())
+    parameters = {"FeatureSpec": json.dumps(spec, separators=(",", ":"))}
+    if scenario.pipeline.training:
+        training = json.dumps(dict(scenario.pipeline.training), separators=(",", ":"))
+        parameters["TrainingSettings"] = training
+    return parameters
+
+
+def gather(target: Embedded, machines: Fleet | Replay) -> Evidence:
+    """Return the evidence of a run that is over."""
+    raw = _RawZone(target)
+    books = [machines.counters.readings, machines.counters.bursts]
+    readings = Readings(
+        published=sum(book.published for book in books),
+        lost_in_network=sum(book.lost_in_network for book in books),
+        discarded_by_broker=sum(book.discarded_by_broker for book in books),
+        delivered=sum(book.delivered for book in books),
+        stored=raw.stored,
+        late=raw.late,
+        dead_lettered=raw.dead_lettered,
+        duplicates_dropped=sum(book.duplicates_delivered for book in books),
+    )
+    return Evidence(
+        readings, _episodes(target), _alerts(target), _alarms(target), raw.summary(), _model(target)
+    )
+
+
+class _RawZone:
+    """Counts what lies in the raw zone, and checks that nothing lies there twice."""
+
+    def __init__(self, target: Embedded) -> None:
+        self.bucket = target.name_of(BUCKET, "raw")
+        self.stored = self.late = self.dead_lettered = self.objects = 0
+        self._seen: dict[tuple[str, str], set[int]] = defaultdict(set)
+        self._twice = 0
+        for kind in ("telemetry", "bursts"):
+            for line in self._lines(target, f"{kind}/"):
+                self._count(kind, orjson.loads(line))
+        self.dead_lettered = sum(1 for _ in self._lines(target, "dead-letter/"))
+
+    def _lines(self, target: Embedded, prefix: str) -> Iterator[bytes]:
+        for key, body in target.objects(self.bucket, prefix):
+            self.objects += 1
+            data = gzip.decompress(body) if key.endswith(".gz") else body
+            yield from (line for line in data.split(b"\n") if line.strip())
+
+    def _count(self, kind: str, row: dict[str, Any]) -> None:
+        seen = self._seen[kind, row["device_id"]]
+        self._twice += row["seq"] in seen
+        seen.add(row["seq"])
+        if row["late"]:
+            self.late += 1
+        else:
+            self.stored += 1
+
+    def summary(self) -> dict[str, Any]:
+        """Return counts, and problems in words."""
+        problems = [f"{self._twice} readings lie in the raw zone twice"] if self._twice else []
+        return {"objects": self.objects, "problems": problems}
+
+
+def _episodes(target: Embedded) -> list[Episode]:
+    table = target.name_of("AWS::DynamoDB::Table", "detections")
+    items: list[dict[str, Any]] = []
+    page: dict[str, Any] = {}
+    while True:
+        start = page.get("LastEvaluatedKey")
+        more = {"ExclusiveStartKey": start} if start else {}
+        page = target.call("dynamodb", "Scan", TableName=table, **more)
+        items.extend(page.get("Items", []))
+        if "LastEvaluatedKey" not in page:
+            break
+    episodes = [_episode({k: next(iter(v.values())) for k, v in item.items()}) for item in items]
+    return sorted(episodes, key=lambda e: (e.started_ms, e.device_id, e.rule))
+
+
+def _episode(item: dict[str, Any]) -> Episode:
+    contributions = item.get("contributions", "{}")
+    if isinstance(contributions, str):
+        shares = json.loads(contributions)
+    else:
+        shares = {name: next(iter(value.values())) for name, value in contributions.items()}
+    ended = item.get("ended_ms")
+    return Episode(
+        device_id=item["device_id"],
+        rule=item["rule"],
+        started_ms=int(item["started_ms"]),
+        ended_ms=None if ended is None else int(ended),
+        score=float(item["score"]),
+        contributions={name: float(share) for name, share in shares.items()},
+        detection_id=item["detection_id"],
+    )
+
+
+def _alerts(target: Embedded) -> int:
+    """Count the detection alerts that the inbox got, each once."""
+    name = target.name_of("AWS::SQS::Queue", "alert-inbox").rsplit("/", 1)[-1]
+    url = target.call("sqs", "GetQueueUrl", QueueName=name)["QueueUrl"]
+    ids: set[str] = set()
+    while True:
+        page = target.call("sqs", "ReceiveMessage", QueueUrl=url, MaxNumberOfMessages=10)
+        messages = page.get("Messages", [])
+        if not messages:
+            return len(ids)
+        for message in messages:
+            body = json.loads(message["Body"])
+            if "alert_id" in body:
+                ids.add(body["alert_id"])
+            target.call(
+                "sqs", "DeleteMessage", QueueUrl=url, ReceiptHandle=message["ReceiptHandle"]
+            )
+
+
+def _alarms(target: Embedded) -> list[dict[str, Any]]:
+    page = target.call("cloudwatch", "DescribeAlarms")
+    return [
+        {"name": alarm["AlarmName"], "state": alarm["StateValue"]} for alarm in page["MetricAlarms"]
+    ]
+
+
+def _model(target: Embedded) -> dict[str, Any]:
+    table = target.name_of("AWS::DynamoDB::Table", "device-state")
+    answer = target.call("dynamodb", "GetItem", TableName=table, Key={"pk": {"S": "#model"}})
+    item = answer.get("Item", {})
+    return {
+        name: item[name]["S"] for name in ("endpoint", "model_version", "activated") if name in item
+    }
+
+
+def traces(target: Embedded, devices: Sequence[str]) -> list[Trace]:
+    """Return every machine's signals and scores for the pictures."""
+    signals: dict[str, list[tuple[int, dict[str, float]]]] = defaultdict(list)
+    for _, body in target.objects(target.name_of(BUCKET, "raw"), "telemetry/"):
+        for line in gzip.decompress(body).splitlines():
+            row = orjson.loads(line)
+            signals[row["device_id"]].append((row["event_time_ms"], row["values"]))
+    scores: dict[str, list[tuple[int, float, float]]] = defaultdict(list)
+    for _, body in target.objects(target.name_of(BUCKET, "processed"), "scores/"):
+        for line in body.splitlines():
+            row = orjson.loads(line)
+            scores[row["device_id"]].append(
+                (row["event_time_ms"], row["score"], row["no_model_score"])
+            )
+    return [_trace(device, signals[device], scores[device]) for device in devices]
+
+
+def _trace(
+    device: str,
+    signals: list[tuple[int, dict[str, float]]],
+    scores: list[tuple[int, float, float]],
+) -> Trace:
+    trace = Trace(device)
+    signals.sort(key=lambda row: row[0])
+    scores.sort()
+    if signals:
+        times = np.array([at for at, _ in signals], dtype=np.int64)
+        for name in signals[0][1]:
+            values = np.array([v.get(name, np.nan) for _, v in signals], dtype=np.float64)
+            trace.signals[name] = (times, values)
+    if scores:
+        times = np.array([row[0] for row in scores], dtype=np.int64)
+        trace.score = (times, np.array([row[1] for row in scores], dtype=np.float64))
+        trace.no_model = (times, np.array([row[2] for row in scores], dtype=np.float64))
+    return trace

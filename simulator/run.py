@@ -1,0 +1,255 @@
+"""Composition root: clock, target, machines -> RunReport.
+
+The phases of a run: boot from the template, let the machines make a history, have the workflow
+train on it and put the model in service, go on live, then join what the pipeline found with
+what really happened.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from simulator import evidence, report_html
+from simulator.errors import SimulatorError
+from simulator.fleet.fleet import Fleet
+from simulator.fleet.ground_truth import GroundTruth
+from simulator.fleet.recording import Recording
+from simulator.fleet.replay import Replay
+from simulator.progress import Progress
+from simulator.report import Fault, RunReport, Stage
+from simulator.scenario import Scenario
+from simulator.targets import Embedded
+
+HOUR_S = 3600
+
+
+class WorkflowFailed(SimulatorError):
+    """The training workflow did not end well; the message has its error and cause."""
+
+
+@dataclass
+class Options:
+    """How to run a scenario. ``speed`` is virtual seconds per real one, ``None`` the fastest."""
+
+    scenario: Scenario
+    out: Path
+    speed: float | None = None
+    port: int = 0
+    progress: Progress = field(default_factory=Progress)
+    parameters: dict[str, str] = field(default_factory=dict)
+    assembly: Path | None = None
+
+
+def run(options: Options) -> RunReport:
+    """Run a scenario to its end; write `report.json` and `report.html` into ``options.out``.
+
+    Raises SimulatorError with one line that names cause and cure. Whatever happens, no process
+    is left behind.
+    """
+    recording = _recording(options.scenario)
+    start = recording.start if recording else options.scenario.start
+    options.out.mkdir(parents=True, exist_ok=True)
+    target = Embedded(
+        start,
+        evidence.fresh_state(options.out),
+        speed=options.speed,
+        seed=options.scenario.seed,
+        port=options.port,
+        **({"assembly": options.assembly} if options.assembly else {}),
+    )
+    try:
+        return _Run(options, target, recording).execute()
+    finally:
+        target.close()
+
+
+def _recording(scenario: Scenario) -> Recording | None:
+    if scenario.replay is None:
+        return None
+    return Recording.load(scenario.replay.folder, scenario.replay.history_rows)
+
+
+class _Run:
+    """One run under way."""
+
+    def __init__(self, options: Options, target: Embedded, recording: Recording | None) -> None:
+        self.options = options
+        self.scenario = options.scenario
+        self.target = target
+        self.recording = recording
+        self.stages: list[Stage] = []
+        self.began = time.monotonic()
+        self.start_s = target.cloud.engine.epoch_s()
+        self.calibrated_ms = 0
+
+    def execute(self) -> RunReport:
+        """Go through the phases and return the report."""
+        progress = self.options.progress
+        with self._stage("boot") as result:
+            resources = self.target.boot(self._parameters())
+            result.append(f"{resources} resources from the template")
+        machines = self._machines()
+        total_s = self._expected_s()
+        progress.watch(self.target.clock, total_s)
+        machines.start()
+        with self._stage("history") as result:
+            self.target.run_until(machines.history_over)
+            self._settle(machines)
+            result.append(f"{machines.counters.readings.published:,} readings published")
+        execution = self._train(machines)
+        self.calibrated_ms = int(self.target.cloud.engine.epoch_s() * 1000)
+        if isinstance(machines, Replay):
+            self.calibrated_ms = 0
+            machines.resume()
+        with self._stage("live") as result:
+            self.target.run_until(machines.finished)
+            self.target.drain()
+            result.append(f"{machines.counters.readings.published:,} readings published in all")
+        progress.finish()
+        with self._stage("report") as result:
+            report = self._report(machines, execution)
+            self._write(report, machines.truth)
+            result.append(f"{len(report.judged.found)} of {len(report.faults)} faults found")
+        report.stages, report.wall_s = self.stages, time.monotonic() - self.began
+        self._write_json(report)
+        report.check()
+        return report
+
+    def _parameters(self) -> dict[str, str]:
+        """Return the template's parameters that this scenario changes."""
+        return {**evidence.template_parameters(self.scenario, self.recording),
+                **self.options.parameters}
+
+    def _machines(self) -> Fleet | Replay:
+        env, publish = self.target.clock, self.target.publish
+        if self.recording is not None:
+            return Replay(self.recording, env, self.start_s, publish, self.scenario.seed)
+        return Fleet(self.scenario, env, self.start_s, publish)
+
+    def _expected_s(self) -> float:
+        if self.recording is not None:
+            return float(max(run.times_ms[-1] for run in self.recording.runs) / 1000 + 900)
+        return self.scenario.history_s + self.scenario.live_s
+
+    def _settle(self, machines: Fleet | Replay) -> None:
+        """Let the history reach the raw zone before the workflow reads it."""
+        if isinstance(machines, Replay):
+            self.target.drain()
+        else:
+            # Machines go on publishing: a batching window and a delivery later all is stored.
+            self.target.run_until(self.target.clock.now + 30.0)
+
+    def _train(self, machines: Fleet | Replay) -> dict[str, Any]:
+        """Run the training workflow over the whole hours of the history."""
+        now_s = self.target.cloud.engine.epoch_s()
+        first_s = math.floor(self.start_s / HOUR_S) * HOUR_S
+        last_s = math.ceil(now_s / HOUR_S) * HOUR_S
+        data = {"start": _hour(first_s), "end": _hour(last_s), "run": f"seed-{self.scenario.seed}"}
+        arn = self.target.name_of("AWS::StepFunctions::StateMachine", "training")
+        with self._stage("workflow") as result:
+            watch = _States(self)
+            execution = self.target.start_workflow(
+                arn, json.dumps(data), f"training-{self.scenario.seed}", watch.on_state
+            )
+            self.target.run_until(execution.done)
+            if execution.status != "SUCCEEDED":
+                raise WorkflowFailed(
+                    f"the training workflow {execution.status}: {execution.error}: "
+                    f"{execution.cause}; its logs are in {self.target.cloud.context.state}/logs"
+                )
+            result.append(f"{len(execution.history.events)} events, {execution.status}")
+        self.stages.extend(watch.stages)
+        return {
+            "name": execution.name,
+            "status": execution.status,
+            "states": [stage.name for stage in watch.stages],
+        }
+
+    def _report(self, machines: Fleet | Replay, workflow: dict[str, Any]) -> RunReport:
+        truth = machines.truth
+        found = evidence.gather(self.target, machines)
+        return RunReport(
+            scenario=self.scenario.name,
+            seed=self.scenario.seed,
+            target=self.target.name,
+            virtual_s=self.target.clock.now,
+            wall_s=0.0,
+            readings=found.readings,
+            faults=[
+                Fault(f.device_id, f.kind, f.start_ms, f.end_ms, f.severity)
+                for f in truth.intervals
+            ],
+            episodes=found.episodes,
+            machine_days=truth.machine_days(self.calibrated_ms or None),
+            stages=self.stages,
+            started=datetime.fromtimestamp(self.start_s, UTC),
+            model=found.model,
+            workflow=workflow,
+            alerts=found.alerts,
+            alarms=found.alarms,
+            raw_zone=found.raw_zone,
+            environment={
+                "python": platform.python_version(),
+                "machine": platform.machine(),
+                "system": platform.system(),
+            },
+        )
+
+    def _write(self, report: RunReport, truth: GroundTruth) -> None:
+        traces = evidence.traces(self.target, truth.devices)
+        live_from_ms = self.calibrated_ms or truth.live_start_ms
+        report.wall_s = time.monotonic() - self.began
+        page = report_html.render(report, traces, live_from_ms)
+        (self.options.out / "report.html").write_text(page, encoding="utf-8")
+
+    def _write_json(self, report: RunReport) -> None:
+        body = orjson.dumps(report.to_json(), option=orjson.OPT_INDENT_2)
+        (self.options.out / "report.json").write_bytes(body + b"\n")
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[list[str]]:
+        """Time a stage on both clocks; what is put into the list is its result in words."""
+        self.options.progress.stage(name)
+        wall, virtual = time.monotonic(), self.target.clock.now
+        result: list[str] = []
+        yield result
+        stage = Stage(name, time.monotonic() - wall, self.target.clock.now - virtual,
+                      "; ".join(result))
+        self.stages.append(stage)
+        self.options.progress.stage_done(stage)
+
+
+class _States:
+    """Times the states of the workflow as they are entered and left."""
+
+    def __init__(self, owner: _Run) -> None:
+        self._owner = owner
+        self._entered: dict[str, tuple[float, float]] = {}
+        self.stages: list[Stage] = []
+
+    def on_state(self, state: str, what: str) -> None:
+        now = self._owner.target.clock.now
+        if what == "entered":
+            self._entered[state] = (time.monotonic(), now)
+            self._owner.options.progress.note(state)
+            return
+        wall, virtual = self._entered[state]
+        if now > virtual:
+            self.stages.append(
+                Stage(f"workflow: {state}", time.monotonic() - wall, now - virtual)
+            )
+
+
+def _hour(epoch_s: float) -> str:
+    return datetime.fromtimestamp(epoch_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,132 @@
+"""The only file that knows which target a run is on.
+
+A target brings up what stands behind the AWS endpoint, hands the machines a way to publish and
+the composition root a way to look. `embedded` is the one that exists so far: everything in this
+process and its children, on the run's own clock.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import simpy
+
+from simulator.cloud.cloud import Cloud
+from simulator.cloud.gateway import is_ours
+from simulator.cloud.workflows import Execution
+from simulator.errors import EnvironmentMissing, InvariantBroken
+
+ROOT = Path(__file__).parents[1]
+SNAPSHOT = ROOT / "infra_cdk" / "snapshots"
+
+
+def template_default(parameter: str, assembly: Path = SNAPSHOT) -> str:
+    """Return a template parameter's default; raises EnvironmentMissing without templates."""
+    for path in sorted(assembly.glob("*.template.json")):
+        declared = json.loads(path.read_text(encoding="utf-8")).get("Parameters", {})
+        if parameter in declared:
+            return str(declared[parameter]["Default"])
+    raise EnvironmentMissing(
+        f"no template in {assembly} has the parameter {parameter}: write them with `make synth`"
+    )
+
+
+class Embedded:
+    """The whole of AWS that the pipeline needs, in this process, with no account and no Docker."""
+
+    name = "embedded"
+
+    def __init__(
+        self,
+        start: datetime,
+        state: Path,
+        *,
+        speed: float | None,
+        seed: int,
+        port: int = 0,
+        assembly: Path = SNAPSHOT,
+    ) -> None:
+        if not (assembly / "manifest.json").exists():
+            raise EnvironmentMissing(f"no templates in {assembly}: write them with `make synth`")
+        self.cloud = Cloud(start, state, speed=speed, seed=seed, port=port)
+        self._assembly = assembly
+        if not is_ours(self.cloud.gateway.url):
+            raise InvariantBroken("another program answers on the gateway's port")
+
+    @property
+    def clock(self) -> simpy.Environment:
+        """Return the environment on whose clock machines and cloud live."""
+        return self.cloud.engine.env
+
+    def boot(self, parameters: Mapping[str, str]) -> int:
+        """Create the template's resources and start the workers; return how many resources."""
+        deployment = self.cloud.boot(self._assembly, parameters)
+        self.cloud.engine.run(self.cloud.prewarm())
+        return len(deployment.resources)
+
+    def publish(self, messages: Sequence[Any]) -> Any:
+        """Take MQTT messages from the machines (the broker's side of the connection)."""
+        return self.cloud.iot.publish_batch(messages)
+
+    def run_until(self, until: simpy.Event | float) -> Any:
+        """Let the clock run until an event, or a time in seconds since the start."""
+        return self.cloud.engine.run(until)
+
+    def drain(self, most_s: float = 3_600.0) -> None:
+        """Run until everything that was published has been processed."""
+        env = self.clock
+        patience = env.timeout(most_s)
+        while not self.cloud.iot.idle():
+            self.run_until(env.now + 1.0)
+            if patience.processed:
+                raise InvariantBroken(f"topic rules still busy after {most_s:.0f} s")
+        self.run_until(env.any_of([self.cloud.mappings.drained_event(), patience]))
+        if patience.processed:
+            problems = "; ".join(self.cloud.mappings.problems()) or "no problem reported"
+            raise InvariantBroken(
+                f"the stream was not worked off within {most_s:.0f} s of the clock: {problems}"
+            )
+
+    def name_of(self, type_name: str, ending: str) -> str:
+        """Return the physical name of the one resource of a type whose name ends so."""
+        deployment = self.cloud.deployment
+        if deployment is None:
+            raise InvariantBroken("the target has not booted")
+        return str(deployment.named(type_name, ending).physical_id)
+
+    def call(self, service: str, operation: str, **params: Any) -> dict[str, Any]:
+        """Do one AWS operation as the account's root."""
+        return self.cloud.call(service, operation, **params)
+
+    def start_workflow(
+        self, arn: str, data: str, name: str, on_state: Callable[[str, str], None]
+    ) -> Execution:
+        """Start an execution; `run_until` its `done` event."""
+        self.cloud.workflows.on_state = lambda execution, state, what: on_state(state, what)
+        answer = self.call(
+            "stepfunctions", "StartExecution", stateMachineArn=arn, input=data, name=name
+        )
+        return self.cloud.workflows.execution(answer["executionArn"])
+
+    def objects(self, bucket: str, prefix: str) -> Iterator[tuple[str, bytes]]:
+        """Yield key and content of every object under a prefix, in order of keys."""
+        token: dict[str, str] = {}
+        while True:
+            page = self.call("s3", "ListObjectsV2", Bucket=bucket, Prefix=prefix, **token)
+            for item in page.get("Contents", []):
+                yield item["Key"], self.cloud.s3.open_path(bucket, item["Key"]).read_bytes()
+            if not page.get("IsTruncated"):
+                return
+            token = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables with which boto3 or the AWS CLI talk to this target."""
+        return self.cloud.environment()
+
+    def close(self) -> None:
+        """End everything that this target started."""
+        self.cloud.close()

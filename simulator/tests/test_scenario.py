@@ -1,0 +1,205 @@
+"""Scenarios: what loads, and the exact words with which the rest is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simulator.errors import ScenarioError
+from simulator.scenario import RANGES, Scenario, list_scenarios
+
+
+def refusal(table: dict[str, Any]) -> str:
+    with pytest.raises(ScenarioError) as caught:
+        Scenario.from_table(table)
+    return str(caught.value)
+
+
+def fault(**changes: Any) -> dict[str, Any]:
+    plan = {"device": "pump-001", "kind": "imbalance", "onset_s": 10, "duration_s": 60}
+    return {"faults": [{**plan, **changes}]}
+
+
+@pytest.mark.parametrize("name", ["demo", "healthy", "tiny"])
+def test_every_built_in_scenario_loads_and_describes_itself(name: str) -> None:
+    assert Scenario.load(name).name == name
+    assert list_scenarios()[name] == Scenario.load(name).description != ""
+
+
+def test_the_demo_is_the_size_that_the_product_promises() -> None:
+    demo = Scenario.load("demo")
+    readings = demo.fleet.machines * demo.fleet.rate_hz * (demo.history_s + demo.live_s)
+    assert readings > 200_000
+    assert len({plan.device for plan in demo.faults}) == len(demo.faults) == 6
+    assert len({plan.kind for plan in demo.faults}) == 6
+
+
+def test_an_empty_table_is_a_scenario_of_defaults_at_an_aware_start() -> None:
+    assert Scenario.from_table({}) == Scenario()
+    assert Scenario().start == datetime(2026, 1, 5, tzinfo=UTC)
+
+
+def test_a_scenario_cannot_be_changed_in_place() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Scenario().seed = 2  # type: ignore[misc]
+
+
+def test_another_seed_changes_nothing_else() -> None:
+    demo = Scenario.load("demo")
+    assert demo.with_seed(7) == dataclasses.replace(demo, seed=7)
+
+
+def test_zero_severity_keeps_the_plan_of_faults() -> None:
+    demo = Scenario.load("demo")
+    zero = demo.with_zero_severity()
+    assert {plan.severity for plan in zero.faults} == {0.0}
+    assert [p.device for p in zero.faults] == [p.device for p in demo.faults]
+
+
+def test_training_values_become_strings_as_hyperparameters_are() -> None:
+    table = {"pipeline": {"training": {"epochs": 3, "rate": 0.5, "whiten": True}}}
+    training = Scenario.from_table(table).pipeline.training
+    assert training == {"epochs": "3", "rate": "0.5", "whiten": "true"}
+
+
+def test_only_the_features_that_a_scenario_sets_are_changes() -> None:
+    table = {"pipeline": {"features": {"window_s": 30, "bursts": False}}}
+    changes = Scenario.from_table(table).pipeline.features.changes()
+    assert changes == {"window_s": 30, "bursts": False}
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"sead": 1}, "sead: unknown key; did you mean 'seed'?"),
+        ({"fleet": {"machnes": 3}}, "fleet.machnes: unknown key; did you mean 'machines'?"),
+        (fault(severty=1), "faults[0].severty: unknown key; did you mean 'severity'?"),
+        ({"fleet": {"rate_hz": "1"}}, "fleet.rate_hz: expected a number, got '1'; change its type"),
+        ({"seed": True}, "seed: expected a whole number, got True; change its type"),
+        ({"seed": 1.5}, "seed: expected a whole number, got 1.5; change its type"),
+        ({"fleet": 3}, "fleet: expected a table, got 3; write [fleet]"),
+        ({"faults": {"a": 1}}, "faults: expected a list of tables; write [[faults]]"),
+        (
+            {"start": datetime(2026, 1, 5)},  # noqa: DTZ001
+            "start: expected a time with zone; write 2026-01-05T00:00:00Z",
+        ),
+        (
+            {"network": {"loss": 5}},
+            "network.loss: 5 is out of range; use 0 to 0.5 (a share, not a percentage)",
+        ),
+        (
+            {"network": {"loss": 0.5, "loss_run": 1}},
+            "network.loss_run: runs of 1 are shorter than independent loss gives; "
+            "use at least 2 messages",
+        ),
+        (
+            fault(severity=float("nan")),
+            "faults[0].severity: nan is out of range; use 0 to 1 (a share, not a percentage)",
+        ),
+        (
+            fault(kind="imbalanse"),
+            "faults[0].kind: unknown fault 'imbalanse'; did you mean 'imbalance'?",
+        ),
+        (
+            fault(device="pump-099"),
+            "faults[0].device: no machine 'pump-099' in the fleet; use pump-001 to pump-020",
+        ),
+        (
+            fault(kind="drift", sensor="pressure"),
+            "faults[0].sensor: unknown sensor 'pressure'; did you mean 'pressure_bar'?",
+        ),
+        (
+            fault(kind="drift"),
+            "faults[0].sensor: drift needs a sensor; choose one of temperature_c, "
+            "velocity_mm_s_rms, pressure_bar, current_a",
+        ),
+        (
+            fault(sensor="current_a"),
+            "faults[0].sensor: imbalance is a fault of the machine; remove it",
+        ),
+        (
+            {"live_s": 100, **fault(onset_s=50, duration_s=80)},
+            "faults[0].duration_s: ends 130 s into a live part of 100 s; use at most 50 s or a "
+            "longer live_s",
+        ),
+        (
+            {"faults": fault()["faults"] * 2},
+            "faults[1].onset_s: overlaps faults[0], the same fault of pump-001; move one of them",
+        ),
+        ({"faults": [{"device": "pump-001"}]}, "faults[0].kind: missing; add it"),
+        ({"replay": {}}, "replay.folder: missing; add it"),
+        (
+            {"fleet": {"kind": "centrifugal_bump"}},
+            "fleet.kind: unknown kind 'centrifugal_bump'; did you mean 'centrifugal_pump'?",
+        ),
+        (
+            {"fleet": {"burst_length_s": 9}},
+            "fleet.burst_length_s: a burst of 108000 samples exceeds the 128 KB of an MQTT "
+            "message; use at most 4 s",
+        ),
+        (
+            {"pipeline": {"training": {"layers": [1]}}},
+            "pipeline.training.layers: expected text or a number, got [1]",
+        ),
+        (
+            {"replay": {"folder": "x"}, **fault()},
+            "faults: a replay brings its own labels; remove [[faults]]",
+        ),
+    ],
+)
+def test_a_scenario_is_refused_with_path_cause_and_cure(
+    table: dict[str, Any], message: str
+) -> None:
+    assert refusal(table) == message
+
+
+def test_an_unknown_scenario_is_refused_with_a_suggestion() -> None:
+    with pytest.raises(ScenarioError, match=r"^dmo: no such scenario; did you mean 'demo'\?$"):
+        Scenario.load("dmo")
+    with pytest.raises(ScenarioError, match="no such file"):
+        Scenario.load("nowhere/demo.toml")
+
+
+def test_a_file_that_is_not_toml_is_refused_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "broken.toml"
+    path.write_text("seed = \n")
+    with pytest.raises(ScenarioError, match=r"broken\.toml: not TOML: .*line 1"):
+        Scenario.load(path)
+
+
+def test_a_replay_folder_counts_from_the_scenario_file(tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text('[replay]\nfolder = "runs"\n')
+    scenario = Scenario.load(path)
+    assert scenario.name == "own"
+    assert scenario.replay is not None
+    assert scenario.replay.folder == str(tmp_path / "runs")
+
+
+@given(
+    path=st.sampled_from(
+        sorted(p for p in RANGES if p.split(".")[0] in ("fleet", "network") and "offline" not in p)
+    ),
+    excess=st.floats(0.001, 1e6),
+    above=st.booleans(),
+)
+def test_no_number_outside_its_range_passes(path: str, excess: float, above: bool) -> None:
+    low, high, _ = RANGES[path]
+    wrong: float = high + excess if above else low - excess
+    section, key = path.split(".")
+    if isinstance(getattr(getattr(Scenario(), section), key), int):
+        wrong = int(high) + 1 if above else int(low) - 1
+    assert refusal({section: {key: wrong}}).startswith(f"{path}: {wrong!r} is out of range; use ")
+
+
+@given(key=st.text("abcdefghijklmnopqrstuvwxyz_", min_size=1))
+def test_no_key_that_is_not_known_passes(key: str) -> None:
+    known = {f.name for f in dataclasses.fields(Scenario)}
+    if key not in known:
+        assert refusal({key: 1}).startswith(f"{key}: unknown key; ")
