@@ -33,7 +33,9 @@ Seed = Annotated[int | None, typer.Option(help="Random seed; the same seed gives
 Speed = Annotated[
     str, typer.Option(help="Virtual seconds per real second: max, 1 (real time), 60, ...")
 ]
-Port = Annotated[int, typer.Option(help="Port of the AWS endpoint on 127.0.0.1; 0 takes a free one.")]
+Port = Annotated[
+    int, typer.Option(help="Port of the AWS endpoint on 127.0.0.1; 0 takes a free one.")
+]
 
 
 def main() -> None:
@@ -96,7 +98,9 @@ def run(
     ] = None,
     seed: Seed = None,
     speed: Speed = "max",
-    out: Annotated[Path, typer.Option(help="Folder for report.html and report.json.")] = Path("out"),
+    out: Annotated[Path, typer.Option(help="Folder for report.html and report.json.")] = Path(
+        "out"
+    ),
     port: Port = 0,
     zero_severity: Annotated[
         bool, typer.Option("--zero-severity", help="Inject the faults without any effect.")
@@ -112,9 +116,7 @@ def run(
     chosen = _scenario(scenario, replay, seed)
     if zero_severity:
         chosen = chosen.with_zero_severity()
-    options = Options(
-        chosen, out, speed=_speed(speed), port=port, progress=Progress.to_stderr()
-    )
+    options = Options(chosen, out, speed=_speed(speed), port=port, progress=Progress.to_stderr())
     print(f"fleetwin: {chosen.name}, seed {chosen.seed}", file=sys.stderr)
     report = run_scenario(options)
     print(summary(report, out))
@@ -174,8 +176,11 @@ def summary(report: RunReport, out: Path) -> str:
         f"                {readings['delivered']:,} delivered = {readings['stored']:,} stored + "
         f"{readings['late']:,} late + {readings['dead_lettered']:,} dead-lettered",
         f"  faults        {values['faults']['found']} of {values['faults']['total']} found"
-        + (f", median delay {delay['median']:.0f} s, p90 {delay['p90']:.0f} s"
-           if delay["median"] is not None else ""),
+        + (
+            f", median delay {delay['median']:.0f} s, p90 {delay['p90']:.0f} s"
+            if delay["median"] is not None
+            else ""
+        ),
         f"  false alarms  {values['false_alarms']['episodes']} in {values['machine_days']:.2f} "
         "healthy machine-days",
         f"  no model      {values['no_model']['found']} of {values['faults']['total']} found, "
@@ -189,8 +194,11 @@ def summary(report: RunReport, out: Path) -> str:
             f"  {item['device_id']:<18} {item['kind'].replace('_', ' '):<14} "
             f"severity {item['severity']:.2f}  {verdict}"
         )
-    lines += ["", f"  {out / 'report.html'}   a picture of every machine",
-              f"  {out / 'report.json'}   the same in numbers"]
+    lines += [
+        "",
+        f"  {out / 'report.html'}   a picture of every machine",
+        f"  {out / 'report.json'}   the same in numbers",
+    ]
     return "\n".join(lines)
 
 

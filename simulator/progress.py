@@ -45,8 +45,11 @@ class Progress:
             return
         self._clear()
         virtual = f"{stage.virtual_s / 60:7.1f} min on the clock" if stage.virtual_s else " " * 24
-        print(f"  {stage.name:<10} {stage.wall_s:6.1f} s {virtual}  {stage.result}",
-              file=self._stream, flush=True)
+        print(
+            f"  {stage.name:<10} {stage.wall_s:6.1f} s {virtual}  {stage.result}",
+            file=self._stream,
+            flush=True,
+        )
 
     def watch(self, env: simpy.Environment, total_s: float) -> None:
         """Follow the clock up to ``total_s`` from now."""
@@ -58,9 +61,7 @@ class Progress:
         self._over = True
         self._clear()
 
-    def _follow(
-        self, env: simpy.Environment, total_s: float
-    ) -> Generator[simpy.Event, Any, None]:
+    def _follow(self, env: simpy.Environment, total_s: float) -> Generator[simpy.Event, Any, None]:
         start = env.now
         while not self._over and env.now - start < total_s:
             self._share = (env.now - start) / total_s

@@ -106,7 +106,7 @@ class Judged:
                 if fault.device_id == episode.device_id and fault.found_by(episode.started_ms)
             ]
             new = [number for number in inside if number not in found]
-            found.update({number: episode for number in new})
+            found.update(dict.fromkeys(new, episode))
             if not inside:
                 false_alarms.append(episode)
             elif not new:

@@ -128,8 +128,10 @@ class _Run:
 
     def _parameters(self) -> dict[str, str]:
         """Return the template's parameters that this scenario changes."""
-        return {**evidence.template_parameters(self.scenario, self.recording),
-                **self.options.parameters}
+        return {
+            **evidence.template_parameters(self.scenario, self.recording),
+            **self.options.parameters,
+        }
 
     def _machines(self) -> Fleet | Replay:
         env, publish = self.target.clock, self.target.publish
@@ -224,8 +226,9 @@ class _Run:
         wall, virtual = time.monotonic(), self.target.clock.now
         result: list[str] = []
         yield result
-        stage = Stage(name, time.monotonic() - wall, self.target.clock.now - virtual,
-                      "; ".join(result))
+        stage = Stage(
+            name, time.monotonic() - wall, self.target.clock.now - virtual, "; ".join(result)
+        )
         self.stages.append(stage)
         self.options.progress.stage_done(stage)
 
@@ -246,9 +249,7 @@ class _States:
             return
         wall, virtual = self._entered[state]
         if now > virtual:
-            self.stages.append(
-                Stage(f"workflow: {state}", time.monotonic() - wall, now - virtual)
-            )
+            self.stages.append(Stage(f"workflow: {state}", time.monotonic() - wall, now - virtual))
 
 
 def _hour(epoch_s: float) -> str:

@@ -42,9 +42,11 @@ class TrainingWorkflow(Construct):
         roles: SageMakerRoles,
         topic: sns.Topic,
         feature_spec: str,
+        training_settings: str,
     ) -> None:
         super().__init__(scope, construct_id)
         spec = parameter(self, config, "feature-spec", feature_spec)
+        settings = parameter(self, config, "training-settings", training_settings)
         self.role = service_role(
             self,
             "Role",
@@ -52,7 +54,11 @@ class TrainingWorkflow(Construct):
             service="states.amazonaws.com",
             description="The workflow runs the features job, trains, and moves the endpoint",
             statements=[
-                Statement("ReadFeatureSpec", ["ssm:GetParameter"], [spec.parameter_arn]),
+                Statement(
+                    "ReadSettings",
+                    ["ssm:GetParameter"],
+                    [spec.parameter_arn, settings.parameter_arn],
+                ),
                 *_features_statements(features.job),
                 *_training_statements(config, roles),
                 *_endpoint_statements(config, roles),
@@ -71,6 +77,7 @@ class TrainingWorkflow(Construct):
             ),
             definition_substitutions={
                 "FeatureSpecParameter": spec.parameter_name,
+                "TrainingSettingsParameter": settings.parameter_name,
                 "FeaturesJob": features.name,
                 "Image": assets.image.image_uri,
                 "TrainingRole": roles.training.role_arn,

@@ -38,6 +38,13 @@ class FleetwinStack(Stack):
             default=config.feature_spec,
             description="Sensors, windows and lateness of the features, as JSON",
         ).value_as_string
+        training = CfnParameter(
+            self,
+            "TrainingSettings",
+            type="String",
+            default="{}",
+            description="Hyperparameters other than the script's defaults, as JSON of strings",
+        ).value_as_string
         assets = PipelineAssets(self, "Assets")
         lake = Lake(self, "Lake", config)
         tables = Tables(self, "Tables", config)
@@ -85,6 +92,7 @@ class FleetwinStack(Stack):
             roles=SageMakerRoles(self, "SageMaker", config, assets=assets, lake=lake),
             topic=alerting.topic,
             feature_spec=spec,
+            training_settings=training,
         )
         Alarms(
             self,

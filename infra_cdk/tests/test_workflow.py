@@ -110,8 +110,10 @@ def test_what_sagemaker_creates_is_named_after_the_run_and_hyperparameters_are_t
     assert names == ["$.name"] * 3
     prefix = MACHINE["DefinitionSubstitutions"]["EndpointName"]
     assert len(f"{prefix}-") + 40 <= 63, "SageMaker's longest name"
-    hyperparameters = train["HyperParameters"]
-    assert hyperparameters.keys() == {"feature_spec.$", "train_start.$", "train_end.$"}
+    merged = train["HyperParameters.$"]
+    assert merged == "States.JsonMerge($.settings.values, $.hyperparameters, false)"
+    own = STATES["NameHyperparameters"]["Parameters"]
+    assert own.keys() == {"feature_spec.$", "train_start.$", "train_end.$"}
 
 
 def _happy_path() -> list[str]:

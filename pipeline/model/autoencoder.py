@@ -18,9 +18,18 @@ from pipeline.model.scoring import INPUT_LIMIT, Layers
 Floats = NDArray[np.float64]
 
 
+# A short history is cut into smaller batches, so that an epoch has at least about this many
+# steps: with two steps an epoch the network would hardly have left its random start.
+STEPS_PER_EPOCH = 16
+SMALLEST_BATCH = 32
+
+
 @dataclass(frozen=True)
 class FitSettings:
-    """How a network is fitted; `patience` epochs without a better validation loss end it."""
+    """How a network is fitted; `patience` epochs without a better validation loss end it.
+
+    `batch_rows` is the largest batch, see `STEPS_PER_EPOCH`.
+    """
 
     hidden: int
     bottleneck: int
@@ -85,10 +94,11 @@ def fit(z: Floats, validation: Floats, settings: FitSettings) -> Fitted:
     network = Autoencoder(z.shape[1], settings.hidden, settings.bottleneck)
     adam = _Adam(list(network.parameters()), settings.learning_rate)
     best_loss, best_epoch, best_state = float("inf"), 0, dict(network.state_dict())
+    batch_rows = min(settings.batch_rows, max(SMALLEST_BATCH, len(rows) // STEPS_PER_EPOCH))
     for epoch in range(1, settings.epochs + 1):
         order = torch.randperm(len(rows), generator=shuffle)
-        for start in range(0, len(rows), settings.batch_rows):
-            inputs = rows[order[start : start + settings.batch_rows]]
+        for start in range(0, len(rows), batch_rows):
+            inputs = rows[order[start : start + batch_rows]]
             adam.step(nn.functional.mse_loss(network(inputs), inputs))
         loss_now = _loss(network, unseen)
         if loss_now < best_loss:

@@ -24,6 +24,12 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.device_ids)
 
+    def within(self, start_ms: int, end_ms: int) -> Dataset:
+        """Return the rows with event time in [start_ms, end_ms)."""
+        kept = (self.event_time_ms >= start_ms) & (self.event_time_ms < end_ms)
+        devices = [device for device, keep in zip(self.device_ids, kept, strict=True) if keep]
+        return Dataset(devices, self.event_time_ms[kept], self.features[kept])
+
 
 def read_features(folder: Path, names: tuple[str, ...]) -> Dataset:
     """Read every Parquet file below a folder; a row stored twice counts once.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from datetime import datetime
 
 from pipeline.errors import SettingsError
 from pipeline.features import STATISTICS
@@ -20,6 +21,8 @@ FOREIGN_PREFIXES = ("sagemaker_", "_tuning_")
 class Hyperparameters:
     """Settings of one training job.
 
+    `train_start`, `train_end`: ISO times with Z; rows outside [start, end) are not used, empty
+    means no bound.
     `statistics`: which of each sensor's features the model looks at (burst features always).
     `unit_share`: how much of a machine's covariance is its own, the rest is everybody's.
     `smoothing_rows`, `enter_rows`, `exit_rows`, `exit_level`: the episode rule, in feature rows
@@ -27,6 +30,8 @@ class Hyperparameters:
     """
 
     feature_spec: str
+    train_start: str = ""
+    train_end: str = ""
     statistics: str = "mean,std,slope"
     unit_share: float = 0.5
     hidden: int = 16
@@ -41,13 +46,22 @@ class Hyperparameters:
     enter_rows: int = 2
     exit_rows: int = 3
     exit_level: float = 0.8
-    false_alarms_per_machine_day: float = 0.5
+    false_alarms_per_machine_day: float = 0.25
     min_rows: int = 60
 
     @property
     def spec(self) -> FeatureSpec:
         """The parsed feature spec; raises SettingsError."""
         return FeatureSpec.parse(self.feature_spec)
+
+    @property
+    def train_range_ms(self) -> tuple[int, int]:
+        """The range of event times in epoch milliseconds, end excluded; raises SettingsError."""
+        start_ms = _epoch_ms("train_start", self.train_start, -(1 << 62))
+        end_ms = _epoch_ms("train_end", self.train_end, 1 << 62)
+        if start_ms >= end_ms:
+            raise SettingsError(f"train_start: {self.train_start} is not before {self.train_end}")
+        return start_ms, end_ms
 
     @property
     def chosen_statistics(self) -> tuple[str, ...]:
@@ -86,6 +100,18 @@ _CONVERTERS: Mapping[str, Callable[[str], str | int | float]] = {
 }
 
 
+def _epoch_ms(key: str, text: str, unset: int) -> int:
+    if not text:
+        return unset
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = datetime(1, 1, 1)  # noqa: DTZ001 - stands for a time that cannot be used
+    if at.tzinfo is None:
+        raise SettingsError(f"{key}: must be an ISO time with a zone, not {text!r}")
+    return int(at.timestamp() * 1000)
+
+
 def _check(chosen: Hyperparameters) -> None:
     positive = (
         "hidden bottleneck epochs patience batch_rows learning_rate smoothing_rows enter_rows "
@@ -103,4 +129,4 @@ def _check(chosen: Hyperparameters) -> None:
     for name in chosen.chosen_statistics:
         if name not in STATISTICS:
             raise SettingsError(f"statistics: {name!r} is not one of {', '.join(STATISTICS)}")
-    _ = chosen.spec
+    _ = chosen.spec, chosen.train_range_ms

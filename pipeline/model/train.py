@@ -32,6 +32,7 @@ def run(env: Mapping[str, str]) -> fitting.Training:
     channel = Path(_variable(env, f"SM_CHANNEL_{CHANNEL.upper()}"))
     model_dir = Path(_variable(env, "SM_MODEL_DIR"))
     data = read_features(channel, feature_names(chosen.spec))
+    data = data.within(*chosen.train_range_ms)
     print(f"read {len(data)} feature rows of {len(set(data.device_ids))} machines", flush=True)
     training = fitting.train(data, chosen)
     model_dir.mkdir(parents=True, exist_ok=True)

@@ -12,13 +12,12 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import simpy
 
 from simulator.cloud import model_names
-from simulator.cloud.asl_history import StateFailure, iso
+from simulator.cloud.asl_history import StateFailure
 from simulator.cloud.asl_interpreter import Frame, Steps
 from simulator.cloud.asl_payload import dumps
 from simulator.cloud.dispatch import Dispatch
@@ -178,16 +177,18 @@ class TaskRunner:
         if resource.service == "lambda":
             return _function_result(answer, plain)
         if not resource.sync:
-            return _spelled(answer, iso_times=resource.sdk)
+            return model_names.to_workflow_names(
+                resource.service, resource.operation, answer, iso_times=resource.sdk
+            )
         job = self._jobs.get((resource.service, resource.operation))
         if job is None:
             raise NotSupportedByTwin(f"{resource.shown_service}:{resource.shown_resource}")
-        words.submitted(_spelled(answer, iso_times=False))
+        words.submitted(model_names.to_workflow_names(resource.service, resource.operation, answer))
         yield job.wait(request, answer)
         operation, parameters = job.describe(request, answer)
         described = yield from self._call(resource.service, operation, parameters)
         result = job.result(described)
-        spelled = _spelled(result, iso_times=False)
+        spelled = model_names.to_workflow_names(resource.service, operation, result)
         if not job.succeeded(result):
             raise StateFailure("States.TaskFailed", dumps(spelled))
         return spelled
@@ -293,19 +294,3 @@ def _function_result(answer: dict[str, Any], plain: bool) -> Any:
     if plain:
         return value
     return {"ExecutedVersion": "$LATEST", "Payload": value, "StatusCode": answer["StatusCode"]}
-
-
-def _spelled(value: Any, *, iso_times: bool) -> Any:
-    """Return an answer as Step Functions spells it: PascalCase, times as text or milliseconds."""
-    if isinstance(value, dict):
-        return {
-            key[0].upper() + key[1:]: _spelled(item, iso_times=iso_times)
-            for key, item in value.items()
-        }
-    if isinstance(value, list):
-        return [_spelled(item, iso_times=iso_times) for item in value]
-    if isinstance(value, datetime):
-        return iso(value) if iso_times else int(value.timestamp() * 1000)
-    if isinstance(value, bytes):
-        return value.decode()
-    return value

@@ -122,6 +122,7 @@ class Cloud:
 
     def close(self) -> None:
         """End every process and the gateway; may be called more than once."""
+        self.endpoints.close()
         self.processes.close()
         self.gateway.close()
         self.logs.close()

@@ -106,7 +106,7 @@ class Engine:
             # At once and not through the queue: the clock stands again from here on, and an
             # event that is only scheduled would never be processed.
             resumed._ok, resumed._value = done._ok, done._value
-            callbacks, resumed.callbacks = resumed.callbacks, None
+            callbacks, resumed.callbacks = resumed.callbacks, None  # type: ignore[assignment]
             for callback in callbacks or ():
                 callback(resumed)
 
@@ -169,6 +169,8 @@ class Engine:
         """
         if isinstance(until, (int, float)):
             until = self.env.timeout(max(0.0, float(until) - self.env.now))
+        if until is not None and until.callbacks is not None:
+            until.callbacks.append(_defuse)
         self._thread = threading.get_ident()
         self._real_origin, self._virtual_origin = time.monotonic(), self.env.now
         try:
@@ -182,7 +184,7 @@ class Engine:
         if not until.processed:
             raise InvariantBroken("nothing is left to happen, and what was waited for never came")
         if not until.ok:
-            until.defused = True
+            assert isinstance(until.value, BaseException)
             raise until.value
         return until.value
 
@@ -240,5 +242,11 @@ class Engine:
         return self.speed is None or self._real_time_of(self.env.peek()) <= time.monotonic()
 
     def _real_time_of(self, virtual_s: float) -> float:
-        assert self.speed is not None and self._real_origin is not None
+        assert self.speed is not None
+        assert self._real_origin is not None
         return self._real_origin + (virtual_s - self._virtual_origin) / self.speed
+
+
+def _defuse(event: simpy.Event) -> None:
+    """Keep SimPy from raising an event's failure: whoever waits for the event raises it."""
+    event.defused = True

@@ -24,17 +24,23 @@ class AwsError(SimulatorError):
     def __init__(
         self, code: str, message: str, status: int = 400, fields: Mapping[str, Any] | None = None
     ) -> None:
-        super().__init__(f"{code}: {message}")
+        # SimPy rebuilds the exception of a failed event from its args.
+        super().__init__(code, message, status, fields)
         self.code = code
         self.message = message
         self.status = status
         self.fields = dict(fields or {})
 
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
 
 class AccessDenied(AwsError):
     """The caller's policies do not allow the action on the resource."""
 
-    def __init__(self, principal_arn: str, action: str, resource: str, *, explicit: bool) -> None:
+    def __init__(
+        self, principal_arn: str, action: str, resource: str, explicit: bool = False
+    ) -> None:
         why = (
             "with an explicit deny in an identity-based policy"
             if explicit
@@ -46,6 +52,7 @@ class AccessDenied(AwsError):
             f"on resource: {resource} {why}",
             status=403,
         )
+        self.args = (principal_arn, action, resource, explicit)
 
 
 class ValidationError(AwsError):
@@ -53,6 +60,7 @@ class ValidationError(AwsError):
 
     def __init__(self, message: str, code: str = "ValidationException") -> None:
         super().__init__(code, message, status=400)
+        self.args = (message, code)
 
 
 class NotSupportedByTwin(AwsError):
@@ -65,3 +73,4 @@ class NotSupportedByTwin(AwsError):
             "or open an issue that names it",
             status=501,
         )
+        self.args = (what,)

@@ -81,7 +81,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             self._serve()
             self.wfile.flush()
-        except (TimeoutError, ConnectionError, socket.timeout):
+        except (TimeoutError, ConnectionError):
             self.close_connection = True
 
     def _serve(self) -> None:

@@ -1,4 +1,4 @@
-"""Spells a workflow's parameters as botocore's models do.
+"""Spells a workflow's parameters as botocore's models do, and answers as workflows do.
 
 Step Functions writes members in PascalCase for every service; boto3 keeps each service's own
 spelling (`executionArn`, `Entries`). Values of structures and lists are followed, maps are not.
@@ -6,8 +6,10 @@ spelling (`executionArn`, `Entries`). Values of structures and lists are followe
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
+from simulator.cloud.asl_history import iso
 from simulator.cloud.asl_payload import dumps
 from simulator.cloud.validation import operation_model, service_model
 
@@ -39,6 +41,44 @@ def _spell(shape: Any, value: Any) -> Any:
         # The message of sns:publish and sqs:sendMessage may be an object; it is sent as JSON.
         return dumps(value)
     return value
+
+
+def to_workflow_names(
+    service: str, operation: str, answer: dict[str, Any], *, iso_times: bool = False
+) -> Any:
+    """Return an answer as Step Functions shows it.
+
+    Members are PascalCase (keys of maps stay), times are ISO text for AWS SDK integrations and
+    milliseconds for optimised ones. A part of an answer (``JobRun`` of GetJobRun) is recognised
+    by its members.
+    """
+    shape = operation_model(service, operation).output_shape
+    return _shown(_part(shape, answer), answer, iso_times)
+
+
+def _part(shape: Any, answer: dict[str, Any]) -> Any:
+    """Return the shape that has the answer's members: the output's or that of its one member."""
+    if shape is None or not answer or set(answer) <= set(shape.members):
+        return shape
+    inner = [m for m in shape.members.values() if m.type_name == "structure"]
+    return next((m for m in inner if set(answer) <= set(m.members)), shape)
+
+
+def _shown(shape: Any, value: Any, iso_times: bool) -> Any:
+    if isinstance(value, dict):
+        if shape is not None and shape.type_name == "map":
+            return {key: _shown(shape.value, item, iso_times) for key, item in value.items()}
+        members = {} if shape is None else getattr(shape, "members", {})
+        return {
+            key[0].upper() + key[1:]: _shown(members.get(key), item, iso_times)
+            for key, item in value.items()
+        }
+    if isinstance(value, list):
+        member = getattr(shape, "member", None)
+        return [_shown(member, item, iso_times) for item in value]
+    if isinstance(value, datetime):
+        return iso(value) if iso_times else int(value.timestamp() * 1000)
+    return value.decode() if isinstance(value, bytes) else value
 
 
 def is_modelled_error(service: str, code: str) -> bool:

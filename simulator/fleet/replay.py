@@ -38,8 +38,8 @@ class Replay:
         env: simpy.Environment,
         start_epoch_s: float,
         publish: Publish,
-        *,
         seed: int = 0,
+        *,
         network: NetworkSettings = QUIET_NETWORK,
     ) -> None:
         self.recording = recording

@@ -63,6 +63,7 @@ class ModelledDispatch:
         if entry is None:
             raise NotSupportedByTwin(f"{service}:{operation}")
         action = entry.action or f"{PREFIXES.get(service, service)}:{operation}"
+        action = action if isinstance(action, str) else action(params)
         for resource in entry.resources(params):
             self._iam.authorise(principal, action, resource)
         for name, receiver in (entry.passes_role or {}).items():

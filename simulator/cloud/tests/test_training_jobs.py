@@ -229,8 +229,8 @@ def test_what_a_plain_process_cannot_be_is_refused_by_name(
 ) -> None:
     with pytest.raises(NotSupportedByTwin, match="EnableManagedSpotTraining"):
         _create(twin, EnableManagedSpotTraining=True)
+    algorithm = {"TrainingImage": "a.b/c:unknown", "TrainingInputMode": "File"}
     with pytest.raises(AwsError, match="no asset of the template"):
-        algorithm = {"TrainingImage": "a.b/c:unknown", "TrainingInputMode": "File"}
         _create(twin, AlgorithmSpecification=algorithm)
 
 
