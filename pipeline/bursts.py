@@ -63,7 +63,8 @@ def burst_features(
     diagnostics: a tutorial, MSSP 2011, section 4). A dead sensor (all samples equal) has
     0 for the first three. A band above half the rate is NaN.
     """
-    signal = samples.astype(np.float64) * scale_m_s2
+    # From the first sample, in whole counts: a dead sensor has exactly no signal.
+    signal = (samples - np.int32(samples[0])) * scale_m_s2
     signal -= signal.mean()
     square = signal * signal
     mean_square = float(square.mean())

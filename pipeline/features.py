@@ -86,7 +86,7 @@ def feature_rows(
     high = np.searchsorted(keys, at_keys, side="right")
     enough = high - low >= spec.min_count
     device, at_ms, low, high = device[enough], at_ms[enough], low[enough], high[enough]
-    features = _statistics(signals.event_time_ms, signals.values, at_ms, low, high)
+    features = _statistics(signals.event_time_ms, signals.values, low, high)
     if spec.bursts:
         latest = _latest_bursts(signals, at_keys[enough], spec)
         features = np.hstack([features, latest])
@@ -107,7 +107,7 @@ def telemetry_features(
     high = np.searchsorted(event_time_ms, at_ms, side="right")
     some = high > low
     features = np.full((len(at_ms), len(STATISTICS) * values.shape[1]), np.nan)
-    features[some] = _statistics(event_time_ms, values, at_ms[some], low[some], high[some])
+    features[some] = _statistics(event_time_ms, values, low[some], high[some])
     return features, high - low
 
 
@@ -166,22 +166,19 @@ def _latest_bursts(
 def _statistics(
     event_time_ms: NDArray[np.int64],
     values: NDArray[np.float64],
-    at_ms: NDArray[np.int64],
     low: NDArray[np.intp],
     high: NDArray[np.intp],
 ) -> NDArray[np.float64]:
     """Return the statistics of the non-empty windows ``[low, high)`` in chunks."""
-    features = np.empty((len(at_ms), len(STATISTICS) * values.shape[1]))
+    features = np.empty((len(low), len(STATISTICS) * values.shape[1]))
     columns = np.ascontiguousarray(values.T)
     ends = np.cumsum(high - low)
     start = 0
-    while start < len(at_ms):
+    while start < len(low):
         before = ends[start - 1] if start else 0
         stop = max(start + 1, int(np.searchsorted(ends, before + _CHUNK_READINGS, side="right")))
         rows = slice(start, stop)
-        features[rows] = _chunk_statistics(
-            event_time_ms, columns, at_ms[rows], low[rows], high[rows]
-        )
+        features[rows] = _chunk_statistics(event_time_ms, columns, low[rows], high[rows])
         start = stop
     return features
 
@@ -189,7 +186,6 @@ def _statistics(
 def _chunk_statistics(
     event_time_ms: NDArray[np.int64],
     columns: NDArray[np.float64],
-    at_ms: NDArray[np.int64],
     low: NDArray[np.intp],
     high: NDArray[np.intp],
 ) -> NDArray[np.float64]:
@@ -202,7 +198,8 @@ def _chunk_statistics(
     starts = np.cumsum(n) - n
     row = np.repeat(np.arange(len(n)), n)
     index = np.arange(len(row)) + (low - starts)[row]
-    seconds = (event_time_ms[index] - at_ms[row]) / 1000.0
+    # From the window's first reading: readings of one moment have a spread of exactly 0.
+    seconds = (event_time_ms[index] - event_time_ms[low][row]) / 1000.0
     seconds -= (np.add.reduceat(seconds, starts) / n)[row]
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         base = columns[:, low]

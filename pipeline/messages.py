@@ -133,6 +133,16 @@ def decode(payload: bytes, spec: FeatureSpec, now_ms: int, max_future_s: float) 
     fields = _BURST_FIELDS if is_burst else _READING_FIELDS
     if len(body) != len(fields):
         raise InvalidReading(f"unknown field {sorted(body.keys() - set(fields))[0][:64]!r}")
+    _check_header(schema, device_id, seq, event_time_ms)
+    if event_time_ms > now_ms + max_future_s * 1000:
+        raise InvalidReading(f"event_time_ms is more than {max_future_s:g} s in the future")
+    if is_burst:
+        return _burst(device_id, seq, event_time_ms, rest, spec)
+    return Reading(device_id, seq, event_time_ms, _values(values, spec))
+
+
+def _check_header(schema: Any, device_id: Any, seq: Any, event_time_ms: Any) -> None:
+    """Check the fields that both kinds of message have."""
     if type(schema) is not int or schema != SCHEMA:
         raise InvalidReading(f"schema is not {SCHEMA}")
     if type(device_id) is not str or not _DEVICE_ID.fullmatch(device_id):
@@ -141,11 +151,6 @@ def decode(payload: bytes, spec: FeatureSpec, now_ms: int, max_future_s: float) 
         raise InvalidReading("seq is not a whole number from 0 to 2^53 - 1")
     if type(event_time_ms) is not int or event_time_ms < 0:
         raise InvalidReading("event_time_ms is not a whole number of at least 0")
-    if event_time_ms > now_ms + max_future_s * 1000:
-        raise InvalidReading(f"event_time_ms is more than {max_future_s:g} s in the future")
-    if is_burst:
-        return _burst(device_id, seq, event_time_ms, rest, spec)
-    return Reading(device_id, seq, event_time_ms, _values(values, spec))
 
 
 def _values(values: Any, spec: FeatureSpec) -> dict[str, float]:

@@ -42,10 +42,12 @@ Item = Mapping[str, Any]
 class DynamoDb(Protocol):
     """The two operations of boto3's client in use, for a client or what stands in for one."""
 
-    def batch_get_item(self, *, RequestItems: Any) -> Any:
+    @property
+    def batch_get_item(self) -> Callable[..., Any]:
         """Read items by key."""
 
-    def transact_write_items(self, *, TransactItems: Any, ClientRequestToken: str) -> Any:
+    @property
+    def transact_write_items(self) -> Callable[..., Any]:
         """Write all items or none."""
 
 

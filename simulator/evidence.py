@@ -29,7 +29,6 @@ from simulator.targets import Embedded, template_default
 
 STATE_FOLDER = "twin"
 MARKER = ".fleetwin-state"
-BUCKET = "AWS::S3::Bucket"
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ class _RawZone:
     """Counts what lies in the raw zone, and checks that nothing lies there twice."""
 
     def __init__(self, target: Embedded) -> None:
-        self.bucket = target.name_of(BUCKET, "raw")
+        self.bucket = target.bucket("raw")
         self.stored = self.late = self.dead_lettered = self.objects = 0
         self._seen: dict[tuple[str, str], set[int]] = defaultdict(set)
         self._twice = 0
@@ -196,12 +195,12 @@ def _model(target: Embedded) -> dict[str, Any]:
 def traces(target: Embedded, devices: Sequence[str]) -> list[Trace]:
     """Return every machine's signals and scores for the pictures."""
     signals: dict[str, list[tuple[int, dict[str, float]]]] = defaultdict(list)
-    for _, body in target.objects(target.name_of(BUCKET, "raw"), "telemetry/"):
+    for _, body in target.objects(target.bucket("raw"), "telemetry/"):
         for line in gzip.decompress(body).splitlines():
             row = orjson.loads(line)
             signals[row["device_id"]].append((row["event_time_ms"], row["values"]))
     scores: dict[str, list[tuple[int, float, float]]] = defaultdict(list)
-    for _, body in target.objects(target.name_of(BUCKET, "processed"), "scores/"):
+    for _, body in target.objects(target.bucket("processed"), "scores/"):
         for line in body.splitlines():
             row = orjson.loads(line)
             scores[row["device_id"]].append(

@@ -98,6 +98,10 @@ class Embedded:
             raise InvariantBroken("the target has not booted")
         return str(deployment.named(type_name, ending).physical_id)
 
+    def bucket(self, zone: str) -> str:
+        """Return the name of the bucket of a zone (raw, processed, artefacts)."""
+        return self.name_of("AWS::S3::Bucket", f"-{zone}-{self.cloud.context.account}")
+
     def call(self, service: str, operation: str, **params: Any) -> dict[str, Any]:
         """Do one AWS operation as the account's root."""
         return self.cloud.call(service, operation, **params)

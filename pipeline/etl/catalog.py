@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from pipeline.errors import PipelineError
@@ -14,12 +14,12 @@ _BATCH = 100
 class GlueCatalog(Protocol):
     """The two operations of boto3's Glue client in use."""
 
-    def get_table(self, *, DatabaseName: str, Name: str) -> Any:
+    @property
+    def get_table(self) -> Callable[..., Any]:
         """Describe a table."""
 
-    def batch_create_partition(
-        self, *, DatabaseName: str, TableName: str, PartitionInputList: Any
-    ) -> Any:
+    @property
+    def batch_create_partition(self) -> Callable[..., Any]:
         """Create partitions; failures are in the answer."""
 
 

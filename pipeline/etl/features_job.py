@@ -18,7 +18,7 @@ from typing import Any
 
 import boto3
 from pyspark.sql import DataFrame, Observation, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import functions as fn
 
 from pipeline.errors import JobInputError
 from pipeline.etl.arguments import JobArguments
@@ -62,7 +62,7 @@ def run(
     uris = _existing(spark, _raw_uris(arguments))
     if not uris:
         raise JobInputError(f"{_input_text(arguments)}: no objects")
-    lines = spark.read.text(uris).select(F.col("value").cast("binary"))
+    lines = spark.read.text(uris).select(fn.col("value").cast("binary"))
     messages = lines.mapInArrow(partial(parse_lines, spec=spec), MESSAGE_SCHEMA)
     compute = partial(
         compute_features, spec=spec, start_ms=arguments.start_ms, end_ms=arguments.end_ms
@@ -74,9 +74,9 @@ def run(
         .mapInArrow(compute, output_schema(spec))
         .observe(
             counted,
-            *(F.sum(name).alias(name) for name in COUNTS),
-            F.count("event_time_ms").alias("rows"),
-            F.concat_ws(" ", F.collect_set(F.concat_ws("/", "dt", "hour"))).alias("hours"),
+            *(fn.sum(name).alias(name) for name in COUNTS),
+            fn.count("event_time_ms").alias("rows"),
+            fn.concat_ws(" ", fn.collect_set(fn.concat_ws("/", "dt", "hour"))).alias("hours"),
         )
         .where("event_time_ms is not null")
         .drop(*COUNTS)
@@ -104,7 +104,7 @@ def _quarantine(messages: DataFrame, arguments: JobArguments) -> None:
     first = partition_of(arguments.start_ms)
     (
         messages.where("malformed is not null")
-        .select(F.col("malformed").cast("string"))
+        .select(fn.col("malformed").cast("string"))
         .coalesce(1)
         .write.mode("overwrite")
         .text(f"s3://{arguments.processed_bucket}/quarantine/features/{first}")

@@ -24,7 +24,8 @@ STATE_PREFIX = "raw#"
 class ObjectStore(Protocol):
     """The one operation of boto3's S3 client in use."""
 
-    def put_object(self, *, Bucket: str, Key: str, Body: bytes) -> Any:
+    @property
+    def put_object(self) -> Callable[..., Any]:
         """Write one object."""
 
 
