@@ -40,6 +40,7 @@ _BURST_FIELDS = (
     "scale_m_s2",
     "samples_b64",
 )
+_FLOAT = frozenset({float})
 _reading_items = itemgetter(*_READING_FIELDS)
 _burst_items = itemgetter(*_BURST_FIELDS)
 
@@ -154,23 +155,26 @@ def _check_header(schema: Any, device_id: Any, seq: Any, event_time_ms: Any) -> 
 
 
 def _values(values: Any, spec: FeatureSpec) -> dict[str, float]:
-    """Return one finite float for each of the spec's sensors, in the spec's order."""
+    """Return one finite float for each of the spec's sensors."""
     if type(values) is not dict:
         raise InvalidReading("values is not an object")
-    try:
-        ordered = {name: values[name] for name in spec.sensors}
-    except KeyError as error:
-        raise InvalidReading(f"missing sensor {error.args[0]!r}") from None
-    if len(values) != len(ordered):
+    if values.keys() != spec.sensor_set:
+        for name in spec.sensors:
+            if name not in values:
+                raise InvalidReading(f"missing sensor {name!r}")
         raise InvalidReading(f"unknown sensor {sorted(values.keys() - spec.sensor_set)[0][:64]!r}")
-    for name, value in ordered.items():
-        if type(value) is not float:
-            if type(value) is not int:
-                raise InvalidReading(f"value of {name!r} is not a number")
-            ordered[name] = float(value)
-        elif not isfinite(value):
-            raise InvalidReading(f"value of {name!r} is not finite")
-    return ordered
+    # One addition tells that all are finite; floats that are not make the sum not finite either.
+    if _FLOAT.issuperset(map(type, values.values())) and isfinite(sum(values.values())):
+        return values
+    return {name: _number(name, value) for name, value in values.items()}
+
+
+def _number(name: str, value: Any) -> float:
+    if type(value) is not float and type(value) is not int:
+        raise InvalidReading(f"value of {name!r} is not a number")
+    if not isfinite(value):
+        raise InvalidReading(f"value of {name!r} is not finite")
+    return float(value)
 
 
 def _burst(

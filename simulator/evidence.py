@@ -41,6 +41,7 @@ class Evidence:
     alarms: list[dict[str, Any]]
     raw_zone: dict[str, Any]
     model: dict[str, Any]
+    traces: list[Trace]
 
 
 def fresh_state(out: Path) -> Path:
@@ -86,33 +87,43 @@ def gather(target: Embedded, machines: Fleet | Replay) -> Evidence:
         duplicates_dropped=sum(book.duplicates_delivered for book in books),
     )
     return Evidence(
-        readings, _episodes(target), _alerts(target), _alarms(target), raw.summary(), _model(target)
+        readings,
+        _episodes(target),
+        _alerts(target),
+        _alarms(target),
+        raw.summary(),
+        _model(target),
+        _traces(target, machines.devices, raw.signals),
     )
 
 
 class _RawZone:
-    """Counts what lies in the raw zone, and checks that nothing lies there twice."""
+    """Reads the raw zone once: counts what lies there, checks that nothing lies there twice.
+
+    ``signals`` has, for each device, event times and values in the order of storing.
+    """
 
     def __init__(self, target: Embedded) -> None:
         self.bucket = target.bucket("raw")
-        self.stored = self.late = self.dead_lettered = self.objects = 0
-        self._seen: dict[tuple[str, str], set[int]] = defaultdict(set)
-        self._twice = 0
-        for kind in ("telemetry", "bursts"):
-            for line in self._lines(target, f"{kind}/"):
-                self._count(kind, orjson.loads(line))
-        self.dead_lettered = sum(1 for _ in self._lines(target, "dead-letter/"))
+        self.stored = self.late = self.objects = 0
+        self.signals: dict[str, list[tuple[int, dict[str, float]]]] = defaultdict(list)
+        self._numbers: dict[tuple[str, str], list[int]] = defaultdict(list)
+        for row in self._rows(target, "telemetry/"):
+            self._count("telemetry", row)
+            self.signals[row["device_id"]].append((row["event_time_ms"], row["values"]))
+        for row in self._rows(target, "bursts/"):
+            self._count("bursts", row)
+        self.dead_lettered = sum(1 for _ in self._rows(target, "dead-letter/"))
 
-    def _lines(self, target: Embedded, prefix: str) -> Iterator[bytes]:
+    def _rows(self, target: Embedded, prefix: str) -> Iterator[dict[str, Any]]:
         for key, body in target.objects(self.bucket, prefix):
             self.objects += 1
             data = gzip.decompress(body) if key.endswith(".gz") else body
-            yield from (line for line in data.split(b"\n") if line.strip())
+            # One parse for a whole object is several times quicker than one for each line.
+            yield from orjson.loads(b"[" + b",".join(data.split(b"\n")).rstrip(b",") + b"]")
 
     def _count(self, kind: str, row: dict[str, Any]) -> None:
-        seen = self._seen[kind, row["device_id"]]
-        self._twice += row["seq"] in seen
-        seen.add(row["seq"])
+        self._numbers[kind, row["device_id"]].append(row["seq"])
         if row["late"]:
             self.late += 1
         else:
@@ -120,7 +131,8 @@ class _RawZone:
 
     def summary(self) -> dict[str, Any]:
         """Return counts, and problems in words."""
-        problems = [f"{self._twice} readings lie in the raw zone twice"] if self._twice else []
+        twice = sum(len(seqs) - len(set(seqs)) for seqs in self._numbers.values())
+        problems = [f"{twice} readings lie in the raw zone twice"] if twice else []
         return {"objects": self.objects, "problems": problems}
 
 
@@ -192,13 +204,12 @@ def _model(target: Embedded) -> dict[str, Any]:
     }
 
 
-def traces(target: Embedded, devices: Sequence[str]) -> list[Trace]:
+def _traces(
+    target: Embedded,
+    devices: Sequence[str],
+    signals: dict[str, list[tuple[int, dict[str, float]]]],
+) -> list[Trace]:
     """Return every machine's signals and scores for the pictures."""
-    signals: dict[str, list[tuple[int, dict[str, float]]]] = defaultdict(list)
-    for _, body in target.objects(target.bucket("raw"), "telemetry/"):
-        for line in gzip.decompress(body).splitlines():
-            row = orjson.loads(line)
-            signals[row["device_id"]].append((row["event_time_ms"], row["values"]))
     scores: dict[str, list[tuple[int, float, float]]] = defaultdict(list)
     for _, body in target.objects(target.bucket("processed"), "scores/"):
         for line in body.splitlines():

@@ -7,6 +7,7 @@ what really happened.
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import platform
@@ -99,6 +100,10 @@ class _Run:
         with self._stage("boot") as result:
             resources = self.target.boot(self._parameters())
             result.append(f"{resources} resources from the template")
+        # What booting left lives as long as the run: keep the collector from visiting it again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 20)
         machines = self._machines()
         total_s = self._expected_s()
         progress.watch(self.target.clock, total_s)
@@ -118,8 +123,9 @@ class _Run:
             result.append(f"{machines.counters.readings.published:,} readings published in all")
         progress.finish()
         with self._stage("report") as result:
-            report = self._report(machines, execution)
-            self._write(report, machines.truth)
+            found = evidence.gather(self.target, machines)
+            report = self._report(machines.truth, found, execution)
+            self._write(report, found, machines.truth)
             result.append(f"{len(report.judged.found)} of {len(report.faults)} faults found")
         report.stages, report.wall_s = self.stages, time.monotonic() - self.began
         self._write_json(report)
@@ -178,9 +184,9 @@ class _Run:
             "states": [stage.name for stage in watch.stages],
         }
 
-    def _report(self, machines: Fleet | Replay, workflow: dict[str, Any]) -> RunReport:
-        truth = machines.truth
-        found = evidence.gather(self.target, machines)
+    def _report(
+        self, truth: GroundTruth, found: evidence.Evidence, workflow: dict[str, Any]
+    ) -> RunReport:
         return RunReport(
             scenario=self.scenario.name,
             seed=self.scenario.seed,
@@ -208,11 +214,10 @@ class _Run:
             },
         )
 
-    def _write(self, report: RunReport, truth: GroundTruth) -> None:
-        traces = evidence.traces(self.target, truth.devices)
+    def _write(self, report: RunReport, found: evidence.Evidence, truth: GroundTruth) -> None:
         live_from_ms = self.calibrated_ms or truth.live_start_ms
         report.wall_s = time.monotonic() - self.began
-        page = report_html.render(report, traces, live_from_ms)
+        page = report_html.render(report, found.traces, live_from_ms)
         (self.options.out / "report.html").write_text(page, encoding="utf-8")
 
     def _write_json(self, report: RunReport) -> None:

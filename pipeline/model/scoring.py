@@ -10,7 +10,8 @@ the share of the sensor that stands out most. Their geometric mean is the score:
 machine that leaves its usual region, the second one whose sensors no longer move together, and
 the mean asks for some of both. The largest sensor decides, not the sum: a fault moves one or two
 channels, and the noise of all the others would hide it (measured on two fleets of 20 pumps with
-12 moderate faults each: 20 of 24 found instead of 14, at the same rate of false alarms).
+12 moderate faults each: 20 of 24 found instead of 16, at 1 false alarm instead of none in 3
+machine-days).
 The rule without a model is the same rule with z_hat = 0 and no covariance: the root mean square
 of z.
 """

@@ -11,6 +11,7 @@ import copy
 import io
 import json
 from collections import Counter
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -51,12 +52,12 @@ class World:
     """The tables, the endpoint, the bucket and the topic; counts calls and fails on demand."""
 
     def __init__(self) -> None:
-        self.items: dict[str, dict] = {}
-        self.detections: dict[str, dict] = {}
+        self.items: dict[str, dict[str, Any]] = {}
+        self.detections: dict[str, dict[str, Any]] = {}
         self.objects: dict[str, bytes] = {}
-        self.alerts: list[dict] = []
+        self.alerts: list[dict[str, Any]] = []
         self.calls: Counter[str] = Counter()
-        self.lines: list[dict] = []
+        self.lines: list[dict[str, Any]] = []
         self.fail: dict[str, int] = {}
 
     def activate(self) -> None:
@@ -81,19 +82,19 @@ class World:
         if self.fail.get(name, 0) == self.calls[name]:
             raise ConnectionError(name)
 
-    def batch_get_item(self, *, RequestItems):  # noqa: N803
+    def batch_get_item(self, *, RequestItems: Any) -> Any:  # noqa: N803
         self._called("batch_get_item")
         keys = [key["pk"]["S"] for key in RequestItems["state"]["Keys"]]
         found = [copy.deepcopy(self.items[key]) for key in keys if key in self.items]
         return {"Responses": {"state": found}, "UnprocessedKeys": {}}
 
-    def transact_write_items(self, *, TransactItems, ClientRequestToken):  # noqa: N803
+    def transact_write_items(self, *, TransactItems: Any, ClientRequestToken: Any) -> Any:  # noqa: N803
         self._called("transact_write_items")
         assert len(TransactItems) <= 100
         for entry in TransactItems:
             put = entry.get("Put", {})
             if put.get("TableName") == "state" and not self._holds(put):
-                answer = {"Error": {"Code": "TransactionCanceledException"}}
+                answer: Any = {"Error": {"Code": "TransactionCanceledException"}}
                 answer["CancellationReasons"] = [{"Code": "ConditionalCheckFailed"}]
                 raise ClientError(answer, "TransactWriteItems")
         for entry in TransactItems:
@@ -109,14 +110,16 @@ class World:
                 assert item["detection_id"]["S"] not in self.detections
                 self.detections[item["detection_id"]["S"]] = item
 
-    def _holds(self, put) -> bool:
+    def _holds(self, put: dict[str, Any]) -> bool:
         stored = self.items.get(put["Item"]["pk"]["S"])
         if put["ConditionExpression"] == "attribute_not_exists(pk)":
             return stored is None
         expected = put["ExpressionAttributeValues"][":expected"]
-        return stored is not None and stored["last_seq"] == expected
+        return stored is not None and bool(stored["last_seq"] == expected)
 
-    def invoke_endpoint(self, *, EndpointName, ContentType, Accept, Body):  # noqa: N803
+    def invoke_endpoint(
+        self, *, EndpointName: Any, ContentType: Any, Accept: Any, Body: Any
+    ) -> Any:  # noqa: N803
         self._called("invoke_endpoint")
         assert (EndpointName, ContentType, Accept) == (
             "live-endpoint",
@@ -139,18 +142,18 @@ class World:
         }
         return {"Body": io.BytesIO(json.dumps(answer).encode())}
 
-    def put_object(self, *, Bucket, Key, Body):  # noqa: N803
+    def put_object(self, *, Bucket: Any, Key: Any, Body: Any) -> Any:  # noqa: N803
         self._called("put_object")
         assert Bucket == "processed"
         self.objects[Key] = Body
 
-    def publish(self, *, TopicArn, Subject, Message):  # noqa: N803
+    def publish(self, *, TopicArn: Any, Subject: Any, Message: Any) -> Any:  # noqa: N803
         self._called("publish")
         assert TopicArn == "arn:topic"
         assert len(Subject) <= 100
         self.alerts.append(json.loads(Message))
 
-    def rows(self) -> list[dict]:
+    def rows(self) -> list[dict[str, Any]]:
         lines = [line for _, body in sorted(self.objects.items()) for line in body.splitlines()]
         return sorted(
             (json.loads(line) for line in lines),
@@ -158,7 +161,7 @@ class World:
         )
 
 
-def event(records: list[tuple[int, bytes, str]]) -> dict:
+def event(records: list[tuple[int, bytes, str]]) -> dict[str, Any]:
     """Return the event of a mapping with (sequence number, payload, partition key) records."""
     return {
         "Records": [
@@ -179,7 +182,7 @@ def event(records: list[tuple[int, bytes, str]]) -> dict:
 def stream(levels: dict[str, list[float]]) -> list[tuple[int, bytes, str]]:
     """Return the records of devices that send one reading a second, with the flow given."""
     longest = max(map(len, levels.values()))
-    records = []
+    records: list[tuple[int, bytes, str]] = []
     for second in range(longest):
         for device_id, flows in levels.items():
             if second < len(flows):
@@ -194,13 +197,13 @@ def fault(before: int, during: int, after: int) -> list[float]:
     return [HEALTHY] * before + [FAULTY] * during + [HEALTHY] * after
 
 
-def run(world: World, records: list, size: int = 10_000) -> None:
+def run(world: World, records: list[tuple[int, bytes, str]], size: int = 10_000) -> None:
     detector = world.detector()
     for start in range(0, len(records), size):
         detector.handle(event(records[start : start + size]))
 
 
-def test_before_a_model_is_active_only_features_advance():
+def test_before_a_model_is_active_only_features_advance() -> None:
     world = World()
     run(world, stream({"a": fault(5, 5, 5)}), size=5)
     assert world.calls == {"batch_get_item": 3, "transact_write_items": 3}
@@ -208,7 +211,7 @@ def test_before_a_model_is_active_only_features_advance():
     assert not world.detections
 
 
-def test_an_ordinary_batch_takes_at_most_five_calls():
+def test_an_ordinary_batch_takes_at_most_five_calls() -> None:
     world = World()
     world.activate()
     run(world, stream({f"p{number}": [HEALTHY] * 30 for number in range(20)}), size=300)
@@ -216,7 +219,7 @@ def test_an_ordinary_batch_takes_at_most_five_calls():
     assert sum(world.calls.values()) <= 2 * 5
 
 
-def test_a_fault_is_one_detection_and_one_alert():
+def test_a_fault_is_one_detection_and_one_alert() -> None:
     world = World()
     world.activate()
     run(world, stream({"a": fault(10, 10, 15), "b": [HEALTHY] * 35}), size=7)
@@ -235,7 +238,7 @@ def test_a_fault_is_one_detection_and_one_alert():
     assert json.loads(found["contributions"]["S"]) == {"flow": 0.9, "heat": 0.1}
 
 
-def test_only_the_models_rule_alerts():
+def test_only_the_models_rule_alerts() -> None:
     world = World()
     world.activate()
     run(world, stream({"a": [HEALTHY] * 5 + [9.0] * 10}))
@@ -248,7 +251,9 @@ def test_only_the_models_rule_alerts():
     size=st.integers(1, 40),
     lengths=st.tuples(st.integers(3, 8), st.integers(0, 12), st.integers(0, 12)),
 )
-def test_how_the_stream_is_cut_into_batches_changes_nothing(size, lengths):
+def test_how_the_stream_is_cut_into_batches_changes_nothing(
+    size: int, lengths: tuple[int, int, int]
+) -> None:
     records = stream({"a": fault(*lengths), "b": fault(9, 5, 5), "c": [HEALTHY] * 12})
     worlds = []
     for batch_size in (size, len(records)):
@@ -271,7 +276,9 @@ def test_how_the_stream_is_cut_into_batches_changes_nothing(size, lengths):
     ["batch_get_item", "invoke_endpoint", "put_object", "transact_write_items", "publish"],
 )
 @pytest.mark.parametrize("call", [1, 2])
-def test_a_failed_call_and_a_second_try_end_where_no_failure_does(operation, call):
+def test_a_failed_call_and_a_second_try_end_where_no_failure_does(
+    operation: str, call: int
+) -> None:
     records = stream({"a": fault(4, 8, 8), "b": fault(6, 8, 6)})
     halves = [event(records[:20]), event(records[20:])]
     expected, world = World(), World()
@@ -296,7 +303,7 @@ def test_a_failed_call_and_a_second_try_end_where_no_failure_does(operation, cal
     ]
 
 
-def test_an_alert_that_could_not_be_sent_is_sent_by_another_worker():
+def test_an_alert_that_could_not_be_sent_is_sent_by_another_worker() -> None:
     world = World()
     world.activate()
     batch = event(stream({"a": fault(4, 8, 8)}))
@@ -309,7 +316,7 @@ def test_an_alert_that_could_not_be_sent_is_sent_by_another_worker():
     assert len(world.alerts) == 1
 
 
-def test_a_batch_that_comes_again_changes_nothing():
+def test_a_batch_that_comes_again_changes_nothing() -> None:
     world = World()
     world.activate()
     batch = event(stream({"a": fault(4, 8, 8)}))
@@ -319,24 +326,24 @@ def test_a_batch_that_comes_again_changes_nothing():
     assert (world.items, world.detections, world.objects, world.alerts) == before
 
 
-def test_a_state_that_another_changed_is_a_conflict():
+def test_a_state_that_another_changed_is_a_conflict(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
     world.activate()
     records = stream({"a": [HEALTHY] * 10})
     run(world, records[:5])
     original = world.batch_get_item
 
-    def stale(**request):
+    def stale(**request: Any) -> Any:
         answer = original(**request)
         world.items["det#a"]["last_seq"] = {"S": "999"}
         return answer
 
-    world.batch_get_item = stale
+    monkeypatch.setattr(world, "batch_get_item", stale)
     with pytest.raises(StateConflict):
         run(world, records[5:])
 
 
-def test_more_devices_than_a_transaction_holds_are_all_written():
+def test_more_devices_than_a_transaction_holds_are_all_written() -> None:
     world = World()
     world.activate()
     run(world, stream({f"p{number:03d}": fault(3, 8, 0) for number in range(130)}))
@@ -344,7 +351,7 @@ def test_more_devices_than_a_transaction_holds_are_all_written():
     assert len(world.detections) == len(world.alerts) == 130
 
 
-def test_an_invalid_message_is_left_to_the_raw_writer():
+def test_an_invalid_message_is_left_to_the_raw_writer() -> None:
     world = World()
     world.activate()
     records = stream({"a": [HEALTHY] * 5})
@@ -354,7 +361,7 @@ def test_an_invalid_message_is_left_to_the_raw_writer():
     assert "det#a" in world.items
 
 
-def test_metrics_count_rows_episodes_and_alerts():
+def test_metrics_count_rows_episodes_and_alerts() -> None:
     world = World()
     world.activate()
     run(world, stream({"a": fault(4, 8, 0)}))

@@ -35,7 +35,7 @@ def run(
 
 
 @given(rule=rules, scores=levels)
-def test_openings_and_closings_take_turns(rule, scores):
+def test_openings_and_closings_take_turns(rule: Rule, scores: list[float]) -> None:
     state, steps = run(rule, scores)
     turns = [step.opened for step in steps if step.opened or step.closed]
     assert turns == [position % 2 == 0 for position in range(len(turns))]
@@ -43,7 +43,9 @@ def test_openings_and_closings_take_turns(rule, scores):
 
 
 @given(rule=rules, scores=levels, cut=st.integers(0, 60))
-def test_a_state_that_was_stored_goes_on_as_if_it_had_not_been(rule, scores, cut):
+def test_a_state_that_was_stored_goes_on_as_if_it_had_not_been(
+    rule: Rule, scores: list[float], cut: int
+) -> None:
     cut = min(cut, len(scores))
     whole_state, whole = run(rule, scores)
     state, first = run(rule, scores[:cut])
@@ -54,7 +56,9 @@ def test_a_state_that_was_stored_goes_on_as_if_it_had_not_been(rule, scores, cut
 
 
 @given(rule=rules, scores=levels)
-def test_an_episode_opens_only_after_enough_rows_above_in_a_row(rule, scores):
+def test_an_episode_opens_only_after_enough_rows_above_in_a_row(
+    rule: Rule, scores: list[float]
+) -> None:
     _, steps = run(rule, scores)
     for row, step in enumerate(steps):
         if step.opened:
@@ -67,7 +71,7 @@ def test_an_episode_opens_only_after_enough_rows_above_in_a_row(rule, scores):
 
 
 @given(rule=rules, scores=levels)
-def test_rows_that_come_again_change_nothing(rule, scores):
+def test_rows_that_come_again_change_nothing(rule: Rule, scores: list[float]) -> None:
     state, _ = run(rule, scores)
     again, steps = run(rule, scores, state)
     assert again == state
@@ -75,7 +79,9 @@ def test_rows_that_come_again_change_nothing(rule, scores):
 
 
 @given(rule=rules, scores=levels)
-def test_the_smoothing_is_the_mean_of_the_last_rows_and_none_before(rule, scores):
+def test_the_smoothing_is_the_mean_of_the_last_rows_and_none_before(
+    rule: Rule, scores: list[float]
+) -> None:
     _, steps = run(rule, scores)
     for row, step in enumerate(steps):
         recent = scores[max(0, row - rule.smoothing_rows + 1) : row + 1]
@@ -87,19 +93,21 @@ def test_the_smoothing_is_the_mean_of_the_last_rows_and_none_before(rule, scores
 
 
 @given(scores=st.lists(st.floats(0.0, 1.0), max_size=60), rule=rules)
-def test_scores_at_or_below_the_threshold_never_open_an_episode(scores, rule):
+def test_scores_at_or_below_the_threshold_never_open_an_episode(
+    scores: list[float], rule: Rule
+) -> None:
     # A mean of equal numbers can be one rounding above them.
     rule = Rule(rule.smoothing_rows, 1.0 + 1e-12, 0.8, rule.enter_rows, 1, rule.max_gap_ms)
     assert not any(step.opened for step in run(rule, scores)[1])
 
 
-def test_between_exit_and_enter_nothing_changes():
+def test_between_exit_and_enter_nothing_changes() -> None:
     _, steps = run(PLAIN, [2.0, 2.0, 0.9, 0.9, 0.9, 0.9, 0.7, 0.7, 0.9, 0.9])
     assert [row for row, step in enumerate(steps) if step.opened] == [1]
     assert [row for row, step in enumerate(steps) if step.closed] == [7]
 
 
-def test_a_gap_empties_the_smoothing_but_closes_nothing():
+def test_a_gap_empties_the_smoothing_but_closes_nothing() -> None:
     rule = Rule(3, 1.0, 0.8, 1, 1, max_gap_ms=5_000)
     state, steps = run(rule, [2.0, 2.0, 2.0])
     assert steps[-1].opened
@@ -111,7 +119,7 @@ def test_a_gap_empties_the_smoothing_but_closes_nothing():
     assert step.closed
 
 
-def test_a_closed_episode_tells_its_peak():
+def test_a_closed_episode_tells_its_peak() -> None:
     _, steps = run(PLAIN, [1.5, 1.6, 2.5, 0.1, 0.1])
     assert steps[-1].closed
     assert steps[-1].episode is not None

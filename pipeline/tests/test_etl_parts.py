@@ -114,7 +114,7 @@ def test_registering_tolerates_a_known_partition_and_raises_other_errors() -> No
             stub.add_response("get_table", table)
             stub.add_response("batch_create_partition", answer)
         assert register_partitions(client, "db", "features", "s3://p/features", hours) == 1
-        with pytest.raises(PipelineError, match="00 of db.features: InternalService"):
+        with pytest.raises(PipelineError, match=r"00 of db\.features: InternalService"):
             register_partitions(client, "db", "features", "s3://p/features", hours)
     assert register_partitions(client, "db", "features", "s3://p/features", []) == 0
     client.close()

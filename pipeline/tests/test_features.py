@@ -69,6 +69,7 @@ def test_a_window_by_itself_has_the_same_bits_as_among_many(seed: int, n: int) -
         assert alone.tobytes() == features[row].tobytes()
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.integers(0, 50_000))
 def test_the_grid_has_every_multiple_of_the_hop_whose_window_has_a_reading(
     seed: int, n: int, lower_ms: int

@@ -148,7 +148,7 @@ def test_the_job_writes_the_rows_of_the_online_path_and_again_changes_nothing(s3
     with pytest.raises(JobInputError, match="no objects"):
         run_job(glue)
     weather = Weather(
-        seed=5, devices=3, readings=400, lost=0.1, repeated=0.1, delay_s=6, silences=0.1
+        seed=5, devices=3, readings=400, lost=0.1, repeated=0.1, delay_s=6, silences=0.2
     )
     online, stored = store_stream(s3, weather)
     bad = s3 / "raw/telemetry/dt=2026-01-05/hour=00/zz.jsonl.gz"

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import InvalidReading
@@ -33,6 +33,7 @@ finite = st.floats(allow_nan=False, allow_infinity=False)
 device_ids = st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True)
 
 
+@settings(deadline=None)
 @given(
     device_ids,
     st.integers(0, MAX_SEQ),
@@ -46,6 +47,7 @@ def test_a_reading_survives_the_journey_whatever_its_values(
     assert decode(encode_reading(reading), SPEC, NOW_MS, 300) == reading
 
 
+@settings(deadline=None)
 @given(
     st.integers(1, 200_000),
     st.floats(1e-9, 1e6),
@@ -60,6 +62,7 @@ def test_a_burst_survives_the_journey(rate_hz: int, scale: float, counts: list[i
     assert np.array_equal(found.samples, samples)
 
 
+@settings(deadline=None)
 @given(st.one_of(st.binary(max_size=200), st.text(max_size=200).map(str.encode)))
 def test_any_bytes_are_decoded_or_refused_with_a_reason(data: bytes) -> None:
     with pytest.raises(InvalidReading) as refused:
@@ -74,6 +77,7 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["telemetry", "burst"]), st.data())
 def test_any_wrong_value_in_a_field_is_accepted_or_refused_and_never_crashes(
     kind: str, data: st.DataObject

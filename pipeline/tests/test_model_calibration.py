@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.detection.episodes import EpisodeState, Rule, advance
@@ -19,14 +19,15 @@ from pipeline.model.scoring import smooth
 from pipeline.tests import healthy
 
 
+@settings(deadline=None)
 @given(
     counts=st.lists(st.integers(1, 40), min_size=1, max_size=4),
     blocks=st.integers(2, 5),
     purge=st.integers(0, 5),
 )
 def test_every_row_is_held_out_once_and_its_neighbours_in_time_are_not_fitted(
-    counts, blocks, purge
-):
+    counts: list[int], blocks: int, purge: int
+) -> None:
     units = [f"u{unit}" for unit, count in enumerate(counts) for _ in range(count)]
     times = np.concatenate([np.arange(count) for count in counts]).astype(np.int64)
     held_times = np.zeros(len(units), dtype=int)
@@ -45,7 +46,9 @@ def test_every_row_is_held_out_once_and_its_neighbours_in_time_are_not_fitted(
     enter_rows=st.integers(1, 4),
     separation=st.integers(0, 5),
 )
-def test_peaks_are_levels_that_enough_rows_in_a_row_reach(levels, enter_rows, separation):
+def test_peaks_are_levels_that_enough_rows_in_a_row_reach(
+    levels: list[float], enter_rows: int, separation: int
+) -> None:
     peaks = episode_peaks(np.array(levels), enter_rows, separation)
     if len(levels) < enter_rows:
         assert len(peaks) == 0
@@ -56,26 +59,26 @@ def test_peaks_are_levels_that_enough_rows_in_a_row_reach(levels, enter_rows, se
     assert list(peaks) == sorted(peaks, reverse=True)
 
 
-def test_a_rarer_alarm_needs_a_higher_threshold():
+def test_a_rarer_alarm_needs_a_higher_threshold() -> None:
     peaks = np.random.default_rng(1).exponential(size=200)
     levels = [threshold_for_rate(peaks, 2.0, rate) for rate in (50.0, 10.0, 1.0, 0.1, 0.01)]
     assert levels == sorted(levels)
     assert len(set(levels)) == len(levels)
 
 
-def test_an_exponential_tail_is_extrapolated_to_its_true_level():
+def test_an_exponential_tail_is_extrapolated_to_its_true_level() -> None:
     rng = np.random.default_rng(2)
     # 500 peaks a day; the level of one a day is log(500), of one in ten days log(5000).
     found = [threshold_for_rate(rng.exponential(size=500), 1.0, 0.1) for _ in range(50)]
     assert np.median(found) == pytest.approx(np.log(5_000), rel=0.08)
 
 
-def test_no_peaks_is_an_error_and_not_a_threshold():
+def test_no_peaks_is_an_error_and_not_a_threshold() -> None:
     with pytest.raises(ValueError, match="no healthy rows"):
         threshold_for_rate(np.empty(0), 1.0, 1.0)
 
 
-def test_the_measured_rate_of_false_alarms_is_about_the_designed_one():
+def test_the_measured_rate_of_false_alarms_is_about_the_designed_one() -> None:
     per_day = 60.0
     chosen = healthy.chosen(false_alarms_per_machine_day=str(per_day), epochs="6")
     units, rows = 6, 1_200

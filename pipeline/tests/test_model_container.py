@@ -87,7 +87,7 @@ def wait_for_ping(url: str) -> None:
     pytest.fail("no answer to /ping")
 
 
-def test_what_train_writes_serve_answers_with(tmp_path):
+def test_what_train_writes_serve_answers_with(tmp_path: Path) -> None:
     lay_out(tmp_path)
     data = healthy.dataset(1)
     write(data, tmp_path / "input" / "data" / "train" / "dt=2026-01-05" / "part.parquet")
@@ -120,7 +120,7 @@ def test_what_train_writes_serve_answers_with(tmp_path):
         assert server.wait(timeout=30) == 0
 
 
-def test_a_failed_training_says_why_in_the_failure_file(tmp_path):
+def test_a_failed_training_says_why_in_the_failure_file(tmp_path: Path) -> None:
     lay_out(tmp_path)
     done = run(tmp_path, "train")
     assert done.returncode == 1
@@ -129,7 +129,7 @@ def test_a_failed_training_says_why_in_the_failure_file(tmp_path):
     assert len(failure) <= 1024
 
 
-def test_a_stopped_training_ends_soon_and_leaves_no_failure(tmp_path):
+def test_a_stopped_training_ends_soon_and_leaves_no_failure(tmp_path: Path) -> None:
     lay_out(tmp_path, epochs="100000", patience="100000")
     write(healthy.dataset(1), tmp_path / "input" / "data" / "train" / "part.parquet")
     process = subprocess.Popen(
@@ -143,18 +143,18 @@ def test_a_stopped_training_ends_soon_and_leaves_no_failure(tmp_path):
     assert not (tmp_path / "output" / "failure").exists()
 
 
-def test_serving_without_a_model_says_so(tmp_path):
+def test_serving_without_a_model_says_so(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     done = run(tmp_path, "serve")
     assert done.returncode == 1
     assert "cannot serve: no model" in done.stderr
 
 
-def test_another_command_is_a_usage_error(tmp_path):
+def test_another_command_is_a_usage_error(tmp_path: Path) -> None:
     assert run(tmp_path, "dance").returncode == 2
 
 
-def test_the_toolkits_common_variables_are_derived_from_the_mounted_files(tmp_path):
+def test_the_toolkits_common_variables_are_derived_from_the_mounted_files(tmp_path: Path) -> None:
     lay_out(tmp_path, seed="7")
     variables = training_variables(tmp_path, {})
     assert variables["SM_CHANNEL_TRAIN"] == str(tmp_path / "input" / "data" / "train")

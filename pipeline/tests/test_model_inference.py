@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from pipeline.errors import InvalidRequest
 from pipeline.model import inference
 from pipeline.model.artefact import Artefact
 from pipeline.model.fitting import train
-from pipeline.model.server import MAX_BODY_BYTES, Application
+from pipeline.model.server import MAX_BODY_BYTES, Application, Message
 from pipeline.tests import healthy
 
 
@@ -22,21 +23,22 @@ def trained() -> Artefact:
     return train(healthy.dataset(1), healthy.chosen()).artefact
 
 
-def body(*features, device_id="m0") -> bytes:
+def body(*features: list[Any], device_id: str = "m0") -> bytes:
     rows = [{"device_id": device_id, "event_time_ms": 1, "features": list(row)} for row in features]
     return json.dumps({"rows": rows}).encode()
 
 
-def ask(sent: bytes) -> dict:
+def ask(sent: bytes) -> dict[str, Any]:
     request = inference.input_fn(sent, "application/json")
     answer, content_type = inference.output_fn(
         inference.predict_fn(request, trained()), "application/json"
     )
     assert content_type == "application/json"
-    return json.loads(answer)
+    parsed: dict[str, Any] = json.loads(answer)
+    return parsed
 
 
-def test_an_answer_has_the_rule_and_one_score_for_each_row():
+def test_an_answer_has_the_rule_and_one_score_for_each_row() -> None:
     rows = healthy.dataset(1).features[:5]
     answer = ask(body(*rows.tolist()))
     assert answer["model_version"] == trained().version
@@ -52,11 +54,11 @@ def test_an_answer_has_the_rule_and_one_score_for_each_row():
     assert len(answer["no_model_scores"]) == len(answer["contributions"]) == 5
 
 
-def test_no_rows_are_answered_with_no_scores():
+def test_no_rows_are_answered_with_no_scores() -> None:
     assert ask(b'{"rows": []}')["scores"] == []
 
 
-def test_a_missing_feature_is_scored_and_a_row_of_nothing_else_is_not():
+def test_a_missing_feature_is_scored_and_a_row_of_nothing_else_is_not() -> None:
     row = [None, *healthy.dataset(1).features[0, 1:].tolist()]
     answer = ask(body(row, [None] * healthy.WIDTH))
     assert answer["scores"][0] >= 0.0
@@ -81,19 +83,19 @@ def test_a_missing_feature_is_scored_and_a_row_of_nothing_else_is_not():
         (body([1.0, 2.0]), f"rows have 2 features, the model takes {healthy.WIDTH}"),
     ],
 )
-def test_a_body_it_cannot_use_is_refused_with_the_reason(sent, message):
+def test_a_body_it_cannot_use_is_refused_with_the_reason(sent: bytes, message: str) -> None:
     with pytest.raises(InvalidRequest, match=message):
         ask(sent)
 
 
 def call(method: str, path: str, sent: bytes = b"", **headers: str) -> tuple[int, bytes]:
     """Send one request to the application and return status and body."""
-    answers = []
+    answers: list[Message] = []
 
-    async def receive():
+    async def receive() -> Message:
         return {"type": "http.request", "body": sent, "more_body": False}
 
-    async def send(message):
+    async def send(message: Message) -> None:
         answers.append(message)
 
     scope = {
@@ -108,7 +110,7 @@ def call(method: str, path: str, sent: bytes = b"", **headers: str) -> tuple[int
     return answers[0]["status"], answers[1]["body"]
 
 
-def test_the_server_pings_scores_and_refuses_with_a_status():
+def test_the_server_pings_scores_and_refuses_with_a_status() -> None:
     row = np.zeros(healthy.WIDTH).tolist()
     kind = {"content_type": "application/json; charset=utf-8"}
     assert call("GET", "/ping") == (200, b"")

@@ -15,6 +15,7 @@ from pipeline.model.baseline import fit_baselines
 from pipeline.model.fitting import train
 from pipeline.model.scoring import fit_metric, ledoit_wolf, reconstruct, smooth
 from pipeline.tests import healthy
+from pipeline.tests.healthy import Floats
 
 finite = st.floats(-1e4, 1e4)
 some_rows = hnp.arrays(
@@ -28,8 +29,11 @@ def trained() -> Artefact:
     return train(healthy.dataset(1), healthy.chosen()).artefact
 
 
+@settings(deadline=None)  # The first example trains the model.
 @given(rows=some_rows, data=st.data())
-def test_a_rows_score_does_not_depend_on_the_rows_beside_it(rows, data):
+def test_a_rows_score_does_not_depend_on_the_rows_beside_it(
+    rows: Floats, data: st.DataObject
+) -> None:
     artefact = trained()
     units = data.draw(st.lists(st.sampled_from(UNITS), min_size=len(rows), max_size=len(rows)))
     order = data.draw(st.permutations(range(len(rows))))
@@ -42,8 +46,9 @@ def test_a_rows_score_does_not_depend_on_the_rows_beside_it(rows, data):
     np.testing.assert_allclose(alone, scores[:1], rtol=1e-9, atol=1e-9)
 
 
+@settings(deadline=None)  # The first example trains the model.
 @given(rows=some_rows)
-def test_the_contributions_of_a_row_are_shares_that_sum_to_one(rows):
+def test_the_contributions_of_a_row_are_shares_that_sum_to_one(rows: Floats) -> None:
     model = trained().model
     shares = model.contributions(["m1"] * len(rows), rows)
     assert shares.shape == (len(rows), len(healthy.SENSORS))
@@ -51,7 +56,7 @@ def test_the_contributions_of_a_row_are_shares_that_sum_to_one(rows):
     np.testing.assert_allclose(shares.sum(axis=1), 1.0, rtol=1e-9)
 
 
-def test_the_sensor_that_left_its_place_has_the_largest_share():
+def test_the_sensor_that_left_its_place_has_the_largest_share() -> None:
     model = trained().model
     row = np.median(healthy.dataset(1).features[:200], axis=0)[None, :]
     row[0, 3] += 30.0
@@ -59,8 +64,9 @@ def test_the_sensor_that_left_its_place_has_the_largest_share():
     assert model.sensors[int(shares.argmax())] == "heat"
 
 
+@settings(deadline=None)  # The first example trains the model.
 @given(rows=some_rows, column=st.integers(0, healthy.WIDTH - 1))
-def test_scores_are_finite_whatever_a_row_holds(rows, column):
+def test_scores_are_finite_whatever_a_row_holds(rows: Floats, column: int) -> None:
     artefact = trained()
     rows = rows.copy()
     rows[0, column] = np.inf
@@ -71,7 +77,7 @@ def test_scores_are_finite_whatever_a_row_holds(rows, column):
         assert (scores >= 0.0).all()
 
 
-def test_a_missing_feature_counts_as_usual():
+def test_a_missing_feature_counts_as_usual() -> None:
     model = trained().model
     data = healthy.dataset(1)
     usual = data.features[:1].copy()
@@ -83,7 +89,7 @@ def test_a_missing_feature_counts_as_usual():
     )
 
 
-def test_an_unknown_machine_is_judged_by_how_far_machines_lie_apart():
+def test_an_unknown_machine_is_judged_by_how_far_machines_lie_apart() -> None:
     artefact = trained()
     rows = healthy.features(np.random.default_rng(5), 50, level=150.0)
     known = artefact.combination.score(artefact.model.parts(["m0"] * 50, rows))
@@ -91,7 +97,7 @@ def test_an_unknown_machine_is_judged_by_how_far_machines_lie_apart():
     assert np.median(unknown) < 1.0 < np.median(known)
 
 
-def test_a_feature_that_never_moved_in_training_never_counts():
+def test_a_feature_that_never_moved_in_training_never_counts() -> None:
     data = healthy.dataset(2)
     data.features[:, 4] = 7.0
     artefact = train(data, healthy.chosen()).artefact
@@ -105,14 +111,16 @@ def test_a_feature_that_never_moved_in_training_never_counts():
     rows=hnp.arrays(np.float64, st.tuples(st.integers(2, 30), st.just(4)), elements=finite),
     shift=finite,
 )
-def test_the_shrunk_covariance_is_symmetric_positive_and_blind_to_shifts(rows, shift):
+def test_the_shrunk_covariance_is_symmetric_positive_and_blind_to_shifts(
+    rows: Floats, shift: float
+) -> None:
     covariance = ledoit_wolf(rows)
     np.testing.assert_array_equal(covariance, covariance.T)
     assert np.linalg.eigvalsh(covariance).min() >= -1e-6 * max(1.0, np.trace(covariance))
     np.testing.assert_allclose(ledoit_wolf(rows + shift), covariance, rtol=1e-6, atol=1e-2)
 
 
-def test_whitened_healthy_rows_have_about_unit_variance_in_every_direction():
+def test_whitened_healthy_rows_have_about_unit_variance_in_every_direction() -> None:
     rng = np.random.default_rng(3)
     mixing = rng.standard_normal((4, 4))
     rows = rng.standard_normal((5_000, 4)) @ mixing
@@ -123,7 +131,7 @@ def test_whitened_healthy_rows_have_about_unit_variance_in_every_direction():
 
 
 @given(st.integers(1, 6), hnp.arrays(np.float64, st.integers(0, 20), elements=finite))
-def test_smoothing_looks_back_only(rows, scores):
+def test_smoothing_looks_back_only(rows: int, scores: Floats) -> None:
     smoothed = smooth(scores, rows)
     for row in range(len(scores)):
         if row < rows - 1:
@@ -132,7 +140,7 @@ def test_smoothing_looks_back_only(rows, scores):
             assert smoothed[row] == pytest.approx(scores[row - rows + 1 : row + 1].mean(), abs=1e-9)
 
 
-def test_numpy_and_torch_reconstruct_the_same():
+def test_numpy_and_torch_reconstruct_the_same() -> None:
     import torch
 
     training = train(healthy.dataset(4), healthy.chosen())
@@ -142,9 +150,9 @@ def test_numpy_and_torch_reconstruct_the_same():
     np.testing.assert_allclose(reconstruct(training.artefact.model.layers, z), expected, atol=1e-5)
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(offset=st.floats(-1e3, 1e3))
-def test_a_machines_own_level_does_not_show_after_normalisation(offset):
+def test_a_machines_own_level_does_not_show_after_normalisation(offset: float) -> None:
     data = healthy.dataset(6, units=2, rows=40)
     moved = data.features.copy()
     moved[:40] += offset

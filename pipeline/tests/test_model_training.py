@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +21,7 @@ from pipeline.tests import healthy
 NAMES = feature_names(healthy.SPEC)
 
 
-def write(data: Dataset, path, rows=slice(None)):
+def write(data: Dataset, path: Path, rows: slice = slice(None)) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     columns = {
         "device_id": np.array(data.device_ids)[rows].tolist(),
@@ -31,7 +32,7 @@ def write(data: Dataset, path, rows=slice(None)):
     pq.write_table(pa.table(columns), path)
 
 
-def test_rows_come_back_sorted_and_once_however_they_are_filed(tmp_path):
+def test_rows_come_back_sorted_and_once_however_they_are_filed(tmp_path: Path) -> None:
     data = healthy.dataset(1, units=2, rows=30)
     write(data, tmp_path / "dt=2026-01-05" / "hour=01" / "b.parquet", slice(20, 60))
     write(data, tmp_path / "dt=2026-01-05" / "hour=00" / "a.parquet", slice(0, 25))
@@ -42,7 +43,7 @@ def test_rows_come_back_sorted_and_once_however_they_are_filed(tmp_path):
     np.testing.assert_array_equal(read.features, data.features)
 
 
-def test_a_channel_without_files_or_with_other_columns_is_refused(tmp_path):
+def test_a_channel_without_files_or_with_other_columns_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no Parquet file"):
         read_features(tmp_path, NAMES)
     write(healthy.dataset(1, rows=5), tmp_path / "a.parquet")
@@ -50,7 +51,7 @@ def test_a_channel_without_files_or_with_other_columns_is_refused(tmp_path):
         read_features(tmp_path, ("other",))
 
 
-def test_the_same_rows_and_hyperparameters_give_the_same_model(tmp_path):
+def test_the_same_rows_and_hyperparameters_give_the_same_model(tmp_path: Path) -> None:
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
         training = train(healthy.dataset(3), healthy.chosen())
@@ -59,7 +60,7 @@ def test_the_same_rows_and_hyperparameters_give_the_same_model(tmp_path):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
-def test_another_row_or_hyperparameter_is_another_version():
+def test_another_row_or_hyperparameter_is_another_version() -> None:
     data = healthy.dataset(3)
     versions = {version(data, healthy.chosen()), version(data, healthy.chosen(seed="1"))}
     data.features[0, 0] += 1e-9
@@ -67,7 +68,7 @@ def test_another_row_or_hyperparameter_is_another_version():
     assert len(versions) == 3
 
 
-def test_a_saved_model_scores_as_the_fitted_one(tmp_path):
+def test_a_saved_model_scores_as_the_fitted_one(tmp_path: Path) -> None:
     data = healthy.dataset(3)
     fitted = train(data, healthy.chosen()).artefact
     artefact.save(fitted, tmp_path)
@@ -80,24 +81,24 @@ def test_a_saved_model_scores_as_the_fitted_one(tmp_path):
     )
 
 
-def test_an_empty_folder_is_no_model(tmp_path):
+def test_an_empty_folder_is_no_model(tmp_path: Path) -> None:
     with pytest.raises(ModelNotReady, match="no model"):
         artefact.load(tmp_path)
 
 
-def test_too_few_rows_are_refused_with_their_number():
+def test_too_few_rows_are_refused_with_their_number() -> None:
     with pytest.raises(DatasetError, match="12 feature rows are too few"):
         train(healthy.dataset(1, units=2, rows=6), healthy.chosen())
 
 
-def test_rows_that_never_change_are_refused():
+def test_rows_that_never_change_are_refused() -> None:
     data = healthy.dataset(1)
     constant = dataclasses.replace(data, features=np.ones_like(data.features))
     with pytest.raises(DatasetError, match="do not vary"):
         train(constant, healthy.chosen())
 
 
-def test_the_model_looks_at_the_chosen_statistics_and_at_all_burst_features():
+def test_the_model_looks_at_the_chosen_statistics_and_at_all_burst_features() -> None:
     spec = FeatureSpec(sensors=("flow_mean", "flow"), limits=((0, 1), (0, 1)))
     names = feature_names(spec)
     chosen = [names[column] for column in chosen_columns(spec, ("mean",))]
@@ -119,11 +120,11 @@ def test_the_model_looks_at_the_chosen_statistics_and_at_all_burst_features():
         ({"feature_spec": "{"}, "FEATURE_SPEC: not JSON"),
     ],
 )
-def test_a_wrong_hyperparameter_is_named(changes, message):
+def test_a_wrong_hyperparameter_is_named(changes: dict[str, str], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         hyperparameters.parse({"feature_spec": healthy.SPEC.to_json(), **changes})
 
 
-def test_hyperparameters_that_sagemaker_adds_are_left_alone():
+def test_hyperparameters_that_sagemaker_adds_are_left_alone() -> None:
     values = {"feature_spec": healthy.SPEC.to_json(), "_tuning_objective_metric": "threshold"}
     assert hyperparameters.parse(values).seed == 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.sequence import REMEMBERED, Arrival, Progress, SeenSequence
@@ -12,6 +12,7 @@ numbers = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(numbers)
 def test_a_number_is_new_when_it_was_not_seen_or_is_older_than_the_memory(seqs: list[int]) -> None:
     memory, seen = SeenSequence(), set[int]()
@@ -21,6 +22,7 @@ def test_a_number_is_new_when_it_was_not_seen_or_is_older_than_the_memory(seqs: 
         seen.add(seq)
 
 
+@settings(deadline=None)
 @given(numbers, numbers, st.integers(-1, 2**43))
 def test_progress_survives_being_stored(
     readings: list[int], bursts: list[int], watermark_ms: int

@@ -85,16 +85,16 @@ class Cloud:
         self.deployment: Deployment | None = None
 
     def boot(self, assembly: Path, parameters: Mapping[str, str]) -> Deployment:
-        """Create every resource of an assembly; raises TemplateError before the first call."""
+        """Create every resource of an assembly; raises TemplateError before the first call.
+
+        The Spark host starts meanwhile, in the background: it takes longest to come up.
+        """
+        self.glue.prewarm()
         self.deployment = deploy(load_assembly(assembly), self.context, parameters)
         return self.deployment
 
     def prewarm(self) -> simpy.Process:
-        """Start the Spark host and the functions' workers; the event succeeds when those can run.
-
-        The Spark host comes up in the background while the run goes on.
-        """
-        self.glue.prewarm()
+        """Start the functions' workers; the event succeeds when they can run."""
         return self.functions.prewarm()
 
     def call(self, service: str, operation: str, **params: Any) -> dict[str, Any]:

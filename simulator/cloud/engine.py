@@ -25,6 +25,9 @@ from simulator.errors import InvariantBroken
 T = TypeVar("T")
 SimGenerator = Generator[simpy.Event, Any, Any]
 
+COMPUTING_AT_ONCE = 2
+"""How many functions compute side by side; their outcomes are taken in the order of their start."""
+
 STALL_S = 600.0
 """Real seconds without a sign of life from a computing worker before the run is given up."""
 
@@ -42,7 +45,7 @@ class Engine:
         self.env = simpy.Environment()
         self.start = start.astimezone(UTC)
         self.speed = speed
-        self.slot = simpy.PriorityResource(self.env, capacity=1)
+        self.slot = simpy.PriorityResource(self.env, capacity=COMPUTING_AT_ONCE)
         self._start_epoch_s = self.start.timestamp()
         self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._computing: dict[str, int] = {}

@@ -90,6 +90,7 @@ class Invocations:
         self._wall_floor_s = wall_floor_s
         self._workers: dict[str, FunctionWorker] = {}
         self._watchdog = Watchdog(context.engine)
+        self._latest: simpy.Event | None = None
 
     def prewarm(self, functions: Iterable[Function]) -> simpy.Process:
         """Start all functions' processes at once; the event succeeds when they are ready."""
@@ -138,12 +139,26 @@ class Invocations:
             with self._engine.slot.request(priority=priority) as turn:
                 yield turn
                 started_s = self._engine.env.now
-                answer = yield from self._compute(function, request_id, event)
+                answer = yield from self._in_turn(function, request_id, event)
         if answer.exit != "timeout":
             yield self._engine.env.timeout(self._durations.of(records))
         outcome = _outcome(function, request_id, answer)
         self._note(function, outcome, self._engine.env.now - started_s)
         return outcome
+
+    def _in_turn(
+        self, function: Function, request_id: str, event: bytes
+    ) -> Generator[simpy.Event, Any, WorkerAnswer]:
+        """Compute, and end after whatever began before: which process is quicker decides nothing."""
+        before, over = self._latest, self._engine.env.event()
+        self._latest = over
+        try:
+            answer = yield from self._compute(function, request_id, event)
+            if before is not None and not before.processed:
+                yield before
+        finally:
+            over.succeed()
+        return answer
 
     def _compute(
         self, function: Function, request_id: str, event: bytes
