@@ -61,15 +61,13 @@ def fresh_state(out: Path) -> Path:
 def template_parameters(scenario: Scenario, recording: Recording | None) -> dict[str, str]:
     """Return the template's parameters for a scenario: sensors, windows, training settings."""
     if recording is not None:
-        spec = recording.feature_spec()
+        spec, training = recording.feature_spec(), dict(recording.format.training)
     else:
-        spec = json.loads(template_default("FeatureSpec"))
+        spec, training = json.loads(template_default("FeatureSpec")), {}
     spec.update(scenario.pipeline.features.changes())
-    parameters = {"FeatureSpec": json.dumps(spec, separators=(",", ":"))}
-    if scenario.pipeline.training:
-        training = json.dumps(dict(scenario.pipeline.training), separators=(",", ":"))
-        parameters["TrainingSettings"] = training
-    return parameters
+    training.update(scenario.pipeline.training)
+    values = {"FeatureSpec": spec, "TrainingSettings": training}
+    return {name: json.dumps(value, separators=(",", ":")) for name, value in values.items()}
 
 
 def gather(target: Embedded, machines: Fleet | Replay) -> Evidence:
