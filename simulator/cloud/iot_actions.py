@@ -20,7 +20,12 @@ import simpy
 from simulator.cloud.context import Context
 from simulator.cloud.errors import AwsError, NotSupportedByTwin, ValidationError
 from simulator.cloud.iot_sql import Publication, Template
-from simulator.cloud.kinesis_writes import MAX_RECORDS, MAX_REQUEST_BYTES, StampedRecords
+from simulator.cloud.kinesis_writes import (
+    MAX_KEY_CHARS,
+    MAX_RECORDS,
+    MAX_REQUEST_BYTES,
+    StampedRecords,
+)
 from simulator.cloud.operations import Params, Principal
 
 RETRY_PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
@@ -145,7 +150,11 @@ class Actions:
         try:
             params = {"StreamName": action.target, "Records": records}
             answer = self._context.dispatch(
-                self._principal(chunk[0].rule, action), "kinesis", "PutRecords", params
+                self._principal(chunk[0].rule, action),
+                "kinesis",
+                "PutRecords",
+                params,
+                built_to_model=all(0 < len(r.key) <= MAX_KEY_CHARS for r in chunk),
             )
         except AwsError as error:
             if isinstance(error, ValidationError) and len(chunk) > 1:

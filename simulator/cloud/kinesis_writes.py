@@ -15,6 +15,7 @@ from simulator.cloud.operations import Answer, Call, Params
 from simulator.cloud.shards import MIB, Shard
 from simulator.cloud.streams import HASH_KEYS, Stream, Streams, invalid
 
+MAX_KEY_CHARS = 256
 MAX_RECORDS = 500
 MAX_REQUEST_BYTES = 10 * MIB
 MAX_RECORD_BYTES = 1 * MIB

@@ -31,6 +31,9 @@ POLL_EVERY_S = 1.0
 DENIED_AGAIN_AFTER_S = 60.0
 ITERATOR_SAFE_S = 240.0
 
+RECORDS_SHARED = 5_000
+"""How many encoded records are kept for a second mapping on the same stream."""
+
 
 class Record(NamedTuple):
     """One record as a mapping holds it; ``arrival_epoch_s`` is AWS's approximate arrival."""
@@ -208,6 +211,25 @@ class ShardReader:
         if answer is not None:
             self._iterator, self._iterator_s = answer["ShardIterator"], self._env.now
 
+    def _record(self, answer: dict[str, Any]) -> Record:
+        """Return a record as events have it; what another mapping's reader made is taken over."""
+        made = self._kinesis.made_for_events
+        sequence = answer["SequenceNumber"]
+        place = self._mapping.stream_arn, self.shard_id, sequence
+        record = made.pop(place, None)
+        if record is None:
+            record = Record(
+                sequence,
+                answer["PartitionKey"],
+                b64encode(answer["Data"]).decode(),
+                answer["ApproximateArrivalTimestamp"].timestamp(),
+            )
+            if len(made) >= RECORDS_SHARED:
+                made.clear()
+            made[place] = record
+        assert isinstance(record, Record)
+        return record
+
     def _read(self) -> Generator[simpy.Event, Any, None]:
         """Read once, when the last time is a second ago, and fill the buffer."""
         pause_s = self._polled_s + POLL_EVERY_S - self._env.now
@@ -226,15 +248,7 @@ class ShardReader:
             self._unread_bytes += before_bytes
             return
         self._iterator, self._iterator_s = answer["NextShardIterator"], self._env.now
-        found = [
-            Record(
-                record["SequenceNumber"],
-                record["PartitionKey"],
-                b64encode(record["Data"]).decode(),
-                record["ApproximateArrivalTimestamp"].timestamp(),
-            )
-            for record in answer["Records"]
-        ]
+        found = [self._record(record) for record in answer["Records"]]
         if found:
             self._last_sequence = found[-1].sequence
             self._buffer.extend(found)

@@ -88,15 +88,23 @@ class FakeDispatch:
             self.table[service, name] = operation
 
     def __call__(
-        self, principal: Principal, service: str, operation: str, params: dict[str, Any]
+        self,
+        principal: Principal,
+        service: str,
+        operation: str,
+        params: dict[str, Any],
+        *,
+        built_to_model: bool = False,
     ) -> Any:
-        """Do one operation."""
+        """Do one operation; always validated here, so that what claims to fit is checked."""
         self.calls.append((service, operation))
         entry = self.table.get((service, operation))
         if entry is None:
             raise NotSupportedByTwin(f"{service}:{operation}")
         if principal.role_arn is not None:
             action = entry.action or f"{service}:{operation}"
+            if callable(action):
+                action = action(params)
             for resource in entry.resources(params):
                 self.iam.authorise(principal, action, resource)
         shapes = model(service).operation_model(operation)

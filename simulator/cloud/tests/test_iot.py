@@ -239,7 +239,7 @@ def test_what_stays_throttled_goes_to_the_error_action(world: World) -> None:
 
 def test_a_denied_action_goes_to_the_error_action_with_awss_document(world: World) -> None:
     world.rule()
-    world.twin.iam.denied.add("kinesis:PutRecords")
+    world.twin.iam.denied.add("kinesis:PutRecord")
     world.publish(b"\xff not json")
     ((key, body),) = world.twin.inbox.objects.items()
     assert key.startswith("dead-letter/iot/pump-001/1767571200000-")
@@ -250,7 +250,7 @@ def test_a_denied_action_goes_to_the_error_action_with_awss_document(world: Worl
     failure = document["failures"][0]
     assert failure["failedAction"] == "KinesisAction"
     assert failure["failedResource"] == "s"
-    assert "kinesis:PutRecords" in failure["errorMessage"]
+    assert "kinesis:PutRecord " in failure["errorMessage"]
 
 
 def test_one_record_that_does_not_fit_does_not_take_the_others_with_it(world: World) -> None:
@@ -265,7 +265,7 @@ def test_one_record_that_does_not_fit_does_not_take_the_others_with_it(world: Wo
 def test_a_missing_error_action_is_counted(world: World) -> None:
     payload = {"sql": "SELECT * FROM 'a'", "actions": [TO_STREAM]}
     world.twin.do("iot", "CreateTopicRule", ruleName="bare", topicRulePayload=payload)
-    world.twin.iam.denied.add("kinesis:PutRecords")
+    world.twin.iam.denied.add("kinesis:PutRecord")
     world.publish(b"1", topic="a")
     assert world.twin.cloudwatch.total("ErrorActionFailure") == 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Iterator
 from datetime import timedelta
@@ -139,7 +140,7 @@ class StreamAgainstLists(RuleBasedStateMachine):
     @rule(index=st.integers(0, SHARDS - 1), part=st.floats(0.0, 1.0))
     def read_from_a_time(self, index: int, part: float) -> None:
         self.twin.engine.run(self.now_s + 1.0)
-        at_s = round(self.now_s * part)
+        at_s = math.floor(self.now_s * part)
         token = iterator(
             self.twin, "AT_TIMESTAMP", self.shard(index), Timestamp=START + timedelta(seconds=at_s)
         )
