@@ -69,9 +69,11 @@ def run(options: Options) -> RunReport:
         port=options.port,
         **({"assembly": options.assembly} if options.assembly else {}),
     )
+    work = _Run(options, target, recording)
     try:
-        return _Run(options, target, recording).execute()
+        return work.execute()
     finally:
+        work.close()
         target.close()
 
 
@@ -93,6 +95,12 @@ class _Run:
         self.began = time.monotonic()
         self.start_s = target.cloud.engine.epoch_s()
         self.calibrated_ms = 0
+        self.machines: Fleet | Replay | None = None
+
+    def close(self) -> None:
+        """End what the machines started."""
+        if isinstance(self.machines, Fleet):
+            self.machines.close()
 
     def execute(self) -> RunReport:
         """Go through the phases and return the report."""
@@ -104,7 +112,7 @@ class _Run:
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 20)
-        machines = self._machines()
+        self.machines = machines = self._machines()
         total_s = self._expected_s()
         progress.watch(self.target.clock, total_s)
         machines.start()
@@ -143,7 +151,7 @@ class _Run:
         env, publish = self.target.clock, self.target.publish
         if self.recording is not None:
             return Replay(self.recording, env, self.start_s, publish, self.scenario.seed)
-        return Fleet(self.scenario, env, self.start_s, publish)
+        return Fleet(self.scenario, env, self.start_s, publish, apart=True)
 
     def _expected_s(self) -> float:
         if self.recording is not None:

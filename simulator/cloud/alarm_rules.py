@@ -39,8 +39,19 @@ _REFUSED = (
     "EvaluateLowSampleCountPercentile",
     "EvaluationCriteria",
     "EvaluationInterval",
+    "EvaluationWindow",
+    "WarmUpConfiguration",
+    "ActionConfiguration",
 )
-_NEEDED = ("MetricName", "Namespace", "Statistic", "Period", "EvaluationPeriods", "Threshold")
+_NEEDED = (
+    "MetricName",
+    "Namespace",
+    "Statistic",
+    "Period",
+    "EvaluationPeriods",
+    "Threshold",
+    "ComparisonOperator",
+)
 
 
 def check_definition(params: dict[str, Any]) -> None:

@@ -1,62 +1,40 @@
-"""CloudWatch alarms: M of N periods against a threshold, the rules for missing data, actions.
+"""CloudWatch metric alarms: evaluated each virtual minute, actions to SNS when a state changes.
 
-Evaluated once a virtual minute. Source of the missing-data rules: "Configuring how CloudWatch
-alarms treat missing data" in the CloudWatch user guide; its tables are this module's test.
+`alarm_rules.py` decides the state and words the reason; this file keeps the alarms, their
+history, and tells the topics.
 """
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from simulator.cloud.alarm_rules import (
+    ACTIONS,
+    COMPARISONS,
+    EXTRA_PERIODS,
+    check_definition,
+    evaluate,
+    reason,
+)
 from simulator.cloud.asl_payload import dumps
 from simulator.cloud.context import Context
 from simulator.cloud.engine import SimGenerator
 from simulator.cloud.errors import AwsError, NotSupportedByTwin
-from simulator.cloud.metrics import RESOLUTION_S, STATISTICS, Metrics, metric_key
+from simulator.cloud.metrics import RESOLUTION_S, Metrics, metric_key
 from simulator.cloud.operations import Answer, Call, Operation, Params
+from simulator.cloud.pages import page
 
-EXTRA_PERIODS = 2
-"""How many periods beyond N are looked at; AWS shows 5 for N = 3 and documents no rule."""
+REGION_NAMES = {"us-east-1": "US East (N. Virginia)"}
+"""How alarm messages call a region; other regions keep their code."""
 
-COMPARISONS: dict[str, tuple[Callable[[float, float], bool], str]] = {
-    "GreaterThanThreshold": (operator.gt, "greater than"),
-    "GreaterThanOrEqualToThreshold": (operator.ge, "greater than or equal to"),
-    "LessThanThreshold": (operator.lt, "less than"),
-    "LessThanOrEqualToThreshold": (operator.le, "less than or equal to"),
+_DEFAULTS: dict[str, Any] = {"ActionsEnabled": True, "Dimensions": []} | {
+    kind: [] for kind in ACTIONS.values()
 }
-_REFUSED = ("Metrics", "ThresholdMetricId", "ExtendedStatistic", "EvaluateLowSampleCountPercentile")
-
-
-def evaluate(
-    points: Sequence[bool | None], needed: int, of: int, missing: str, current: str
-) -> str:
-    """Return the state that AWS gives for points (oldest first; ``None`` is missing).
-
-    ``needed`` of the newest ``of`` must breach; ``missing`` is TreatMissingData.
-    """
-    real = [point for point in points if point is not None]
-    if len(real) >= of:
-        return "ALARM" if sum(real[-of:]) >= needed else "OK"
-    breaching, absent = sum(real), of - len(real)
-    if missing == "breaching":
-        return "ALARM" if breaching + absent >= needed else "OK"
-    if missing == "notBreaching":
-        return "ALARM" if breaching >= needed else "OK"
-    if breaching >= needed:
-        return "ALARM"
-    if len(real) > breaching:
-        return "OK"
-    if missing == "ignore":
-        return current
-    if not real:
-        return "INSUFFICIENT_DATA"
-    # All that is there breaches: AWS raises the alarm once the oldest of it is old enough.
-    oldest_age = len(points) - next(i for i, point in enumerate(points) if point)
-    return "ALARM" if oldest_age >= needed else current
+_PAGE = 100
+"""Most alarms, or history items, in one answer (DescribeAlarms API reference)."""
 
 
 @dataclass
@@ -65,10 +43,12 @@ class Alarm:
 
     arn: str
     definition: Params
+    configured: datetime
+    changed: datetime
     state: str = "INSUFFICIENT_DATA"
     reason: str = "Unchecked: Initial alarm creation"
-    changed: datetime = datetime(1970, 1, 1, tzinfo=UTC)
     history: list[dict[str, Any]] = field(default_factory=list)
+    changes: list[tuple[datetime, str, str]] = field(default_factory=list)
 
 
 class Alarms:
@@ -87,7 +67,7 @@ class Alarms:
             "DescribeAlarms": Operation(self._describe),
             "DescribeAlarmHistory": Operation(self._describe_history),
             "SetAlarmState": Operation(self._set, resources=self._one),
-            "DeleteAlarms": Operation(self._delete),
+            "DeleteAlarms": Operation(self._delete, resources=self._named),
         }
 
     def states(self) -> dict[str, str]:
@@ -96,42 +76,41 @@ class Alarms:
 
     def changes(self) -> list[tuple[datetime, str, str]]:
         """Return (when, alarm, new state) of every change so far, in order."""
-        found = [
-            (item["Timestamp"], name, item["NewState"])
-            for name, alarm in self._alarms.items()
-            for item in alarm.history
-        ]
-        return sorted(found)
+        return sorted(change for alarm in self._alarms.values() for change in alarm.changes)
+
+    # -- definitions
+
+    def _arn(self, name: str) -> str:
+        return self._context.arn("cloudwatch", f"alarm:{name}")
 
     def _one(self, params: Params) -> list[str]:
-        return [self._context.arn("cloudwatch", f"alarm:{params['AlarmName']}")]
+        return [self._arn(params["AlarmName"])]
+
+    def _named(self, params: Params) -> list[str]:
+        return [self._arn(name) for name in params["AlarmNames"]]
 
     def _put(self, call: Call) -> Answer:
-        params = call.params
-        for name in _REFUSED:
-            if name in params:
-                raise NotSupportedByTwin(f"{name} of an alarm")
-        if params.get("ComparisonOperator") not in COMPARISONS:
-            raise NotSupportedByTwin(f"the comparison {params.get('ComparisonOperator')}")
-        if params.get("Statistic") not in STATISTICS or params["Period"] % RESOLUTION_S:
-            raise NotSupportedByTwin("an alarm without a standard statistic and whole minutes")
-        if params["Period"] * params["EvaluationPeriods"] > 86_400 and params["Period"] < 3600:
-            raise AwsError(
-                "ValidationError",
-                "Metrics cannot be checked across more than a day (EvaluationPeriods * Period "
-                "must be <= 86400).",
-            )
-        known = self._alarms.get(params["AlarmName"])
+        check_definition(call.params)
+        name, now = call.params["AlarmName"], self._context.engine.now()
+        definition = {**_DEFAULTS, **call.params}
+        definition.pop("Tags", None)
+        known = self._alarms.get(name)
         if known is None:
-            self._alarms[params["AlarmName"]] = Alarm(
-                self._one(params)[0], dict(params), changed=self._context.engine.now()
-            )
+            self._alarms[name] = Alarm(self._arn(name), definition, configured=now, changed=now)
         else:
-            known.definition = dict(params)
+            # An update keeps the state (PutMetricAlarm API reference).
+            known.definition, known.configured = definition, now
         if not self._running:
             self._running = True
             self._context.engine.process(self._watch())
         return {}
+
+    def _delete(self, call: Call) -> Answer:
+        for name in call.params["AlarmNames"]:
+            self._alarms.pop(name, None)
+        return {}
+
+    # -- evaluation
 
     def _watch(self) -> SimGenerator:
         while True:
@@ -141,150 +120,180 @@ class Alarms:
 
     def _check(self, alarm: Alarm) -> None:
         definition = alarm.definition
-        of, period_s = definition["EvaluationPeriods"], definition["Period"]
+        of, period_s = int(definition["EvaluationPeriods"]), int(definition["Period"])
         periods = of + EXTRA_PERIODS
-        now_s = self._context.engine.epoch_s()
-        start_s = now_s // period_s * period_s - periods * period_s
-        dimensions = {d["Name"]: d["Value"] for d in definition.get("Dimensions", [])}
-        key = metric_key(definition["Namespace"], definition["MetricName"], dimensions)
-        values = self._metrics.statistics(key, definition["Statistic"], start_s, period_s, periods)
-        compare, words = COMPARISONS[definition["ComparisonOperator"]]
-        threshold = definition["Threshold"]
-        points = [None if v is None else compare(v, threshold) for v in values]
-        needed = definition.get("DatapointsToAlarm", of)
-        missing = definition.get("TreatMissingData", "missing")
-        state = evaluate(points, needed, of, missing, alarm.state)
+        start_s = self._context.engine.epoch_s() // period_s * period_s - periods * period_s
+        dimensions = {d["Name"]: d["Value"] for d in definition["Dimensions"]}
+        values = self._metrics.statistics(
+            metric_key(definition["Namespace"], definition["MetricName"], dimensions),
+            definition["Statistic"],
+            start_s,
+            period_s,
+            periods,
+            definition.get("Unit"),
+        )
+        compare = COMPARISONS[definition["ComparisonOperator"]][0]
+        breaches = [None if v is None else compare(v, definition["Threshold"]) for v in values]
+        state = evaluate(
+            breaches,
+            int(definition.get("DatapointsToAlarm", of)),
+            of,
+            str(definition.get("TreatMissingData", "missing")),
+            alarm.state,
+        )
         if state != alarm.state:
-            self._change(
-                alarm,
-                state,
-                _reason(values, points, start_s, period_s, words, threshold, missing, state),
-            )
+            timed = [
+                None if value is None else (value, start_s + number * period_s)
+                for number, value in enumerate(values)
+            ]
+            self._change(alarm, state, reason(timed, breaches, definition, state))
 
-    def _change(self, alarm: Alarm, state: str, reason: str) -> None:
+    def _change(self, alarm: Alarm, state: str, why: str) -> None:
         now = self._context.engine.now()
+        old, alarm.state, alarm.reason, alarm.changed = alarm.state, state, why, now
+        alarm.changes.append((now, str(alarm.definition["AlarmName"]), state))
+        self._note(alarm, "StateUpdate", f"Alarm updated from {old} to {state}")
+        if alarm.definition["ActionsEnabled"]:
+            for action in alarm.definition[ACTIONS[state]]:
+                self._act(alarm, action, old)
+
+    def _note(self, alarm: Alarm, kind: str, summary: str) -> None:
         alarm.history.append(
             {
                 "AlarmName": alarm.definition["AlarmName"],
                 "AlarmType": "MetricAlarm",
-                "Timestamp": now,
-                "HistoryItemType": "StateUpdate",
-                "NewState": state,
-                "HistorySummary": f"Alarm updated from {alarm.state} to {state}",
+                "Timestamp": self._context.engine.now(),
+                "HistoryItemType": kind,
+                "HistorySummary": summary,
             }
         )
-        old, alarm.state, alarm.reason, alarm.changed = alarm.state, state, reason, now
-        if not alarm.definition.get("ActionsEnabled", True):
-            return
-        kind = {
-            "ALARM": "AlarmActions",
-            "OK": "OKActions",
-            "INSUFFICIENT_DATA": "InsufficientDataActions",
-        }[state]
-        for action in alarm.definition.get(kind, []):
-            self._act(alarm, action, old)
 
-    def _act(self, alarm: Alarm, action: str, old: str) -> None:
-        if ":sns:" not in action:
-            raise NotSupportedByTwin(f"the alarm action {action}")
-        definition = alarm.definition
-        message = {
-            "AlarmName": definition["AlarmName"],
-            "AlarmDescription": definition.get("AlarmDescription"),
-            "AWSAccountId": self._context.account,
-            "NewStateValue": alarm.state,
-            "NewStateReason": alarm.reason,
-            "StateChangeTime": alarm.changed.strftime("%Y-%m-%dT%H:%M:%S.000+0000"),
-            "AlarmArn": alarm.arn,
-            "OldStateValue": old,
+    def _act(self, alarm: Alarm, topic: str, old: str) -> None:
+        """Publish a change; a topic that refuses it is noted in the history, as AWS does."""
+        region = REGION_NAMES.get(self._context.region, self._context.region)
+        subject = f'{alarm.state}: "{alarm.definition["AlarmName"]}" in {region}'
+        request = {
+            "TopicArn": topic,
+            # SNS takes subjects of up to 100 characters.
+            "Subject": subject[:100],
+            "Message": dumps(_message(alarm, old, self._context.account, region)),
         }
         caller = self._context.iam.service_principal("cloudwatch.amazonaws.com", alarm.arn)
-        self._context.dispatch(
-            caller,
-            "sns",
-            "Publish",
-            {
-                "TopicArn": action,
-                "Subject": f'{alarm.state}: "{definition["AlarmName"]}" in {self._context.region}',
-                "Message": dumps(message),
-            },
-        )
+        try:
+            self._context.dispatch(caller, "sns", "Publish", request)
+        except AwsError as error:
+            summary = f'Failed to execute action {topic}. Received error: "{error}"'
+        else:
+            summary = f"Successfully executed action {topic}"
+        self._note(alarm, "Action", summary)
 
     def _set(self, call: Call) -> Answer:
-        name = call.params["AlarmName"]
-        if name not in self._alarms:
-            raise AwsError("ResourceNotFound", f"Unknown alarm {name}", 404)
-        alarm = self._alarms[name]
+        alarm = self._alarms.get(call.params["AlarmName"])
+        if alarm is None:
+            raise AwsError("ResourceNotFound", f"Unknown alarm {call.params['AlarmName']}", 404)
+        if call.params["StateValue"] not in ACTIONS:
+            raise AwsError("ValidationError", "The parameter StateValue is invalid")
         if call.params["StateValue"] != alarm.state:
             self._change(alarm, call.params["StateValue"], call.params["StateReason"])
         return {}
 
+    # -- what there is
+
     def _describe(self, call: Call) -> Answer:
-        names = call.params.get("AlarmNames")
-        prefix = call.params.get("AlarmNamePrefix", "")
-        wanted = call.params.get("StateValue")
-        return {
-            "MetricAlarms": [
-                {
-                    **alarm.definition,
-                    "AlarmArn": alarm.arn,
-                    "StateValue": alarm.state,
-                    "StateReason": alarm.reason,
-                    "StateUpdatedTimestamp": alarm.changed,
-                }
-                for name, alarm in sorted(self._alarms.items())
-                if (names is None or name in names)
-                and name.startswith(prefix)
+        params = call.params
+        for name in ("ChildrenOfAlarmName", "ParentsOfAlarmName"):
+            if name in params:
+                raise NotSupportedByTwin(f"{name} (composite alarms)")
+        shown = [_shown(alarm) for alarm in self._chosen(params)]
+        return _paged("MetricAlarms", shown, params, 50)
+
+    def _chosen(self, params: Params) -> Iterator[Alarm]:
+        """Yield the alarms that DescribeAlarms asks for, by name."""
+        names, wanted = params.get("AlarmNames"), params.get("StateValue")
+        action = params.get("ActionPrefix", "")
+        if "MetricAlarm" not in params.get("AlarmTypes", ["MetricAlarm"]):
+            return
+        for name, alarm in sorted(self._alarms.items()):
+            actions = [a for kind in ACTIONS.values() for a in alarm.definition[kind]]
+            if (
+                (names is None or name in names)
+                and name.startswith(params.get("AlarmNamePrefix", ""))
                 and wanted in (None, alarm.state)
-            ]
-        }
+                and (not action or any(a.startswith(action) for a in actions))
+            ):
+                yield alarm
 
     def _describe_history(self, call: Call) -> Answer:
-        name = call.params.get("AlarmName")
+        params = call.params
+        if "AlarmContributorId" in params:
+            raise NotSupportedByTwin("AlarmContributorId of DescribeAlarmHistory")
+        since, until = params.get("StartDate"), params.get("EndDate")
         items = [
             item
-            for key, alarm in sorted(self._alarms.items())
-            if name in (None, key)
+            for name, alarm in sorted(self._alarms.items())
             for item in alarm.history
+            if params.get("AlarmName") in (None, name)
+            and params.get("HistoryItemType") in (None, item["HistoryItemType"])
+            and (since is None or item["Timestamp"] >= since)
+            and (until is None or item["Timestamp"] <= until)
         ]
-        shown = [{k: v for k, v in item.items() if k != "NewState"} for item in items]
-        return {"AlarmHistoryItems": shown[::-1]}
-
-    def _delete(self, call: Call) -> Answer:
-        for name in call.params["AlarmNames"]:
-            self._alarms.pop(name, None)
-        return {}
+        items.sort(key=lambda item: item["Timestamp"])
+        if params.get("ScanBy", "TimestampDescending") == "TimestampDescending":
+            items.reverse()
+        return _paged("AlarmHistoryItems", items, params, _PAGE)
 
 
-def _reason(
-    values: Sequence[float | None],
-    points: Sequence[bool | None],
-    start_s: float,
-    period_s: int,
-    words: str,
-    threshold: float,
-    missing: str,
-    state: str,
-) -> str:
-    """Word a change as AWS does: how many points, the newest of them, the threshold."""
-    wanted = state == "ALARM"
-    shown = [
-        (value, start_s + number * period_s)
-        for number, (value, point) in enumerate(zip(values, points, strict=True))
-        if point is wanted and value is not None
-    ]
-    if not shown:
-        count = sum(value is None for value in values)
-        treated = {"breaching": "Breaching", "notBreaching": "NonBreaching"}.get(missing, "Missing")
-        return (
-            f"Threshold Crossed: no datapoints were received for {count} periods and {count} "
-            f"missing datapoints were treated as [{treated}]."
-        )
-    value, at_s = shown[-1]
-    at = datetime.fromtimestamp(at_s, UTC).strftime("%d/%m/%y %H:%M:%S")
-    plural, verb = ("", "was") if len(shown) == 1 else ("s", "were")
-    not_ = "" if wanted else "not "
-    return (
-        f"Threshold Crossed: {len(shown)} datapoint{plural} [{value} ({at})] {verb} {not_}{words} "
-        f"the threshold ({threshold})."
-    )
+def _paged(name: str, items: list[dict[str, Any]], params: Params, default: int) -> Answer:
+    limit = min(params.get("MaxRecords", default), _PAGE)
+    shown, token = page(items, limit, params.get("NextToken"), "InvalidNextToken")
+    return {name: shown, **({"NextToken": token} if token else {})}
+
+
+def _shown(alarm: Alarm) -> dict[str, Any]:
+    return {
+        **alarm.definition,
+        "AlarmArn": alarm.arn,
+        "AlarmConfigurationUpdatedTimestamp": alarm.configured,
+        "StateValue": alarm.state,
+        "StateReason": alarm.reason,
+        "StateUpdatedTimestamp": alarm.changed,
+        "StateTransitionedTimestamp": alarm.changed,
+    }
+
+
+def _message(alarm: Alarm, old: str, account: str, region: str) -> dict[str, Any]:
+    """Return what an alarm sends to its topics (members from memory of such messages)."""
+    definition = alarm.definition
+    return {
+        "AlarmName": definition["AlarmName"],
+        "AlarmDescription": definition.get("AlarmDescription"),
+        "AWSAccountId": account,
+        "AlarmConfigurationUpdatedTimestamp": _stamp(alarm.configured),
+        "NewStateValue": alarm.state,
+        "NewStateReason": alarm.reason,
+        "StateChangeTime": _stamp(alarm.changed),
+        "Region": region,
+        "AlarmArn": alarm.arn,
+        "OldStateValue": old,
+        **{kind: definition[kind] for kind in ACTIONS.values()},
+        "Trigger": {
+            "MetricName": definition["MetricName"],
+            "Namespace": definition["Namespace"],
+            "StatisticType": "Statistic",
+            "Statistic": str(definition["Statistic"]).upper(),
+            "Unit": definition.get("Unit"),
+            "Dimensions": [
+                {"name": d["Name"], "value": d["Value"]} for d in definition["Dimensions"]
+            ],
+            "Period": definition["Period"],
+            "EvaluationPeriods": definition["EvaluationPeriods"],
+            "ComparisonOperator": definition["ComparisonOperator"],
+            "Threshold": definition["Threshold"],
+            "TreatMissingData": definition.get("TreatMissingData", "missing"),
+        },
+    }
+
+
+def _stamp(at: datetime) -> str:
+    at = at.astimezone(UTC)
+    return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}+0000"

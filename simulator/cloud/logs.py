@@ -1,32 +1,68 @@
 """CloudWatch Logs: groups and streams in memory, and as files that a person can read.
 
 Functions, jobs and endpoints append through `append`; each group is also the file
-``<state>/logs/<group>.log``. Filter patterns are refused by name.
+``<state>/logs/<group>.log``. Events that clients put may hold embedded metrics. Filter
+patterns are refused by name; retention is kept and shown, nothing expires within a run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from simulator.cloud.context import Context
+from simulator.cloud.embedded_metrics import points_in
 from simulator.cloud.errors import AwsError, NotSupportedByTwin
 from simulator.cloud.operations import Answer, Call, Operation, Params
+from simulator.cloud.pages import page
 
-MAX_EVENT_BYTES = 1_048_576 - 26
-"""PutLogEvents: an event is at most 1 MiB, each counted with 26 bytes of overhead."""
+# Limits of PutLogEvents (API reference): sizes in bytes, times in milliseconds.
+MAX_BATCH_BYTES = 1_048_576
+EVENT_OVERHEAD_BYTES = 26
+MAX_BATCH_EVENTS = 10_000
+MAX_SPAN_MS = 24 * 3_600_000
+OLDEST_MS, NEWEST_MS = 14 * 24 * 3_600_000, 2 * 3_600_000
+
+RETENTION_DAYS = frozenset(
+    [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731]
+    + [1096, 1827, 2192, 2557, 2922, 3288, 3653]
+)
+"""PutRetentionPolicy API reference."""
+
+_GROUP_NAME = re.compile(r"[.\-_/#A-Za-z0-9]{1,512}")
+_PAGE = 50
+_END_MS = 1 << 62
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One log event; times in milliseconds since 1970."""
+
+    at_ms: int
+    ingested_ms: int
+    message: str
+
+
+@dataclass
+class Stream:
+    """A log stream and its events in the order in which they came."""
+
+    created_ms: int
+    events: list[Event] = field(default_factory=list)
 
 
 @dataclass
 class Group:
-    """A log group: retention in days (``None`` keeps for ever) and its streams' events."""
+    """A log group; ``shown`` are the members it was created with that a description repeats."""
 
     name: str
-    created: datetime
-    retention_days: int | None = None
-    streams: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
+    created_ms: int
+    shown: dict[str, Any] = field(default_factory=dict)
+    streams: dict[str, Stream] = field(default_factory=dict)
 
 
 class Logs:
@@ -53,14 +89,13 @@ class Logs:
 
     def append(self, group: str, stream: str, lines: Sequence[str]) -> None:
         """Add lines at the run's time; the group is made when it is not there, as Lambda does."""
+        now_ms = self._now_ms()
         if group not in self._groups:
-            self._groups[group] = Group(group, self._context.engine.now())
-        at_ms = int(self._context.engine.epoch_s() * 1000)
-        events = self._groups[group].streams.setdefault(stream, [])
-        events.extend((at_ms, line) for line in lines)
-        file = self._file(group)
-        for line in lines:
-            file.write(f"{self._context.engine.now():%Y-%m-%dT%H:%M:%S}Z {stream} {line}\n")
+            self._groups[group] = Group(group, now_ms)
+        streams = self._groups[group].streams
+        if stream not in streams:
+            streams[stream] = Stream(now_ms)
+        self._add(group, stream, [Event(now_ms, now_ms, line) for line in lines])
 
     def close(self) -> None:
         """Close the files."""
@@ -71,56 +106,85 @@ class Logs:
     def lines(self, group: str) -> list[str]:
         """Return all messages of a group, stream by stream."""
         found = self._groups.get(group)
-        return [m for events in found.streams.values() for _, m in events] if found else []
+        streams = found.streams.values() if found else ()
+        return [event.message for stream in streams for event in stream.events]
+
+    def _now_ms(self) -> int:
+        return int(self._context.engine.epoch_s() * 1000)
+
+    def _add(self, group: str, stream: str, events: Sequence[Event]) -> None:
+        self._groups[group].streams[stream].events.extend(events)
+        file = self._file(group)
+        for event in events:
+            at = datetime.fromtimestamp(event.at_ms // 1000, UTC)
+            file.write(f"{at:%Y-%m-%dT%H:%M:%S}Z {stream} {event.message}\n")
 
     def _file(self, group: str) -> TextIO:
         if group not in self._files:
-            path = self._context.state / "logs" / f"{group.strip('/')}.log"
+            # A name may hold "..", the file must not leave the folder.
+            name = group.strip("/").replace("..", "__")
+            path = self._context.state / "logs" / f"{name}.log"
             path.parent.mkdir(parents=True, exist_ok=True)
             self._files[group] = path.open("a", encoding="utf-8")
         return self._files[group]
 
+    # -- groups
+
     def _one(self, params: Params) -> list[str]:
-        return [self._context.arn("logs", f"log-group:{params['logGroupName']}:*")]
+        return [self._context.arn("logs", f"log-group:{_group_name(params)}:*")]
 
     def _group(self, params: Params) -> Group:
-        group = self._groups.get(params["logGroupName"])
+        group = self._groups.get(_group_name(params))
         if group is None:
             raise AwsError("ResourceNotFoundException", "The specified log group does not exist.")
         return group
 
     def _create_group(self, call: Call) -> Answer:
         name = call.params["logGroupName"]
+        if not _GROUP_NAME.fullmatch(name):
+            raise AwsError(
+                "InvalidParameterException",
+                f"1 validation error detected: Value '{name}' at 'logGroupName' failed to satisfy "
+                "constraint: Member must satisfy regular expression pattern: [\\.\\-_/#A-Za-z0-9]+",
+            )
         if name in self._groups:
             raise AwsError(
                 "ResourceAlreadyExistsException", "The specified log group already exists"
             )
-        self._groups[name] = Group(name, self._context.engine.now())
+        kept = {k: call.params[k] for k in ("kmsKeyId", "logGroupClass") if k in call.params}
+        self._groups[name] = Group(name, self._now_ms(), kept)
         return {}
 
     def _delete_group(self, call: Call) -> Answer:
-        self._group(call.params)
-        del self._groups[call.params["logGroupName"]]
+        del self._groups[self._group(call.params).name]
         return {}
 
     def _put_retention(self, call: Call) -> Answer:
-        self._group(call.params).retention_days = call.params["retentionInDays"]
+        days = call.params["retentionInDays"]
+        if days not in RETENTION_DAYS:
+            raise AwsError("InvalidParameterException", f"{days} is not a retention in days")
+        self._group(call.params).shown["retentionInDays"] = days
         return {}
 
     def _describe_groups(self, call: Call) -> Answer:
+        _refuse(call.params, "logGroupIdentifiers", "accountIdentifiers")
         prefix = call.params.get("logGroupNamePrefix", "")
-        groups: list[dict[str, Any]] = []
-        for name in sorted(n for n in self._groups if n.startswith(prefix)):
-            group = self._groups[name]
-            shown: dict[str, Any] = {
+        pattern = call.params.get("logGroupNamePattern", "").lower()
+        groups = [
+            {
                 "logGroupName": name,
-                "creationTime": int(group.created.timestamp() * 1000),
+                "creationTime": group.created_ms,
                 "arn": self._context.arn("logs", f"log-group:{name}:*"),
+                "metricFilterCount": 0,
+                "storedBytes": 0,
+                **group.shown,
             }
-            if group.retention_days is not None:
-                shown["retentionInDays"] = group.retention_days
-            groups.append(shown)
-        return {"logGroups": groups}
+            for name, group in sorted(self._groups.items())
+            if name.startswith(prefix) and pattern in name.lower()
+        ]
+        return _paged("logGroups", groups, call.params, _PAGE)
+
+    # -- streams
 
     def _create_stream(self, call: Call) -> Answer:
         streams = self._group(call.params).streams
@@ -128,59 +192,164 @@ class Logs:
             raise AwsError(
                 "ResourceAlreadyExistsException", "The specified log stream already exists"
             )
-        streams[call.params["logStreamName"]] = []
+        streams[call.params["logStreamName"]] = Stream(self._now_ms())
         return {}
 
     def _describe_streams(self, call: Call) -> Answer:
-        prefix = call.params.get("logStreamNamePrefix", "")
-        streams = self._group(call.params).streams
-        return {
-            "logStreams": [{"logStreamName": n} for n in sorted(streams) if n.startswith(prefix)]
-        }
+        params, group = call.params, self._group(call.params)
+        prefix = params.get("logStreamNamePrefix", "")
+        found = [
+            {
+                "logStreamName": name,
+                "creationTime": stream.created_ms,
+                "arn": self._context.arn("logs", f"log-group:{group.name}:log-stream:{name}"),
+                "storedBytes": 0,
+                **_times(stream),
+            }
+            for name, stream in sorted(group.streams.items())
+            if name.startswith(prefix)
+        ]
+        if params.get("orderBy", "LogStreamName") == "LastEventTime":
+            found.sort(key=lambda one: one.get("lastEventTimestamp", 0))
+        if params.get("descending"):
+            found.reverse()
+        return _paged("logStreams", found, params, _PAGE)
 
-    def _events(self, params: Params) -> list[tuple[int, str]]:
-        streams = self._group(params).streams
-        if params["logStreamName"] not in streams:
+    # -- events
+
+    def _stream(self, params: Params) -> Stream:
+        stream = self._group(params).streams.get(params["logStreamName"])
+        if stream is None:
             raise AwsError("ResourceNotFoundException", "The specified log stream does not exist.")
-        return streams[params["logStreamName"]]
+        return stream
 
     def _put_events(self, call: Call) -> Answer:
-        events = self._events(call.params)
-        new = [(e["timestamp"], e["message"]) for e in call.params["logEvents"]]
-        if any(first[0] > second[0] for first, second in zip(new, new[1:], strict=False)):
-            raise AwsError(
-                "InvalidParameterException",
-                "Log events in a single PutLogEvents request must be in chronological order.",
+        stream, now_ms = self._stream(call.params), self._now_ms()
+        new = [Event(e["timestamp"], now_ms, e["message"]) for e in call.params["logEvents"]]
+        _check_batch(new)
+        taken = [e for e in new if now_ms - OLDEST_MS <= e.at_ms <= now_ms + NEWEST_MS]
+        self._add(_group_name(call.params), call.params["logStreamName"], taken)
+        for point in points_in(event.message for event in taken):
+            self._context.cloudwatch.record(
+                point.namespace,
+                point.name,
+                point.dimensions,
+                point.value,
+                point.unit,
+                at_s=point.at_epoch_s,
             )
-        if any(len(message.encode()) > MAX_EVENT_BYTES for _, message in new):
-            raise AwsError("InvalidParameterException", "Log event too large")
-        events.extend(new)
-        return {"nextSequenceToken": str(len(events))}
+        answer: Answer = {"nextSequenceToken": str(len(stream.events))}
+        rejected: dict[str, int] = {}
+        old = sum(event.at_ms < now_ms - OLDEST_MS for event in new)
+        if old:
+            rejected["tooOldLogEventEndIndex"] = old
+        if old + len(taken) < len(new):
+            rejected["tooNewLogEventStartIndex"] = old + len(taken)
+        if rejected:
+            answer["rejectedLogEventsInfo"] = rejected
+        return answer
 
     def _get_events(self, call: Call) -> Answer:
-        low = call.params.get("startTime", 0)
-        high = call.params.get("endTime", 1 << 62)
-        limit = call.params.get("limit", 10_000)
-        found = [
-            {"timestamp": at, "message": m, "ingestionTime": at}
-            for at, m in self._events(call.params)
-            if low <= at < high
-        ]
-        token = f"f/{len(found)}"
-        chosen = found[:limit] if call.params.get("startFromHead") else found[-limit:]
-        return {"events": chosen, "nextForwardToken": token, "nextBackwardToken": token}
+        params = call.params
+        low, high = params.get("startTime", 0), params.get("endTime", _END_MS)
+        events = sorted(self._stream(params).events, key=lambda event: event.at_ms)
+        found = [event for event in events if low <= event.at_ms < high]
+        limit = min(params.get("limit", MAX_BATCH_EVENTS), MAX_BATCH_EVENTS)
+        first, last = _window(params, len(found), limit)
+        return {
+            "events": [_shown(event) for event in found[first:last]],
+            # The same token comes back when there is nothing more in its direction.
+            "nextForwardToken": f"f/{last}",
+            "nextBackwardToken": f"b/{first}",
+        }
 
     def _filter_events(self, call: Call) -> Answer:
-        if call.params.get("filterPattern"):
+        params, group = call.params, self._group(call.params)
+        if params.get("filterPattern"):
             raise NotSupportedByTwin("a filterPattern of FilterLogEvents")
-        low = call.params.get("startTime", 0)
-        high = call.params.get("endTime", 1 << 62)
-        limit = call.params.get("limit", 10_000)
+        names = params.get("logStreamNames")
+        if names is not None and not set(names) <= set(group.streams):
+            raise AwsError("ResourceNotFoundException", "The specified log stream does not exist.")
+        prefix = params.get("logStreamNamePrefix", "")
+        # Unlike GetLogEvents, an event at endTime belongs to the answer.
+        low, high = params.get("startTime", 0), params.get("endTime", _END_MS)
         found = [
-            {"logStreamName": name, "timestamp": at, "message": message, "ingestionTime": at}
-            for name, events in self._group(call.params).streams.items()
-            for at, message in events
-            if low <= at < high
+            {"logStreamName": name, "eventId": f"{number:056d}", **_shown(event)}
+            for name, stream in group.streams.items()
+            if (names is None or name in names) and name.startswith(prefix)
+            for number, event in enumerate(stream.events)
+            if low <= event.at_ms <= high
         ]
         found.sort(key=lambda event: (event["timestamp"], event["logStreamName"]))
-        return {"events": found[:limit]}
+        return _paged("events", found, params, MAX_BATCH_EVENTS)
+
+
+def _group_name(params: Params) -> str:
+    """Return the group that is meant, by its name or by an identifier (name or ARN)."""
+    named = params.get("logGroupName") or params.get("logGroupIdentifier")
+    if not named:
+        raise AwsError("InvalidParameterException", "A log group must be named")
+    return str(named).partition(":log-group:")[2].removesuffix(":*") or str(named)
+
+
+def _refuse(params: Params, *names: str) -> None:
+    for name in names:
+        if name in params:
+            raise NotSupportedByTwin(f"{name} of a request to CloudWatch Logs")
+
+
+def _paged(name: str, items: Sequence[dict[str, Any]], params: Params, default: int) -> Answer:
+    shown, token = page(
+        items, params.get("limit", default), params.get("nextToken"), "InvalidParameterException"
+    )
+    return {name: shown, **({"nextToken": token} if token else {})}
+
+
+def _shown(event: Event) -> dict[str, Any]:
+    return {
+        "timestamp": event.at_ms,
+        "message": event.message,
+        "ingestionTime": event.ingested_ms,
+    }
+
+
+def _times(stream: Stream) -> dict[str, int]:
+    if not stream.events:
+        return {}
+    times = [event.at_ms for event in stream.events]
+    return {
+        "firstEventTimestamp": min(times),
+        "lastEventTimestamp": max(times),
+        "lastIngestionTime": stream.events[-1].ingested_ms,
+    }
+
+
+def _window(params: Params, length: int, limit: int) -> tuple[int, int]:
+    """Return the positions [first, last) of the events that GetLogEvents answers."""
+    token = params.get("nextToken")
+    if token is None:
+        first = 0 if params.get("startFromHead") else max(0, length - limit)
+        return first, min(first + limit, length)
+    direction, _, position = token.partition("/")
+    if direction not in ("f", "b") or not position.isdecimal():
+        raise AwsError("InvalidParameterException", "The specified nextToken is invalid.")
+    at = min(int(position), length)
+    return (at, min(at + limit, length)) if direction == "f" else (max(0, at - limit), at)
+
+
+def _check_batch(events: Sequence[Event]) -> None:
+    """Raise InvalidParameterException for a batch over a limit; only the first text is recorded."""
+    for problem in _problems(events):
+        raise AwsError("InvalidParameterException", problem)
+
+
+def _problems(events: Sequence[Event]) -> Iterator[str]:
+    if any(first.at_ms > second.at_ms for first, second in itertools.pairwise(events)):
+        yield "Log events in a single PutLogEvents request must be in chronological order."
+    if len(events) > MAX_BATCH_EVENTS:
+        yield f"A batch must have at most {MAX_BATCH_EVENTS} log events."
+    size = sum(len(event.message.encode()) + EVENT_OVERHEAD_BYTES for event in events)
+    if size > MAX_BATCH_BYTES:
+        yield f"Upload too large: {size} bytes exceeds limit of {MAX_BATCH_BYTES}"
+    if events and events[-1].at_ms - events[0].at_ms > MAX_SPAN_MS:
+        yield "The batch of log events in a single PutLogEvents request cannot span over 24 hours."

@@ -1,8 +1,8 @@
 """CloudWatch metrics: what was put, by whom ever, at the time that it says it happened.
 
 Services record theirs through `record`; functions through PutMetricData or embedded metric
-format. Values are kept as statistic sets per minute, which is what standard-resolution metrics
-keep. Alarms (`alarms.py`) read them with `statistics`.
+format. Values are kept as statistic sets per minute and unit, which is what standard-resolution
+metrics keep. Alarms (`alarms.py`) read them with `statistics`.
 """
 
 from __future__ import annotations
@@ -10,17 +10,25 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from simulator.cloud.context import Context
 from simulator.cloud.errors import AwsError, NotSupportedByTwin
-from simulator.cloud.operations import Answer, Call, Operation
+from simulator.cloud.operations import Answer, Call, Operation, Params
+from simulator.cloud.pages import page
 
 RESOLUTION_S = 60
 STATISTICS = ("Sum", "Average", "Minimum", "Maximum", "SampleCount")
 
 MetricKey = tuple[str, str, tuple[tuple[str, str], ...]]
+
+MAX_METRICS, MAX_VALUES, MAX_DIMENSIONS = 1_000, 150, 30
+"""Of one PutMetricData request, of one datum, of one metric (API reference)."""
+OLDEST, NEWEST = timedelta(weeks=2), timedelta(hours=2)
+"""How far before and after now the time of a datum may be (API reference of MetricDatum)."""
+MAX_DATAPOINTS = 1_440
+_LIST_PAGE = 500
 
 
 @dataclass(slots=True)
@@ -67,8 +75,7 @@ class Metrics:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._data: dict[MetricKey, dict[int, StatisticSet]] = {}
-        self._units: dict[MetricKey, str] = {}
+        self._data: dict[MetricKey, dict[str, dict[int, StatisticSet]]] = {}
 
     def operations(self) -> dict[str, Operation]:
         """Return the operations on metric data."""
@@ -88,100 +95,202 @@ class Metrics:
         at_s: float | None = None,
     ) -> None:
         """Add one value; ``at_s`` is seconds since 1970 (default: now on the run's clock)."""
-        key = metric_key(namespace, name, dimensions)
-        minute = int((self._context.engine.epoch_s() if at_s is None else at_s) // RESOLUTION_S)
-        sets = self._data.setdefault(key, {})
-        if minute not in sets:
-            sets[minute] = StatisticSet()
-        sets[minute].add(float(value))
-        self._units[key] = unit
+        at_s = self._context.engine.epoch_s() if at_s is None else at_s
+        self._set_of(metric_key(namespace, name, dimensions), unit, at_s).add(float(value))
+
+    def _set_of(self, key: MetricKey, unit: str, at_s: float) -> StatisticSet:
+        sets = self._data.setdefault(key, {}).setdefault(unit, {})
+        minute = int(at_s // RESOLUTION_S)
+        found = sets.get(minute)
+        if found is None:
+            found = sets[minute] = StatisticSet()
+        return found
 
     def statistics(
-        self, key: MetricKey, statistic: str, start_s: float, period_s: int, periods: int
+        self,
+        key: MetricKey,
+        statistic: str,
+        start_s: float,
+        period_s: int,
+        periods: int,
+        unit: str | None = None,
     ) -> list[float | None]:
-        """Return one value per period from ``start_s`` on; ``None`` where there is no data."""
-        sets = self._data.get(key, {})
+        """Return one value per period from ``start_s`` on; ``None`` where there is no data.
+
+        With ``unit`` only values that came with that unit count.
+        """
+        units = self._data.get(key, {})
+        chosen = list(units.values()) if unit is None else [units.get(unit, {})]
         values: list[float | None] = []
         per_period = period_s // RESOLUTION_S
         first = int(start_s // RESOLUTION_S)
         for number in range(periods):
             merged = StatisticSet()
             for minute in range(first + number * per_period, first + (number + 1) * per_period):
-                if minute in sets:
-                    merged.merge(sets[minute])
+                for sets in chosen:
+                    if minute in sets:
+                        merged.merge(sets[minute])
             values.append(merged.value(statistic) if merged.count else None)
         return values
 
+    # -- writing
+
     def _put(self, call: Call) -> Answer:
-        for datum in call.params.get("MetricData", []):
-            if "StatisticValues" in datum:
-                raise NotSupportedByTwin("StatisticValues in PutMetricData")
-            if "Value" in datum and "Values" in datum:
-                raise AwsError(
-                    "InvalidParameterCombination",
-                    "The parameters MetricData.member.1.Value and MetricData.member.1.Values "
-                    "are mutually exclusive and you have specified both.",
-                )
-            values = datum.get("Values", [datum["Value"]] if "Value" in datum else [])
-            counts = datum.get("Counts", [1.0] * len(values))
-            at = datum.get("Timestamp", self._context.engine.now())
+        if "EntityMetricData" in call.params:
+            raise NotSupportedByTwin("EntityMetricData in PutMetricData")
+        namespace, now = call.params["Namespace"], self._context.engine.now()
+        data = call.params.get("MetricData", [])
+        if len(data) > MAX_METRICS:
+            raise _invalid(
+                f"The collection MetricData must not have a size greater than {MAX_METRICS}."
+            )
+        # All are checked before the first is kept: a request is taken or refused as a whole.
+        checked = [_checked(d, f"MetricData.member.{n}", now) for n, d in enumerate(data, 1)]
+        for datum, values in zip(data, checked, strict=True):
             dimensions = {d["Name"]: d["Value"] for d in datum.get("Dimensions", [])}
-            for value, count in zip(values, counts, strict=True):
-                if not math.isfinite(value) or abs(value) > 2.0**360:
-                    raise AwsError(
-                        "InvalidParameterValue",
-                        f"The value {value} for parameter MetricData.member.1.Value is invalid.",
-                    )
-                for _ in range(int(count)):
-                    self.record(
-                        call.params["Namespace"],
-                        datum["MetricName"],
-                        dimensions,
-                        value,
-                        datum.get("Unit", "None"),
-                        at.timestamp(),
-                    )
+            key = metric_key(namespace, datum["MetricName"], dimensions)
+            at_s = datum.get("Timestamp", now).timestamp()
+            self._set_of(key, datum.get("Unit", "None"), at_s).merge(values)
         return {}
+
+    # -- reading
 
     def _get_statistics(self, call: Call) -> Answer:
         params = call.params
         if "ExtendedStatistics" in params:
             raise NotSupportedByTwin("ExtendedStatistics (percentiles) of metrics")
+        if not params.get("Statistics"):
+            raise AwsError(
+                "MissingParameter", "Must specify either Statistics or ExtendedStatistics."
+            )
         period_s = params["Period"]
         if period_s % RESOLUTION_S:
             raise NotSupportedByTwin("a metric period below one minute")
-        start_s = params["StartTime"].timestamp() // period_s * period_s
-        periods = math.ceil((params["EndTime"].timestamp() - start_s) / period_s)
-        if periods > 1440:
+        # "Round down to the nearest whole minute": periods are counted from there.
+        start_s = params["StartTime"].timestamp() // RESOLUTION_S * RESOLUTION_S
+        if params["EndTime"] <= params["StartTime"]:
             raise AwsError(
                 "InvalidParameterCombination",
-                f"You have requested up to {periods} datapoints, which exceeds the limit of 1440. "
-                "You may reduce the datapoints requested by increasing Period, or decreasing the "
-                "time range.",
+                "The parameter StartTime must be less than the parameter EndTime.",
             )
-        dimensions = {d["Name"]: d["Value"] for d in params.get("Dimensions", [])}
-        key = metric_key(params["Namespace"], params["MetricName"], dimensions)
-        columns = {
-            s: self.statistics(key, s, start_s, period_s, periods) for s in params["Statistics"]
-        }
-        points: list[dict[str, Any]] = []
-        for number in range(periods):
-            row = {name: values[number] for name, values in columns.items()}
-            if None not in row.values():
-                at = datetime.fromtimestamp(start_s + number * period_s, UTC)
-                points.append({"Timestamp": at, "Unit": self._units[key], **row})
+        periods = math.ceil((params["EndTime"].timestamp() - start_s) / period_s)
+        if periods > MAX_DATAPOINTS:
+            raise AwsError(
+                "InvalidParameterCombination",
+                f"You have requested up to {periods} datapoints, which exceeds the limit of "
+                f"{MAX_DATAPOINTS}. You may reduce the datapoints requested by increasing Period, "
+                "or decreasing the time range.",
+            )
+        points = self._points(params, start_s, period_s, periods)
         return {"Label": params["MetricName"], "Datapoints": points}
 
+    def _points(
+        self, params: Params, start_s: float, period_s: int, periods: int
+    ) -> list[dict[str, Any]]:
+        """Return the periods with data; values of different units are never put together."""
+        dimensions = {d["Name"]: d["Value"] for d in params.get("Dimensions", [])}
+        key = metric_key(params["Namespace"], params["MetricName"], dimensions)
+        wanted = params.get("Unit")
+        points: list[dict[str, Any]] = []
+        for unit in sorted(self._data.get(key, {})):
+            if wanted not in (None, unit):
+                continue
+            columns = {
+                name: self.statistics(key, name, start_s, period_s, periods, unit)
+                for name in params["Statistics"]
+            }
+            for number in range(periods):
+                row = {name: values[number] for name, values in columns.items()}
+                if None not in row.values():
+                    at = datetime.fromtimestamp(start_s + number * period_s, UTC)
+                    points.append({"Timestamp": at, "Unit": unit, **row})
+        return points
+
     def _list(self, call: Call) -> Answer:
-        wanted = {name: call.params.get(name) for name in ("Namespace", "MetricName")}
-        return {
-            "Metrics": [
-                {
-                    "Namespace": namespace,
-                    "MetricName": name,
-                    "Dimensions": [{"Name": k, "Value": v} for k, v in dimensions],
-                }
-                for namespace, name, dimensions in sorted(self._data)
-                if wanted["Namespace"] in (None, namespace) and wanted["MetricName"] in (None, name)
-            ]
-        }
+        params = call.params
+        for name in ("RecentlyActive", "OwningAccount"):
+            if name in params:
+                raise NotSupportedByTwin(f"{name} of ListMetrics")
+        wanted = {name: params.get(name) for name in ("Namespace", "MetricName")}
+        filters = params.get("Dimensions", [])
+        found = [
+            {
+                "Namespace": namespace,
+                "MetricName": name,
+                "Dimensions": [{"Name": k, "Value": v} for k, v in dimensions],
+            }
+            for namespace, name, dimensions in sorted(self._data)
+            if wanted["Namespace"] in (None, namespace)
+            and wanted["MetricName"] in (None, name)
+            and all(_has(dict(dimensions), one) for one in filters)
+        ]
+        shown, token = page(found, _LIST_PAGE, params.get("NextToken"), "InvalidParameterValue")
+        return {"Metrics": shown, **({"NextToken": token} if token else {})}
+
+
+def _has(dimensions: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    """Tell whether a metric has a dimension, with the value if the filter names one."""
+    found = dimensions.get(wanted["Name"])
+    return found is not None and wanted.get("Value") in (None, found)
+
+
+def _checked(datum: dict[str, Any], where: str, now: datetime) -> StatisticSet:
+    """Return a datum's values; raise what PutMetricData answers for one that it refuses.
+
+    The texts about exclusive and unequal members are recorded, the others are ours.
+    """
+    given = [name for name in ("Value", "Values", "StatisticValues") if name in datum]
+    if not given:
+        raise AwsError("MissingParameter", f"The parameter {where}.Value is required.")
+    if len(given) > 1:
+        raise AwsError(
+            "InvalidParameterCombination",
+            f"The parameters {where}.{given[0]} and {where}.{given[1]} are mutually exclusive and "
+            "you have specified both.",
+        )
+    at = datum.get("Timestamp", now)
+    if not now - OLDEST <= at <= now + NEWEST:
+        raise _invalid(f"The value for parameter {where}.Timestamp is too old or too new.")
+    if len(datum.get("Dimensions", [])) > MAX_DIMENSIONS:
+        raise _invalid(
+            f"The collection {where}.Dimensions must not have a size greater than {MAX_DIMENSIONS}."
+        )
+    if "StatisticValues" in datum:
+        return _given_set(datum["StatisticValues"], where)
+    values = datum.get("Values", [datum.get("Value")])
+    counts = datum.get("Counts", [1.0] * len(values))
+    if len(values) != len(counts):
+        raise _invalid(
+            f"The parameters {where}.Values and {where}.Counts must be of the same size."
+        )
+    if len(values) > MAX_VALUES:
+        raise _invalid(
+            f"The collection {where}.Values must not have a size greater than {MAX_VALUES}."
+        )
+    found = StatisticSet()
+    for value, count in zip(values, counts, strict=True):
+        _finite(value, f"{where}.{given[0]}")
+        found.add(float(value), float(count))
+    return found
+
+
+def _given_set(values: Mapping[str, float], where: str) -> StatisticSet:
+    for name in ("Sum", "SampleCount", "Minimum", "Maximum"):
+        _finite(values[name], f"{where}.StatisticValues.{name}")
+    if values["SampleCount"] <= 0:
+        raise _invalid(f"The value for parameter {where}.StatisticValues.SampleCount is invalid.")
+    return StatisticSet(
+        float(values["Sum"]),
+        float(values["SampleCount"]),
+        float(values["Minimum"]),
+        float(values["Maximum"]),
+    )
+
+
+def _finite(value: float, where: str) -> None:
+    if not math.isfinite(value) or abs(value) > 2.0**360:
+        raise _invalid(f"The value {value} for parameter {where} is invalid.")
+
+
+def _invalid(message: str) -> AwsError:
+    return AwsError("InvalidParameterValue", message)

@@ -8,27 +8,19 @@ messages on their way; one process for the whole fleet hands them to the broker 
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any, Protocol
 
-import numpy as np
 import simpy
 
-from pipeline.messages import (
-    Burst,
-    Reading,
-    burst_topic,
-    encode_burst,
-    encode_reading,
-    telemetry_topic,
-)
+from pipeline.messages import burst_topic, telemetry_topic
 from simulator.errors import InvariantBroken
 from simulator.fleet.delivery import Delivery, FleetCounters, Publish
 from simulator.fleet.faults import MACHINE_FAULTS, FaultPlan
 from simulator.fleet.ground_truth import FaultInterval, GroundTruth
-from simulator.fleet.machine import Block, MachineSettings, Pump
+from simulator.fleet.machine import MachineSettings
 from simulator.fleet.network import Connection, NetworkSettings
-from simulator.fleet.vibration import SCALE_M_S2
+from simulator.fleet.workshop import Ahead, Batch, Order, made_of
 
 BLOCK_S = 300.0
 """Samples made at one wake-up. Nothing depends on it but speed and memory."""
@@ -59,8 +51,9 @@ def device_ids(count: int) -> tuple[str, ...]:
 class Fleet:
     """All machines of a scenario, first the history and at once after it the live part.
 
-    ``start_epoch_s`` is the epoch time of ``env.now == 0``. The first sample lies within one
-    sampling period after the whole second at which `start` is called.
+    ``start_epoch_s`` is the epoch time of ``env.now == 0``. ``apart`` makes the messages ahead in a
+    process of their own (then `close` must be called); the bytes are the same. The first sample
+    lies within one sampling period after the whole second at which `start` is called.
     """
 
     def __init__(
@@ -70,6 +63,8 @@ class Fleet:
         start_epoch_s: float,
         publish: Publish,
         block_s: float = BLOCK_S,
+        *,
+        apart: bool = False,
     ) -> None:
         self.devices = device_ids(scenario.fleet.machines)
         self.finished = env.event()
@@ -82,6 +77,9 @@ class Fleet:
         self._block_s = block_s
         self._delivery = Delivery(env, publish)
         self._origin_s: float | None = None
+        self._apart = apart
+        self._batches: Iterator[Batch] = iter(())
+        self._ahead: Ahead | None = None
 
     @property
     def counters(self) -> FleetCounters:
@@ -117,7 +115,13 @@ class Fleet:
         if self._origin_s is not None:
             raise InvariantBroken("the fleet was started twice")
         self._origin_s = float(math.ceil(self._env.now))
+        self._batches, self._ahead = made_of(self._order(), apart=self._apart)
         self._env.process(self._run())
+
+    def close(self) -> None:
+        """End the process that makes messages ahead, if there is one."""
+        if self._ahead is not None:
+            self._ahead.close()
 
     def _run(self) -> Generator[simpy.Event, Any, None]:
         delivering = self._env.process(self._delivery.run())
@@ -131,10 +135,9 @@ class Fleet:
         self.finished.succeed()
 
     def _machine(self, device_id: str) -> Generator[simpy.Event, Any, None]:
-        """Run one pump (a SimPy process)."""
+        """Run one pump (a SimPy process): once a block, put its messages on their way."""
         scenario = self._scenario
         live_start_s = scenario.history_s
-        pump = Pump(device_id, scenario.seed, scenario.fleet, live_start_s, scenario.faults)
         offline = [
             (self._origin() + live_start_s + o.onset_s,
              self._origin() + live_start_s + o.onset_s + o.duration_s)
@@ -144,58 +147,41 @@ class Fleet:
         connection = Connection(device_id, scenario.seed, scenario.network, offline)
         total_s = scenario.history_s + scenario.live_s
         begun = 0
-        made = 0
         while begun * self._block_s < total_s:
             end_s = min(total_s, (begun + 1) * self._block_s)
-            count = pump.samples_before(end_s) - made
-            if count:
-                self._send(device_id, pump.take(count), connection)
-                made += count
+            # All machines wake at the same times and in the order in which batches are made.
+            batch = next(self._batches)
+            if batch.device_id != device_id:
+                raise InvariantBroken(f"messages of {batch.device_id} came for {device_id}")
+            if batch.payloads:
+                self._send(batch, connection)
             yield self._env.timeout(end_s - begun * self._block_s)
             begun += 1
 
-    def _send(self, device_id: str, block: Block, connection: Connection) -> None:
-        """Encode a block's messages and give each its fate, in order of production."""
-        sent_s = np.concatenate([block.times_s, [burst.end_s for burst in block.bursts]])
-        # Stable: a burst that ends with a sample is sent after that sample's reading.
-        order = np.argsort(sent_s, kind="stable")
-        payloads = [*self._readings(device_id, block), *self._bursts(device_id, block)]
-        fates = connection.send(sent_s[order] + self._origin())
+    def _send(self, batch: Batch, connection: Connection) -> None:
+        """Give each message of a batch its fate, in order of production."""
+        device_id = batch.device_id
+        fates = connection.send(batch.sent_s + self._origin())
         readings, bursts = self.counters.readings, self.counters.bursts
         topic, fast_topic = telemetry_topic(device_id), burst_topic(device_id)
-        reading_count = len(block.times_s)
-        for i, fate in zip(order.tolist(), fates, strict=True):
-            if i < reading_count:
-                self._delivery.add(device_id, readings, topic, payloads[i], fate)
+        for payload, is_reading, fate in zip(batch.payloads, batch.is_reading, fates, strict=True):
+            if is_reading:
+                self._delivery.add(device_id, readings, topic, payload, fate)
             else:
-                self._delivery.add(device_id, bursts, fast_topic, payloads[i], fate)
+                self._delivery.add(device_id, bursts, fast_topic, payload, fate)
 
-    def _readings(self, device_id: str, block: Block) -> list[bytes]:
-        base_ms = self._epoch_ms(self._origin())
-        times_ms = (base_ms + np.round(block.times_s * 1000.0).astype(np.int64)).tolist()
-        names = tuple(block.values)
-        rows = zip(*(block.values[name].tolist() for name in names), strict=True)
-        return [
-            encode_reading(Reading(device_id, seq, at, dict(zip(names, row, strict=True))))
-            for seq, (at, row) in enumerate(zip(times_ms, rows, strict=True), block.first_seq)
-        ]
-
-    def _bursts(self, device_id: str, block: Block) -> list[bytes]:
-        base_ms = self._epoch_ms(self._origin())
-        rate_hz = self._scenario.fleet.burst_rate_hz
-        return [
-            encode_burst(
-                Burst(
-                    device_id,
-                    burst.seq,
-                    base_ms + round(burst.start_s * 1000.0),
-                    rate_hz,
-                    SCALE_M_S2,
-                    burst.samples,
-                )
-            )
-            for burst in block.bursts
-        ]
+    def _order(self) -> Order:
+        scenario = self._scenario
+        return Order(
+            seed=scenario.seed,
+            settings=scenario.fleet,
+            faults=tuple(scenario.faults),
+            devices=self.devices,
+            live_start_s=scenario.history_s,
+            total_s=scenario.history_s + scenario.live_s,
+            block_s=self._block_s,
+            base_ms=self._epoch_ms(self._origin()),
+        )
 
     def _origin(self) -> float:
         if self._origin_s is None:
