@@ -172,7 +172,8 @@ def summary(report: RunReport, out: Path) -> str:
         f"in {report.wall_s:.0f} s",
         "",
         f"  readings      {readings['published']:,} published = {readings['lost_in_network']:,} "
-        f"lost + {readings['discarded_by_broker']:,} discarded + {readings['delivered']:,} delivered",
+        f"lost + {readings['discarded_by_broker']:,} discarded + "
+        f"{readings['delivered']:,} delivered",
         f"                {readings['delivered']:,} delivered = {readings['stored']:,} stored + "
         f"{readings['late']:,} late + {readings['dead_lettered']:,} dead-lettered",
         f"  faults        {values['faults']['found']} of {values['faults']['total']} found"

@@ -1,28 +1,17 @@
-"""`report.html`: one page, no scripts, no network; a picture for each machine.
+"""`report.html`: one page, no scripts, no network: what was found, and a picture for each machine.
 
-Each picture has the machine's signals, the anomaly score with its threshold, the true fault
-intervals shaded, and the detections as marks. Drawn as SVG from at most WIDTH points a line,
-each pixel column showing the lowest and highest value in it, so that no spike is lost.
+`run` writes it from the same report as `report.json`.
 """
 
 from __future__ import annotations
 
-import html
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
-import numpy as np
-import numpy.typing as npt
+from simulator.report import Judged, RunReport
+from simulator.report_svg import Trace, clock, escaped, machine_figure
 
-from simulator.report import Episode, Fault, Judged, RunReport
-
-WIDTH = 900
-LEFT = 150
-ROW = 46
-GAP = 8
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
+__all__ = ["Trace", "render"]
 
 _STYLE = """
 :root{color-scheme:light;--ink:#1d2733;--soft:#5b6b7b;--line:#d9e0e7;--fault:#f6c9a0;
@@ -37,48 +26,41 @@ font-size:1.5rem}.tile span{color:var(--soft)}figure{margin:0 0 1.4rem}figcaptio
 margin-bottom:.2rem}svg{width:100%;height:auto;background:#fff;border:1px solid var(--line);
 border-radius:6px}.found{color:var(--found)}.false_alarm,.missed{color:var(--false)}
 .legend span{margin-right:1.4rem}.key{display:inline-block;width:.9rem;height:.7rem;
-margin-right:.35rem}
+margin-right:.35rem}details{margin:1.2rem 0}summary{font-weight:600;cursor:pointer}
 """
-
-
-@dataclass
-class Trace:
-    """One machine's picture: signals by name and the score, each with its own times (ms)."""
-
-    device_id: str
-    signals: dict[str, tuple[IntArray, FloatArray]] = field(default_factory=dict)
-    score: tuple[IntArray, FloatArray] | None = None
-    no_model: tuple[IntArray, FloatArray] | None = None
 
 
 def render(report: RunReport, traces: Sequence[Trace], live_from_ms: int) -> str:
     """Return the page. Machines with a fault or a detection come first."""
     judged = report.judged
     body = [
-        f"<h1>{_e(report.scenario)}</h1>",
-        f'<p class="lead">seed {report.seed} on the {_e(report.target)} target: '
+        f"<h1>{escaped(report.scenario)}</h1>",
+        f'<p class="lead">seed {report.seed} on the {escaped(report.target)} target: '
         f"{_hours(report.virtual_s)} of machine time in {report.wall_s:.0f} s</p>",
         _tiles(report, judged),
         _faults(report, judged),
         _detections(report, judged),
-        _readings(report),
-        _stages(report),
         "<h2>Machines</h2>",
         '<p class="legend"><span><i class="key" style="background:var(--fault)"></i>true fault'
         '</span><span><i class="key" style="background:var(--found)"></i>detection that found it'
         '</span><span><i class="key" style="background:var(--false)"></i>false alarm</span>'
-        "<span>dashed: threshold; grey: before the model was in service</span></p>",
+        "<span>dashed: threshold; thin grey line: score with no model; "
+        "grey ground: before the model was in service</span></p>",
     ]
     eventful = {f.device_id for f in report.faults} | {
         e.device_id for e in report.episodes if e.rule == "model"
     }
-    for trace in sorted(traces, key=lambda t: (t.device_id not in eventful, t.device_id)):
-        faults = [f for f in report.faults if f.device_id == trace.device_id]
-        episodes = [
-            e for e in report.episodes if e.rule == "model" and e.device_id == trace.device_id
-        ]
-        body.append(_picture(trace, faults, episodes, judged, live_from_ms))
-    title = _e(f"fleetwin: {report.scenario}")
+    quiet: list[str] = []
+    for trace in sorted(traces, key=lambda t: t.device_id):
+        picture = machine_figure(report, trace, live_from_ms)
+        (body if trace.device_id in eventful else quiet).append(picture)
+    if quiet:
+        body.append(
+            f"<details><summary>{len(quiet)} machines with no fault and no detection</summary>"
+            f"{''.join(quiet)}</details>"
+        )
+    body += [_readings(report), _stages(report)]
+    title = escaped(f"fleetwin: {report.scenario}")
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>'
@@ -86,12 +68,10 @@ def render(report: RunReport, traces: Sequence[Trace], live_from_ms: int) -> str
     )
 
 
-def _e(text: object) -> str:
-    return html.escape(str(text))
-
-
 def _hours(seconds: float) -> str:
-    return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.0f} min"
+    if seconds >= 3600:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 60:.0f} min" if seconds >= 60 else f"{seconds:.0f} s"
 
 
 def _seconds(value: float | None) -> str:
@@ -111,12 +91,14 @@ def _tiles(report: RunReport, judged: Judged) -> str:
         ),
         (f"{report.readings.published:,}", "readings published"),
     ]
-    cells = "".join(f'<div class="tile"><b>{_e(b)}</b><span>{_e(s)}</span></div>' for b, s in tiles)
+    cells = "".join(
+        f'<div class="tile"><b>{escaped(b)}</b><span>{escaped(s)}</span></div>' for b, s in tiles
+    )
     return f'<div class="tiles">{cells}</div>'
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    top = "".join(f"<th>{_e(name)}</th>" for name in head)
+    top = "".join(f"<th>{escaped(name)}</th>" for name in head)
     lines = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
     return f"<table><tr>{top}</tr>{lines}</table>"
 
@@ -133,11 +115,11 @@ def _faults(report: RunReport, judged: Judged) -> str:
             delay = '<span class="missed">not found</span>'
         rows.append(
             [
-                _e(fault.device_id),
-                _e(fault.kind.replace("_", " ")),
+                escaped(fault.device_id),
+                escaped(fault.kind.replace("_", " ")),
                 f"{fault.severity:.2f}",
-                _clock(fault.onset_ms),
-                _clock(fault.end_ms),
+                clock(fault.onset_ms),
+                clock(fault.end_ms),
                 delay,
                 "yes" if number in report.judged_no_model.found else "no",
             ]
@@ -155,12 +137,12 @@ def _detections(report: RunReport, judged: Judged) -> str:
         drivers = sorted(episode.contributions.items(), key=lambda item: -item[1])[:3]
         rows.append(
             [
-                _e(episode.device_id),
-                _clock(episode.started_ms),
-                "open" if episode.ended_ms is None else _clock(episode.ended_ms),
-                f'<span class="{outcome}">{_e(outcome.replace("_", " "))}</span>',
+                escaped(episode.device_id),
+                clock(episode.started_ms),
+                "open" if episode.ended_ms is None else clock(episode.ended_ms),
+                f'<span class="{outcome}">{escaped(outcome.replace("_", " "))}</span>',
                 f"{episode.score:.2f}",
-                ", ".join(f"{_e(name)} {share:.0%}" for name, share in drivers),
+                ", ".join(f"{escaped(name)} {share:.0%}" for name, share in drivers),
             ]
         )
     head = ("machine", "from", "to", "outcome", "peak score", "driven by")
@@ -168,170 +150,30 @@ def _detections(report: RunReport, judged: Judged) -> str:
 
 
 def _readings(report: RunReport) -> str:
-    values = report.to_json()["readings"]
-    rows = [[_e(name.replace("_", " ")), f"{value:,}"] for name, value in values.items()]
-    return "<h2>Readings</h2>" + _table(("", "messages"), rows)
+    r = report.readings
+    return (
+        "<h2>Readings</h2>"
+        f"<p>{r.published:,} published = {r.lost_in_network:,} lost in the network + "
+        f"{r.discarded_by_broker:,} discarded by the broker + {r.delivered:,} delivered<br>"
+        f"{r.delivered:,} delivered = {r.stored:,} stored + {r.late:,} late + "
+        f"{r.dead_lettered:,} dead-lettered; {r.duplicates_dropped:,} further copies dropped</p>"
+    )
 
 
 def _stages(report: RunReport) -> str:
+    stages: dict[str, tuple[float, float, str]] = {}
+    times: Counter[str] = Counter()
+    for s in report.stages:
+        wall_s, virtual_s, _ = stages.get(s.name, (0.0, 0.0, ""))
+        stages[s.name] = (wall_s + s.wall_s, virtual_s + s.virtual_s, s.result)
+        times[s.name] += 1
     rows = [
-        [_e(s.name), f"{s.wall_s:.1f} s", _hours(s.virtual_s), _e(s.result)] for s in report.stages
+        [
+            escaped(name) + (f" ({times[name]} times)" if times[name] > 1 else ""),
+            f"{wall_s:.1f} s",
+            _hours(virtual_s) if virtual_s else "-",
+            escaped(result),
+        ]
+        for name, (wall_s, virtual_s, result) in stages.items()
     ]
     return "<h2>Stages</h2>" + _table(("stage", "took", "on the run's clock", "result"), rows)
-
-
-def _clock(at_ms: int) -> str:
-    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%H:%M:%S")
-
-
-@dataclass
-class _Axes:
-    """Maps event time to pixels; one for all rows of a picture."""
-
-    start_ms: int
-    end_ms: int
-
-    def x(self, at_ms: float) -> float:
-        """Return the pixel column of a time, kept inside the picture."""
-        share = (at_ms - self.start_ms) / max(1, self.end_ms - self.start_ms)
-        return LEFT + min(1.0, max(0.0, share)) * (WIDTH - LEFT - 10)
-
-
-def _picture(
-    trace: Trace,
-    faults: Sequence[Fault],
-    episodes: Sequence[Episode],
-    judged: Judged,
-    live_from_ms: int,
-) -> str:
-    lines = [line for line in [*trace.signals.values(), trace.score] if line and len(line[0])]
-    if not lines:
-        return f"<figure><figcaption>{_e(trace.device_id)}</figcaption><p>no data</p></figure>"
-    axes = _Axes(min(int(t[0]) for t, _ in lines), max(int(t[-1]) for t, _ in lines))
-    rows: list[str] = []
-    top = GAP
-    for name, (times, values) in trace.signals.items():
-        rows.append(_row(axes, name, times, values, top, "var(--signal)"))
-        top += ROW + GAP
-    if trace.score is not None:
-        rows.append(_score_row(axes, trace, top))
-        top += 2 * ROW + GAP
-    height = top + 16
-    shade = _shades(axes, faults, live_from_ms, top)
-    marks = "".join(_mark(axes, episode, judged.outcome(episode), top) for episode in episodes)
-    ticks = _ticks(axes, top)
-    kinds = ", ".join(fault.kind.replace("_", " ") for fault in faults) or "healthy"
-    label = f"{trace.device_id}: {kinds}"
-    return (
-        f"<figure><figcaption>{_e(label)}</figcaption>"
-        f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{_e(label)}">'
-        f"{shade}{''.join(rows)}{marks}{ticks}</svg></figure>"
-    )
-
-
-def _shades(axes: _Axes, faults: Sequence[Fault], live_from_ms: int, bottom: int) -> str:
-    parts = []
-    width = axes.x(live_from_ms) - LEFT
-    if width > 0:
-        parts.append(
-            f'<rect x="{LEFT}" y="0" width="{width:.1f}" height="{bottom}" fill="#eef1f4"/>'
-        )
-    for fault in faults:
-        x = axes.x(fault.onset_ms)
-        parts.append(
-            f'<rect x="{x:.1f}" y="0" width="{max(2.0, axes.x(fault.end_ms) - x):.1f}" '
-            f'height="{bottom}" fill="var(--fault)" opacity=".6">'
-            f"<title>{_e(fault.kind)}</title></rect>"
-        )
-    return "".join(parts)
-
-
-def _mark(axes: _Axes, episode: Episode, outcome: str, bottom: int) -> str:
-    colour = "var(--false)" if outcome == "false_alarm" else "var(--found)"
-    start = axes.x(episode.started_ms)
-    end = axes.x(axes.end_ms if episode.ended_ms is None else episode.ended_ms)
-    return (
-        f'<line x1="{start:.1f}" x2="{start:.1f}" y1="0" y2="{bottom}" stroke="{colour}" '
-        f'stroke-width="1.5"/><rect x="{start:.1f}" y="{bottom - 5}" '
-        f'width="{max(2.0, end - start):.1f}" height="5" fill="{colour}">'
-        f"<title>{_e(outcome)} {_clock(episode.started_ms)}</title></rect>"
-    )
-
-
-def _ticks(axes: _Axes, bottom: int) -> str:
-    parts = []
-    for share in np.linspace(0.0, 1.0, 7):
-        at_ms = axes.start_ms + share * (axes.end_ms - axes.start_ms)
-        anchor = "end" if share == 1.0 else "middle"
-        parts.append(
-            f'<text x="{axes.x(at_ms):.1f}" y="{bottom + 12}" font-size="10" fill="#5b6b7b" '
-            f'text-anchor="{anchor}">{_clock(int(at_ms))}</text>'
-        )
-    return "".join(parts)
-
-
-def _row(axes: _Axes, name: str, times: IntArray, values: FloatArray, top: int, colour: str) -> str:
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    points = _points(axes, times, values, top, ROW, low, high)
-    return (
-        f'<text x="6" y="{top + 16}" font-size="11">{_e(name)}</text>'
-        f'<text x="6" y="{top + 30}" font-size="10" fill="#5b6b7b">{low:.3g} to {high:.3g}</text>'
-        f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width=".8"/>'
-    )
-
-
-def _score_row(axes: _Axes, trace: Trace, top: int) -> str:
-    assert trace.score is not None
-    times, values = trace.score
-    if not len(times):
-        return ""
-    high = min(6.0, max(2.0, float(np.nanmax(values))))
-    height = 2 * ROW
-    y = top + height - height * 1.0 / high
-    parts = [
-        f'<text x="6" y="{top + 16}" font-size="11">anomaly score</text>'
-        f'<text x="6" y="{top + 30}" font-size="10" fill="#5b6b7b">threshold 1, shown to '
-        f"{high:.2g}</text>"
-        f'<line x1="{LEFT}" x2="{WIDTH - 10}" y1="{y:.1f}" y2="{y:.1f}" stroke="#c22f2f" '
-        'stroke-dasharray="4 3" stroke-width="1"/>'
-    ]
-    if trace.no_model is not None and len(trace.no_model[0]):
-        points = _points(axes, *trace.no_model, top, height, 0.0, high)
-        parts.append(
-            f'<polyline points="{points}" fill="none" stroke="#b8c2cc" '
-            'stroke-width=".8"><title>no model</title></polyline>'
-        )
-    points = _points(axes, times, values, top, height, 0.0, high)
-    parts.append(
-        f'<polyline points="{points}" fill="none" stroke="var(--score)" stroke-width="1.2"/>'
-    )
-    return "".join(parts)
-
-
-def _points(
-    axes: _Axes,
-    times: IntArray,
-    values: FloatArray,
-    top: int,
-    height: int,
-    low: float,
-    high: float,
-) -> str:
-    """Return polyline points: the lowest and highest value of each pixel column, in time order."""
-    finite = np.isfinite(values)
-    times, values = times[finite], np.clip(values[finite], low, high)
-    if not len(times):
-        return ""
-    span = max(1, axes.end_ms - axes.start_ms)
-    columns = ((times - axes.start_ms) * (WIDTH - LEFT - 10) // span).astype(np.int64)
-    starts = np.flatnonzero(np.r_[True, np.diff(columns) != 0])
-    lows = np.minimum.reduceat(values, starts)
-    highs = np.maximum.reduceat(values, starts)
-    scale = height / ((high - low) or 1.0)
-    parts = []
-    for column, lowest, highest in zip(columns[starts], lows, highs, strict=True):
-        x = LEFT + int(column)
-        parts.append(f"{x},{top + height - (lowest - low) * scale:.1f}")
-        if highest != lowest:
-            parts.append(f"{x},{top + height - (highest - low) * scale:.1f}")
-    return " ".join(parts)

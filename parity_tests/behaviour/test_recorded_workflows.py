@@ -90,8 +90,9 @@ def _plain(value: Any) -> Any:
 
 def _previous(events: list[dict[str, Any]], case: dict[str, Any]) -> list[int]:
     """Return the ids of the events before; AWS changed one of them in the second half of 2024."""
-    recorded_on = datetime.strptime(case["recorded"], "%d-%m-%Y, %H:%M:%S")
-    changed = "DISTRIBUTED" in json.dumps(case["definition"]) and recorded_on < datetime(2024, 9, 1)
+    recorded_on = datetime.strptime(case["recorded"] + " +0000", "%d-%m-%Y, %H:%M:%S %z")
+    change = datetime(2024, 9, 1, tzinfo=UTC)
+    changed = "DISTRIBUTED" in json.dumps(case["definition"]) and recorded_on < change
     return [e["previousEventId"] for e in events if not (changed and e["type"] == "MapStateExited")]
 
 

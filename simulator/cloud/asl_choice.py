@@ -24,8 +24,9 @@ _ORDER: dict[str, Callable[[Any, Any], bool]] = {
     "GreaterThanEquals": operator.ge,
 }
 _COMPARISON = re.compile(
-    r"(String|Numeric|Timestamp|Boolean)(Equals|LessThan|GreaterThan|LessThanEquals|"
-    r"GreaterThanEquals)(Path)?"
+    r"(?:(?P<kind>String|Numeric|Timestamp)"
+    r"(?P<order>Equals|LessThan|GreaterThan|LessThanEquals|GreaterThanEquals)"
+    r"|BooleanEquals)(?P<path>Path)?"
 )
 _TYPES: dict[str, Callable[[Any], bool]] = {
     "IsNull": lambda value: value is None,
@@ -36,46 +37,64 @@ _TYPES: dict[str, Callable[[Any], bool]] = {
 }
 
 
+_TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)")
+_AROUND = ("Variable", "Next", "Comment", "Assign")
+
+
 def timestamp(value: Any) -> datetime | None:
-    """Parse an ISO 8601 time with an offset or Z, as AWS demands; ``None`` if it is not one."""
-    if not isinstance(value, str):
+    """Parse a time as AWS demands it (RFC 3339, capital T and Z); ``None`` if it is not one."""
+    if not isinstance(value, str) or not _TIMESTAMP.fullmatch(value):
         return None
-    text = re.sub(r"(\.\d{6})\d+", r"\1", value)
     try:
-        parsed = datetime.fromisoformat(text)
+        return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", value))
     except ValueError:
         return None
-    return parsed if parsed.tzinfo is not None and "T" in text else None
+
+
+def operator_of(rule: dict[str, Any]) -> str:
+    """Return the one operator of a rule; raises NotSupportedByTwin for one that is not there."""
+    names = [name for name in rule if name not in _AROUND]
+    known = len(names) == 1 and (
+        names[0] in ("And", "Or", "Not", "IsPresent", "StringMatches", *_TYPES)
+        or _COMPARISON.fullmatch(names[0]) is not None
+    )
+    if not known:
+        raise NotSupportedByTwin(f"the choice operator {', '.join(names) or '(none)'}")
+    return names[0]
 
 
 def matches(rule: dict[str, Any], scope: Scope) -> bool:
     """Evaluate one rule. Raises PathNotFound for a variable that is not there."""
-    if "And" in rule:
-        return all(matches(part, scope) for part in rule["And"])
-    if "Or" in rule:
-        return any(matches(part, scope) for part in rule["Or"])
-    if "Not" in rule:
-        return not matches(rule["Not"], scope)
-    name = next((k for k in rule if k not in ("Variable", "Next", "Comment", "Assign")), "")
-    expected = rule[name] if name else None
+    name = operator_of(rule)
+    expected = rule[name]
+    if name in ("And", "Or"):
+        return (all if name == "And" else any)(matches(part, scope) for part in expected)
+    if name == "Not":
+        return not matches(expected, scope)
     if name == "IsPresent":
-        try:
-            asl_paths.read(rule["Variable"], scope)
-        except PathNotFound:
-            return not expected
-        return bool(expected)
-    value = asl_paths.read(rule["Variable"], scope)
+        return bool(_is_present(rule["Variable"], scope) == expected)
+    return _holds(name, asl_paths.read(rule["Variable"], scope), expected, scope)
+
+
+def _is_present(path: str, scope: Scope) -> bool:
+    try:
+        asl_paths.read(path, scope)
+    except PathNotFound:
+        return False
+    return True
+
+
+def _holds(name: str, value: Any, expected: Any, scope: Scope) -> bool:
     if name in _TYPES:
-        return _TYPES[name](value) == expected
+        return bool(_TYPES[name](value) == expected)
     if name == "StringMatches":
         return isinstance(value, str) and _wildcard(str(expected), value)
     comparison = _COMPARISON.fullmatch(name)
-    if comparison is None:
-        raise NotSupportedByTwin(f"the choice operator {name!r}")
-    kind, order, by_path = comparison.groups()
+    assert comparison is not None
+    kind, order, by_path = comparison.group("kind", "order", "path")
     if by_path:
         expected = asl_paths.read(str(expected), scope)
-    return _compare(kind, order, value, expected)
+    return _compare(kind or "Boolean", order or "Equals", value, expected)
 
 
 def _compare(kind: str, order: str, value: Any, expected: Any) -> bool:
@@ -87,6 +106,9 @@ def _compare(kind: str, order: str, value: Any, expected: Any) -> bool:
 
 
 def _wildcard(pattern: str, value: str) -> bool:
-    """Match ``*`` only; every other character is itself, ``\\*`` a star."""
-    parts = [re.escape(part.replace("\0", "*")) for part in pattern.replace("\\*", "\0").split("*")]
-    return re.fullmatch(".*".join(parts), value, re.DOTALL) is not None
+    """Match ``*`` only; every other character is itself, a backslash takes ``*``'s meaning."""
+    parts = (
+        ".*" if part == "*" else re.escape(part[1:] if part[0] == "\\" and part[1:] else part)
+        for part in re.findall(r"\\[*\\]|.", pattern, re.DOTALL)
+    )
+    return re.fullmatch("".join(parts), value, re.DOTALL) is not None

@@ -14,7 +14,7 @@ import simpy
 from simulator.cloud.asl_history import History, StateFailure
 from simulator.cloud.asl_interpreter import Frame, Interpreter, Steps
 from simulator.cloud.asl_payload import dumps
-from simulator.cloud.errors import NotSupportedByTwin
+from simulator.cloud.errors import AwsError
 
 
 def run_parallel(frame: Frame, data: Any) -> Steps:
@@ -124,13 +124,15 @@ class _Iterations:
     def _item(self, index: int) -> Steps:
         frame, interpreter = self.frame, self.frame.interpreter
         extra = {"Map": {"Item": {"Index": index, "Value": self.items[index]}}}
-        context = frame.context
-        frame.context = {**context, **extra}
         selector = frame.state.get("ItemSelector", frame.state.get("Parameters"))
         value = self.items[index]
         if selector is not None:
-            value = frame.render(selector, self._data)
-        frame.context = context
+            context = frame.context
+            frame.context = {**context, **extra}
+            try:
+                value = frame.render(selector, self._data)
+            finally:
+                frame.context = context
         if self.distributed:
             child = Interpreter(
                 interpreter.engine,
@@ -165,31 +167,65 @@ class _Iterations:
 
 
 def _guarded(steps: Steps) -> Steps:
-    """Return a failure instead of raising it, so that no process fails unobserved."""
+    """Return (succeeded, output or failure), so that no process fails unobserved."""
     try:
         return True, (yield from steps)
     except StateFailure as failure:
         return False, failure
+    except AwsError as error:
+        return False, StateFailure("States.Runtime", error.message, fatal=True)
     except simpy.Interrupt:
-        return False, StateFailure("States.BranchFailed", "aborted by another branch's failure")
+        return False, StateFailure("States.BranchFailed", "aborted with the state around it")
 
 
 def _gather(interpreter: Interpreter, processes: list[simpy.Process]) -> Steps:
-    """Wait for all; at the first failure interrupt the rest and raise it."""
-    waiting = list(processes)
-    while waiting:
-        yield interpreter.engine.env.any_of(waiting)
-        for process in [p for p in waiting if p.processed]:
-            waiting.remove(process)
-            succeeded, value = process.value
-            if not succeeded:
-                for other in waiting:
-                    if other.is_alive:
-                        other.interrupt()
-                if waiting:
-                    yield interpreter.engine.env.all_of(waiting)
-                raise value
-    return [process.value[1] for process in processes]
+    """Wait for all and return their outputs; at the first failure end the rest and raise it.
+
+    When the one who waits is interrupted itself (the execution was stopped, or a branch around
+    this state failed), the processes end with it.
+    """
+    settled = interpreter.engine.env.event()
+    left = len(processes)
+    first_failure: list[StateFailure] = []
+
+    def note(process: simpy.Event) -> None:
+        nonlocal left
+        if not process.ok:  # A defect of ours, not a failure of the state: SimPy raises it.
+            return
+        left -= 1
+        succeeded, value = _value(process)
+        if not succeeded and not first_failure:
+            first_failure.append(value)
+        if not settled.triggered and (left == 0 or not succeeded):
+            settled.succeed()
+
+    for process in processes:
+        assert process.callbacks is not None
+        process.callbacks.append(note)
+    interrupted: simpy.Interrupt | None = None
+    try:
+        if processes:
+            yield settled
+    except simpy.Interrupt as interrupt:
+        interrupted = interrupt
+    running = [process for process in processes if process.is_alive]
+    for process in running:
+        process.interrupt()
+    if running:
+        # They write their last events (MapIterationAborted) before what ends them is told.
+        yield interpreter.engine.env.all_of(running)
+    if interrupted is not None:
+        raise interrupted
+    if first_failure:
+        raise first_failure[0]
+    return [_value(process)[1] for process in processes]
+
+
+def _value(process: simpy.Event) -> tuple[bool, Any]:
+    """Return what `_guarded` returned."""
+    value: Any = process.value
+    succeeded, output = value
+    return bool(succeeded), output
 
 
 def _integer(frame: Frame, name: str, data: Any) -> int | float | None:
@@ -215,9 +251,6 @@ def _concurrency(frame: Frame, data: Any) -> int:
     value = _integer(frame, "MaxConcurrency", data) or 0
     if value < 0:
         raise frame.runtime_error("MaxConcurrency cannot be negative.")
-    for name in ("ItemReader", "ItemBatcher", "ResultWriter"):
-        if name in frame.state:
-            raise NotSupportedByTwin(f"{name} of a distributed map")
     return int(value)
 
 
@@ -228,4 +261,8 @@ def _tolerated(frame: Frame, data: Any, length: int) -> int:
         raise frame.runtime_error("ToleratedFailureCount cannot be negative.")
     if percentage is not None and not 0 <= percentage <= 100:
         raise frame.runtime_error("ToleratedFailurePercentage must be between 0 and 100.")
-    return max(int(count or 0), int(length * (percentage or 0) / 100))
+    # Amazon States Language: the state fails when either threshold is exceeded.
+    bounds = [] if count is None else [int(count)]
+    if percentage is not None:
+        bounds.append(int(length * percentage / 100))
+    return min(bounds, default=0)

@@ -24,13 +24,14 @@ class StateFailure(Exception):
 
     def __init__(self, error: str | None, cause: str | None = None, *, fatal: bool = False) -> None:
         super().__init__(f"{error}: {cause}")
-        self.error = error
-        self.cause = cause
+        # DescribeExecution API reference: lengths of error and cause.
+        self.error = error and error[:256]
+        self.cause = cause and cause[:32_768]
         self.fatal = fatal
 
     def details(self) -> dict[str, str]:
         """Return the members of the failure's event; absent ones are left out, as AWS does."""
-        pairs = {"error": self.error, "cause": self.cause and self.cause[:32_768]}
+        pairs = {"error": self.error, "cause": self.cause}
         return {name: text for name, text in pairs.items() if text is not None}
 
 

@@ -17,7 +17,7 @@ from simulator.cloud.errors import NotSupportedByTwin
 
 _STEP = re.compile(
     r"""\.(?P<name>[^.\[\]()\s]+)
-      |\[\s*(?P<quote>['"])(?P<quoted>.*?)(?P=quote)\s*\]
+      |\[\s*(?P<quote>['"])(?P<quoted>(?:(?!(?P=quote)).)*)(?P=quote)\s*\]
       |\[\s*(?P<index>-?\d+)\s*\]
       |\[\s*(?P<start>-?\d*)\s*:\s*(?P<stop>-?\d*)\s*\]
       |(?P<all>\[\s*\*\s*\]|\.\*)""",
@@ -79,7 +79,7 @@ def _root(path: str, scope: Scope) -> tuple[Any, str]:
     """Return the value that a path starts from, and the rest of the path."""
     if path.startswith("$$"):
         return scope.context, path[2:]
-    if path == "$" or path[1] in ".[":
+    if path == "$" or path[1:2] in (".", "["):
         return scope.data, path[1:]
     match = re.match(r"\$([A-Za-z_][A-Za-z0-9_]*)", path)
     if match is None:
@@ -134,21 +134,22 @@ def _not_found(steps: tuple[Step, ...], depth: int) -> str:
 
 
 def _read_with_library(rest: str, value: Any) -> list[Any]:
-    from jsonpath_ng.ext import parse
+    from jsonpath_ng.ext.parser import parse
 
     expression = re.sub(r"\?\(\s*(.*?)\s*\)\]", r"?(\1)]", "$" + rest)
     try:
         return [match.value for match in parse(expression).find(value)]
     except Exception as error:
-        raise NotSupportedByTwin(f"the JSONPath '$${rest}' ({error})") from error
+        raise NotSupportedByTwin(f"the JSONPath '${rest}' ({error})") from error
 
 
 def write(path: str, data: Any, value: Any) -> Any:
     """Return ``data`` with ``value`` at a reference path (names and indexes only).
 
     Missing objects on the way are created, as ResultPath does. Nothing is changed in place.
+    Raises PathNotFound where the path goes through something that is no object or list.
     """
-    steps = _steps(path[1:])
+    steps = _steps(path[1:]) if path[:1] == "$" else None
     if steps is None or any(kind not in ("name", "index") for kind, _ in steps):
         raise NotSupportedByTwin(f"the reference path {path!r}")
     return _write(steps, data, value)
@@ -159,11 +160,12 @@ def _write(steps: tuple[Step, ...], data: Any, value: Any) -> Any:
         return value
     kind, argument = steps[0]
     if kind == "name":
-        copy = dict(data) if isinstance(data, Mapping) else {}
-        copy[argument] = _write(steps[1:], copy.get(argument), value)
-        return copy
-    items = list(data) if isinstance(data, list) else []
-    if argument >= len(items):
+        if not isinstance(data, Mapping):
+            raise PathNotFound(f"Unable to apply the step ['{argument}'] to what is no object")
+        return {**data, argument: _write(steps[1:], data.get(argument, {}), value)}
+    if not isinstance(data, list) or not 0 <= argument < len(data):
         raise PathNotFound(f"Array index {argument} is out of range")
-    items[argument] = _write(steps[1:], items[argument], value)
-    return items
+    return [
+        _write(steps[1:], item, value) if number == argument else item
+        for number, item in enumerate(data)
+    ]

@@ -12,7 +12,7 @@ import json
 import random
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from simulator.cloud import asl_paths
 from simulator.cloud.asl_paths import PathNotFound, Scope
@@ -94,6 +94,9 @@ def _call(tokens: list[Token], scope: Scope, name: str) -> tuple[Any, list[Token
         kind, text = rest[0]
         if kind == "function":
             value, rest = _call(rest, scope, name)
+        elif kind == "string" and function == "States.Format" and not arguments:
+            # Escaped braces are text, so the template is cut before it is unescaped.
+            value, rest = _template(text[1:-1]), rest[1:]
         else:
             value, rest = _literal(kind, text, scope, name), rest[1:]
         arguments.append(value)
@@ -106,13 +109,13 @@ def _call(tokens: list[Token], scope: Scope, name: str) -> tuple[Any, list[Token
         raise NotSupportedByTwin(f"the intrinsic function {function}")
     try:
         return implementation(arguments), rest[1:]
-    except (IndexError, TypeError, ValueError, KeyError) as error:
+    except (IndexError, TypeError, ValueError, KeyError, AttributeError) as error:
         raise IntrinsicFailure(f"Invalid arguments in {function}: {error}") from error
 
 
 def _literal(kind: str, text: str, scope: Scope, name: str) -> Any:
     if kind == "string":
-        return re.sub(r"\\(.)", r"\1", text[1:-1])
+        return _unescaped(text[1:-1])
     if kind == "number":
         return float(text) if "." in text else int(text)
     if kind == "word":
@@ -127,24 +130,71 @@ def dumps(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL)
+
+
+def _template(text: str) -> list[str]:
+    """Return what stands between the ``{}`` of a template, unescaped."""
+    parts = [""]
+    for token in re.findall(r"\\.|\{\}|.", text, re.DOTALL):
+        if token == "{}":
+            parts.append("")
+        else:
+            parts[-1] += token
+    return [_unescaped(part) for part in parts]
+
+
 def _format(arguments: Sequence[Any]) -> str:
-    parts = str(arguments[0]).split("{}")
+    first = arguments[0]
+    parts = first if isinstance(first, list) else _template(_of(str, first))
     if len(parts) != len(arguments):
         raise ValueError("as many values as {} are needed")
     texts = [a if isinstance(a, str) else dumps(a) for a in arguments[1:]]
     return "".join(text for pair in zip(parts, [*texts, ""], strict=True) for text in pair)
 
 
-def _merge(arguments: Sequence[Any]) -> dict[str, Any]:
-    first, second, deep = arguments
-    if deep:
+T = TypeVar("T")
+
+
+def _of(kind: type[T], value: Any) -> T:
+    """Return the value if it is of the kind that a function demands; a boolean is no number."""
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise TypeError(f"{dumps(value)} is not of the type that the function takes")
+    return value
+
+
+def _exactly(count: int, function: Callable[..., Any]) -> Callable[[Sequence[Any]], Any]:
+    """Return an implementation that refuses any other number of arguments."""
+
+    def checked(arguments: Sequence[Any]) -> Any:
+        if len(arguments) != count:
+            raise ValueError(f"{count} arguments are needed, not {len(arguments)}")
+        return function(*arguments)
+
+    return checked
+
+
+def _merge(first: Any, second: Any, deep: Any) -> dict[str, Any]:
+    if deep is not False:
         raise ValueError("deep merging is not supported; pass false")
-    return {**first, **second}
+    return {**_of(dict, first), **_of(dict, second)}
 
 
-def _unique(items: Sequence[Any]) -> list[Any]:
+def _contains(items: Any, wanted: Any) -> bool:
+    # In Python, but not in JSON, 1 and true are equal.
+    return dumps(wanted) in [dumps(item) for item in _of(list, items)]
+
+
+def _item(items: Any, index: Any) -> Any:
+    if _of(int, index) < 0:
+        raise IndexError("the index is negative")
+    return _of(list, items)[index]
+
+
+def _unique(items: Any) -> list[Any]:
     seen: dict[str, Any] = {}
-    for item in items:
+    for item in _of(list, items):
         seen.setdefault(dumps(item), item)
     return list(seen.values())
 
@@ -160,41 +210,70 @@ def _uuid(arguments: Sequence[Any]) -> str:
     raise NotSupportedByTwin("States.UUID (it would not be repeatable)")
 
 
-def _partition(arguments: Sequence[Any]) -> list[Any]:
-    items, size = arguments
-    return [items[at : at + size] for at in range(0, len(items), size)]
+def _partition(items: Any, size: Any) -> list[Any]:
+    if _of(int, size) < 1:
+        raise ValueError("a chunk has at least one item")
+    return [_of(list, items)[at : at + size] for at in range(0, len(items), size)]
 
 
-def _range(arguments: Sequence[Any]) -> list[int]:
-    first, last, step = arguments
-    return list(range(first, last + (1 if step > 0 else -1), step))
+def _range(first: Any, last: Any, step: Any) -> list[int]:
+    first, last, step = _of(int, first), _of(int, last), _of(int, step)
+    numbers = range(first, last + (1 if step > 0 else -1), step)
+    if len(numbers) > MAX_RANGE:
+        raise ValueError(f"more than {MAX_RANGE} items")
+    return list(numbers)
 
 
-def _hash(arguments: Sequence[Any]) -> str:
-    data, algorithm = arguments
+def _hash(data: Any, algorithm: Any) -> str:
+    if algorithm not in HASHES:
+        raise ValueError(f"the algorithm is one of {', '.join(HASHES)}")
     text = data if isinstance(data, str) else dumps(data)
     return hashlib.new(algorithm.replace("-", "").lower(), text.encode()).hexdigest()
 
 
+def _split(text: Any, separators: Any) -> list[str]:
+    """Split at each of the separators' characters; empty parts are dropped."""
+    if not _of(str, separators):
+        raise ValueError("the separator is empty")
+    return [part for part in re.split(f"[{re.escape(separators)}]", _of(str, text)) if part]
+
+
+def _encode(text: Any) -> str:
+    return base64.b64encode(_short(text).encode()).decode()
+
+
+def _decode(text: Any) -> str:
+    return base64.b64decode(_short(text), validate=True).decode()
+
+
+def _short(text: Any) -> str:
+    if len(_of(str, text)) > MAX_BASE64_CHARS:
+        raise ValueError(f"more than {MAX_BASE64_CHARS} characters")
+    return str(text)
+
+
+HASHES = ("MD5", "SHA-1", "SHA-256", "SHA-384", "SHA-512")
+MAX_RANGE = 1_000
+MAX_BASE64_CHARS = 10_000
+"""Limits and names: "Intrinsics for JSONPath states" in the Step Functions developer guide."""
+
 FUNCTIONS: dict[str, Callable[[Sequence[Any]], Any]] = {
     "States.Format": _format,
-    "States.StringToJson": lambda a: json.loads(a[0]),
-    "States.JsonToString": lambda a: dumps(a[0]),
+    "States.StringToJson": _exactly(1, lambda text: json.loads(_of(str, text))),
+    "States.JsonToString": _exactly(1, dumps),
     "States.Array": list,
-    "States.ArrayPartition": _partition,
-    "States.ArrayContains": lambda a: a[1] in a[0],
-    "States.ArrayRange": _range,
-    "States.ArrayGetItem": lambda a: a[0][a[1]],
-    "States.ArrayLength": lambda a: len(a[0]),
-    "States.ArrayUnique": lambda a: _unique(a[0]),
-    "States.Base64Encode": lambda a: base64.b64encode(a[0].encode()).decode(),
-    "States.Base64Decode": lambda a: base64.b64decode(a[0]).decode(),
-    "States.Hash": _hash,
-    "States.JsonMerge": _merge,
-    "States.MathAdd": lambda a: a[0] + a[1],
+    "States.ArrayPartition": _exactly(2, _partition),
+    "States.ArrayContains": _exactly(2, _contains),
+    "States.ArrayRange": _exactly(3, _range),
+    "States.ArrayGetItem": _exactly(2, _item),
+    "States.ArrayLength": _exactly(1, lambda items: len(_of(list, items))),
+    "States.ArrayUnique": _exactly(1, _unique),
+    "States.Base64Encode": _exactly(1, _encode),
+    "States.Base64Decode": _exactly(1, _decode),
+    "States.Hash": _exactly(2, _hash),
+    "States.JsonMerge": _exactly(3, _merge),
+    "States.MathAdd": _exactly(2, lambda a, b: _of(int, a) + _of(int, b)),
     "States.MathRandom": _random,
-    "States.StringSplit": lambda a: [
-        part for part in re.split(f"[{re.escape(a[1])}]", a[0]) if part
-    ],
+    "States.StringSplit": _exactly(2, _split),
     "States.UUID": _uuid,
 }

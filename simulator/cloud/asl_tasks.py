@@ -1,15 +1,13 @@
-"""Task states: the service integrations of Step Functions, through `dispatch` as the machine's role.
+"""Task states: Step Functions' service integrations, through `dispatch` as the machine's role.
 
 Optimised integrations (`glue:startJobRun.sync`, `sagemaker:createTrainingJob.sync`,
 `sns:publish`, ...), AWS SDK integrations (`aws-sdk:service:action`) and plain function ARNs.
-`.sync` waits for the job itself; nothing is polled. Error names carry the prefixes that AWS
-gives them: SDK v1 style for optimised integrations, SDK v2 style for `aws-sdk`.
+`.sync` waits for the job itself; nothing is polled. Names: `asl_resources.py`.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,9 +15,10 @@ from typing import Any
 import simpy
 
 from simulator.cloud import model_names
-from simulator.cloud.asl_history import StateFailure
+from simulator.cloud.asl_history import MAX_PAYLOAD_BYTES, StateFailure
 from simulator.cloud.asl_interpreter import Frame, Steps
 from simulator.cloud.asl_payload import dumps
+from simulator.cloud.asl_resources import Resource, failure_of, parse_resource
 from simulator.cloud.dispatch import Dispatch
 from simulator.cloud.engine import Engine
 from simulator.cloud.errors import AwsError, NotSupportedByTwin
@@ -31,90 +30,15 @@ class Job:
     """How `.sync` follows the work that an operation starts.
 
     ``wait`` gives the event of its end from (request, answer); ``describe`` the operation and
-    parameters whose answer is the state's result; ``succeeded`` judges that result.
+    parameters whose answer is the state's result; ``succeeded`` judges that result; ``cancel``
+    the operation and parameters that stop the work when the state ends before it.
     """
 
     wait: Callable[[dict[str, Any], dict[str, Any]], simpy.Event]
     describe: Callable[[dict[str, Any], dict[str, Any]], tuple[str, dict[str, Any]]]
     result: Callable[[dict[str, Any]], dict[str, Any]]
     succeeded: Callable[[dict[str, Any]], bool]
-
-
-_SERVICES = {
-    "sfn": "stepfunctions",
-    "states": "stepfunctions",
-    "sagemakerruntime": "sagemaker-runtime",
-    "eventbridge": "events",
-    "cloudwatchlogs": "logs",
-}
-_OPTIMISED = {"glue", "sagemaker", "sns", "sqs", "lambda", "dynamodb", "states", "events"}
-_V2_NAMES = {
-    "dynamodb": "DynamoDb",
-    "sagemaker": "SageMaker",
-    "s3": "S3",
-    "sns": "Sns",
-    "sqs": "Sqs",
-    "glue": "Glue",
-    "stepfunctions": "Sfn",
-    "ssm": "Ssm",
-    "cloudwatch": "CloudWatch",
-    "lambda": "Lambda",
-    "kinesis": "Kinesis",
-}
-_V1_NAMES = {
-    "sagemaker": "SageMaker",
-    "glue": "Glue",
-    "sns": "SNS",
-    "sqs": "SQS",
-    "lambda": "Lambda",
-    "dynamodb": "DynamoDB",
-    "stepfunctions": "StepFunctions",
-}
-_V1_BASE = {
-    "sagemaker": "AmazonSageMakerException",
-    "glue": "AWSGlueException",
-    "sns": "AmazonSNSException",
-    "sqs": "AmazonSQSException",
-    "lambda": "AWSLambdaException",
-    "dynamodb": "AmazonDynamoDBException",
-    "stepfunctions": "AWSStepFunctionsException",
-}
-_RESOURCE = re.compile(
-    r"arn:aws:states:::(?:(?P<sdk>aws-sdk):)?(?P<service>[a-z0-9]+):(?P<action>\w+)"
-    r"(?:\.(?P<pattern>sync(?::2)?|waitForTaskToken))?"
-)
-
-
-@dataclass(frozen=True)
-class Resource:
-    """A parsed Resource: botocore's service and operation, and how it is integrated."""
-
-    service: str
-    operation: str
-    sdk: bool
-    sync: bool
-    shown_service: str
-    shown_resource: str
-
-
-def parse_resource(text: str) -> Resource:
-    """Parse a Task's Resource; raises NotSupportedByTwin for patterns that are not there."""
-    if re.match(r"arn:aws:lambda:[^:]*:\d*:function:", text):
-        return Resource("lambda", "Invoke", False, False, "lambda", "function")
-    match = _RESOURCE.fullmatch(text)
-    if match is None or match["pattern"] in ("waitForTaskToken", "sync:2"):
-        raise NotSupportedByTwin(f"the Task resource {text}")
-    if not match["sdk"] and match["service"] not in _OPTIMISED:
-        raise NotSupportedByTwin(f"the optimised integration {text}")
-    service = _SERVICES.get(match["service"], match["service"])
-    action = match["action"]
-    operation = (
-        "Invoke" if (service, action) == ("lambda", "invoke") else (action[0].upper() + action[1:])
-    )
-    sync = match["pattern"] == "sync"
-    shown = f"{action}.sync" if sync else action
-    prefix = "aws-sdk:" if match["sdk"] else ""
-    return Resource(service, operation, bool(match["sdk"]), sync, prefix + match["service"], shown)
+    cancel: Callable[[dict[str, Any], dict[str, Any]], tuple[str, dict[str, Any]]] | None = None
 
 
 class TaskRunner:
@@ -137,20 +61,22 @@ class TaskRunner:
     def run(self, frame: Frame, parameters: Any) -> Steps:
         """Call the integration; return its result, or raise StateFailure in AWS's words."""
         resource = parse_resource(frame.state["Resource"])
-        plain = resource.shown_resource == "function" and resource.service == "lambda"
-        words = _Words(frame, resource, plain)
-        request = self._request(frame, resource, parameters, plain)
+        words = _Words(frame, resource)
+        request = _request(frame, resource, parameters)
         words.scheduled(parameters, self._region)
-        work = self._engine.process(self._guarded(resource, words, request, plain))
-        timeout_s = frame.state.get("TimeoutSeconds")
-        if timeout_s is None:
-            yield work
-        else:
-            yield self._engine.env.any_of([work, self._engine.env.timeout(timeout_s)])
-            if not work.processed:
-                work.interrupt("States.Timeout")
-                words.timed_out()
-                raise StateFailure("States.Timeout")
+        work = self._engine.process(self._guarded(resource, words, request))
+        ends: list[simpy.Event] = [work]
+        if "TimeoutSeconds" in frame.state:
+            ends.append(self._engine.env.timeout(frame.state["TimeoutSeconds"]))
+        try:
+            yield self._engine.env.any_of(ends)
+        except simpy.Interrupt:
+            yield from _ended(work)
+            raise
+        if work.is_alive:
+            yield from _ended(work)
+            words.timed_out()
+            raise StateFailure("States.Timeout")
         outcome = work.value
         if isinstance(outcome, StateFailure):
             words.failed(outcome)
@@ -158,74 +84,136 @@ class TaskRunner:
         words.succeeded(outcome)
         return outcome
 
-    def _guarded(
-        self, resource: Resource, words: _Words, request: dict[str, Any], plain: bool
-    ) -> Steps:
+    def _guarded(self, resource: Resource, words: _Words, request: dict[str, Any]) -> Steps:
+        """Return the result or the failure; ``None`` when the state ended before."""
         try:
-            return (yield from self._work(resource, words, request, plain))
+            outcome = yield from self._work(resource, words, request)
+        except NotSupportedByTwin as error:
+            # Nothing that a Catch may hide.
+            return StateFailure("States.Runtime", error.message, fatal=True)
         except AwsError as error:
-            return _named(resource, error)
+            return failure_of(resource, error)
         except StateFailure as failure:
             return failure
         except simpy.Interrupt:
             return None
-
-    def _work(
-        self, resource: Resource, words: _Words, request: dict[str, Any], plain: bool
-    ) -> Steps:
-        answer = yield from self._call(resource.service, resource.operation, request)
-        if resource.service == "lambda":
-            return _function_result(answer, plain)
-        if not resource.sync:
-            return model_names.to_workflow_names(
-                resource.service, resource.operation, answer, iso_times=resource.sdk
+        if len(dumps(outcome).encode()) > MAX_PAYLOAD_BYTES:
+            name = resource.text if resource.plain else resource.shown_service
+            return StateFailure(
+                "States.DataLimitExceeded",
+                f"The state/task '{name}' returned a result with a size exceeding the maximum "
+                "number of bytes service limit.",
             )
-        job = self._jobs.get((resource.service, resource.operation))
-        if job is None:
-            raise NotSupportedByTwin(f"{resource.shown_service}:{resource.shown_resource}")
-        words.submitted(model_names.to_workflow_names(resource.service, resource.operation, answer))
-        yield job.wait(request, answer)
-        operation, parameters = job.describe(request, answer)
-        described = yield from self._call(resource.service, operation, parameters)
-        result = job.result(described)
-        spelled = model_names.to_workflow_names(resource.service, operation, result)
+        return outcome
+
+    def _work(self, resource: Resource, words: _Words, request: dict[str, Any]) -> Steps:
+        service, operation = resource.service, resource.operation
+        answer = yield from self._call(service, operation, request)
+        if service == "lambda" and not resource.sdk:
+            return self._function_result(answer, resource.plain)
+        spelled = model_names.to_workflow_names(service, operation, answer, iso_times=resource.sdk)
+        if resource.sdk:
+            return spelled
+        spelled = {**spelled, **self._metadata()}
+        if not resource.sync:
+            return spelled
+        words.submitted(spelled)
+        job = self._jobs[service, operation]
+        try:
+            yield _observed(job.wait(request, answer))
+        except simpy.Interrupt:
+            self._cancel(resource, job, request, answer)
+            raise
+        described_by, parameters = job.describe(request, answer)
+        result = job.result((yield from self._call(service, described_by, parameters)))
+        shown = model_names.to_workflow_names(service, described_by, result)
         if not job.succeeded(result):
-            raise StateFailure("States.TaskFailed", dumps(spelled))
-        return spelled
+            raise StateFailure("States.TaskFailed", dumps(shown))
+        return shown
 
     def _call(self, service: str, operation: str, parameters: dict[str, Any]) -> Steps:
         answer = self._dispatch(self._principal, service, operation, parameters)
         if isinstance(answer, simpy.Event):
-            answer = yield answer
+            answer = yield _observed(answer)
         return {k: v for k, v in answer.items() if k != "ResponseMetadata"}
 
-    def _request(
-        self, frame: Frame, resource: Resource, parameters: Any, plain: bool
-    ) -> dict[str, Any]:
-        if plain:
-            return {"FunctionName": frame.state["Resource"], "Payload": dumps(parameters).encode()}
-        if not isinstance(parameters, dict):
-            raise frame.runtime_error("The Parameters of a service integration must be an object.")
-        if resource.service == "lambda" and "Payload" in parameters:
-            payload = parameters["Payload"]
-            parameters = {**parameters, "Payload": dumps(payload).encode()}
+    def _cancel(
+        self, resource: Resource, job: Job, request: dict[str, Any], answer: dict[str, Any]
+    ) -> None:
+        """Stop what `.sync` started, as far as the role may: AWS's best effort, without a word."""
+        if job.cancel is None:
+            return
+        operation, parameters = job.cancel(request, answer)
         try:
-            return model_names.to_model_names(resource.service, resource.operation, parameters)
-        except KeyError as error:
-            raise frame.runtime_error(
-                f"The field {error} is not supported by Step Functions for {resource.service}:"
-                f"{resource.operation}."
-            ) from error
+            stopping = self._dispatch(self._principal, resource.service, operation, parameters)
+        except AwsError:
+            return
+        if isinstance(stopping, simpy.Event):
+            _observed(stopping)
+
+    def _metadata(self) -> dict[str, Any]:
+        """Return what optimised integrations add to an answer; no HTTP happened here."""
+        return {
+            "SdkHttpMetadata": {"AllHttpHeaders": {}, "HttpHeaders": {}, "HttpStatusCode": 200},
+            "SdkResponseMetadata": {"RequestId": self._engine.new_id()},
+        }
+
+    def _function_result(self, answer: dict[str, Any], plain: bool) -> Any:
+        payload = answer.get("Payload") or b"null"
+        text = payload.decode() if isinstance(payload, bytes) else str(payload)
+        value = json.loads(text)
+        if answer.get("FunctionError"):
+            named = value if isinstance(value, dict) else {}
+            raise StateFailure(str(named.get("errorType", "Unhandled")), text)
+        if plain:
+            return value
+        head = {"ExecutedVersion": "$LATEST", "Payload": value, "StatusCode": answer["StatusCode"]}
+        return {**head, **self._metadata()}
+
+
+def _observed(event: simpy.Event) -> simpy.Event:
+    """Keep SimPy from raising the event's failure when the one who waits has been interrupted."""
+
+    def defuse(done: simpy.Event) -> None:
+        done.defused = True
+
+    if event.callbacks is not None:
+        event.callbacks.append(defuse)
+    return event
+
+
+def _ended(work: simpy.Process) -> Steps:
+    """Interrupt a process that may just have ended, and wait until it has."""
+    if work.is_alive:
+        work.interrupt()
+        yield work
+
+
+def _request(frame: Frame, resource: Resource, parameters: Any) -> dict[str, Any]:
+    """Return the parameters as botocore's model of the operation spells them."""
+    if resource.plain:
+        return {"FunctionName": resource.text, "Payload": dumps(parameters).encode()}
+    if not isinstance(parameters, dict):
+        raise frame.runtime_error("The Parameters of a service integration must be an object.")
+    if resource.service == "lambda" and not resource.sdk and "Payload" in parameters:
+        parameters = {**parameters, "Payload": dumps(parameters["Payload"]).encode()}
+    try:
+        return model_names.to_model_names(resource.service, resource.operation, parameters)
+    except KeyError as error:
+        raise frame.runtime_error(
+            f"The field {error} is not supported by Step Functions for {resource.service}:"
+            f"{resource.operation}."
+        ) from error
 
 
 class _Words:
     """The events of one task in the execution's history."""
 
-    def __init__(self, frame: Frame, resource: Resource, plain: bool) -> None:
+    def __init__(self, frame: Frame, resource: Resource) -> None:
         self._history = frame.interpreter.history
         self._thread = frame.thread
         self._frame = frame
-        self._plain = plain
+        self._plain = resource.plain
         self._head = {"resourceType": resource.shown_service, "resource": resource.shown_resource}
 
     def scheduled(self, parameters: Any, region: str) -> None:
@@ -264,33 +252,3 @@ class _Words:
     def _ended(self, kind: str, details: dict[str, Any]) -> None:
         head = {} if self._plain else self._head
         self._history.add(self._thread, kind, {**head, **details})
-
-
-def _named(resource: Resource, error: AwsError) -> StateFailure:
-    """Give an AWS error the name and cause that a Catch sees."""
-    modelled = model_names.is_modelled_error(resource.service, error.code)
-    short = error.code.removesuffix("Exception")
-    if resource.sdk:
-        service = _V2_NAMES.get(resource.service, resource.service.capitalize())
-        name = f"{short}Exception" if modelled else f"{service}Exception"
-        cause = f"{error.message} (Service: {service}, Status Code: {error.status}, Request ID: 0)"
-        return StateFailure(f"{service}.{name}", cause)
-    service = _V1_NAMES.get(resource.service, resource.service.capitalize())
-    base = _V1_BASE.get(resource.service, f"{service}Exception")
-    name = f"{short}Exception" if modelled else base
-    cause = (
-        f"{error.message} (Service: Amazon{service}; Status Code: {error.status}; "
-        f"Error Code: {error.code}; Request ID: 0; Proxy: null)"
-    )
-    return StateFailure(f"{service}.{name}", cause)
-
-
-def _function_result(answer: dict[str, Any], plain: bool) -> Any:
-    payload = answer.get("Payload") or b"null"
-    text = payload.decode() if isinstance(payload, bytes) else str(payload)
-    value = json.loads(text)
-    if answer.get("FunctionError"):
-        raise StateFailure(str(value.get("errorType", "Unhandled")), text)
-    if plain:
-        return value
-    return {"ExecutedVersion": "$LATEST", "Payload": value, "StatusCode": answer["StatusCode"]}

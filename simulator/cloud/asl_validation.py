@@ -1,26 +1,33 @@
 """Checks a state machine's definition when it is created: AWS's errors, and what the twin lacks.
 
-Reachability of every state and the completeness of each state are checked here, so that an
-execution never meets a definition that it cannot follow.
+Fields, transitions, error handlers, choice operators, payload templates and integrations are
+checked here, so that an execution never meets a definition that it cannot follow.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from simulator.cloud.asl_tasks import parse_resource
+from simulator.cloud.asl_choice import operator_of, timestamp
+from simulator.cloud.asl_resources import Resource, parse_resource
 from simulator.cloud.errors import AwsError, NotSupportedByTwin
+
+MAX_DEFINITION_BYTES = 1_048_576
+"""CreateStateMachine API reference: length of definition."""
 
 _TYPES = {"Pass", "Task", "Choice", "Wait", "Succeed", "Fail", "Parallel", "Map"}
 _ENDLESS = {"Choice", "Succeed", "Fail"}
+_MACHINE = {"Comment", "StartAt", "States", "TimeoutSeconds", "Version", "QueryLanguage"}
 _COMMON = {"Type", "Comment", "InputPath", "OutputPath", "Next", "End", "QueryLanguage", "Assign"}
 _RESULT = {"Parameters", "ResultSelector", "ResultPath", "Retry", "Catch"}
+_WAITS = {"Seconds", "SecondsPath", "Timestamp", "TimestampPath"}
 _FIELDS: dict[str, set[str]] = {
     "Pass": {"Parameters", "ResultPath", "Result"},
-    "Task": _RESULT | {"Resource", "TimeoutSeconds", "Credentials"},
+    "Task": _RESULT | {"Resource", "TimeoutSeconds"},
     "Choice": {"Choices", "Default"},
-    "Wait": {"Seconds", "SecondsPath", "Timestamp", "TimestampPath"},
+    "Wait": _WAITS,
     "Succeed": set(),
     "Fail": {"Error", "ErrorPath", "Cause", "CausePath"},
     "Parallel": _RESULT | {"Branches"},
@@ -39,23 +46,36 @@ _FIELDS: dict[str, set[str]] = {
         "Label",
     },
 }
+_REQUIRED = {"Task": "Resource", "Choice": "Choices", "Parallel": "Branches"}
+_RETRIER = {
+    "IntervalSeconds": 1,
+    "BackoffRate": 1.0,
+    "MaxAttempts": 0,
+    "MaxDelaySeconds": 1,
+}
+"""Numbers of a retrier and the least that each may be: "Error handling" in the guide."""
+_TEMPLATES = ("Parameters", "ResultSelector", "ItemSelector", "Assign")
+_SCHEMA = "SCHEMA_VALIDATION_FAILED: "
 
 
-def validate(text: str) -> dict[str, Any]:
-    """Return the parsed definition.
+def validate(
+    text: str, check_resource: Callable[[Resource], None] = lambda resource: None
+) -> dict[str, Any]:
+    """Return the parsed definition; ``check_resource`` may refuse a task's integration.
 
     Raises:
         AwsError: InvalidDefinition, with every problem found, as AWS words it.
         NotSupportedByTwin: a state type, field or integration that the twin does not run.
     """
+    if len(text.encode()) > MAX_DEFINITION_BYTES:
+        raise _invalid([f"{_SCHEMA}the definition is over {MAX_DEFINITION_BYTES} bytes"])
     try:
         definition = json.loads(text)
     except ValueError as error:
         raise _invalid([f"INVALID_JSON_DESCRIPTION: {error}"]) from error
-    problems: list[str] = []
-    _machine(definition, "", problems)
+    problems = list(_Check(check_resource).machine(definition, "", _MACHINE))
     if problems:
-        raise _invalid([f"SCHEMA_VALIDATION_FAILED: {problem}" for problem in problems])
+        raise _invalid(problems)
     result: dict[str, Any] = definition
     return result
 
@@ -66,58 +86,162 @@ def _invalid(problems: list[str]) -> AwsError:
     )
 
 
-def _machine(definition: Any, where: str, problems: list[str]) -> None:
-    missing = [name for name in ("StartAt", "States") if name not in definition]
-    if missing:
-        problems.append(f"These fields are required: [{', '.join(missing)}] at {where or '/'}")
-        return
-    if definition.get("QueryLanguage", "JSONPath") != "JSONPath":
-        raise NotSupportedByTwin("QueryLanguage JSONata in a state machine")
-    states = definition["States"]
-    targets = {definition["StartAt"]}
+def _required(names: list[str], where: str) -> str:
+    return f"{_SCHEMA}These fields are required: [{', '.join(names)}] at {where or '/'}"
+
+
+class _Check:
+    """Yields the problems of a definition, part by part."""
+
+    def __init__(self, check_resource: Callable[[Resource], None]) -> None:
+        self._check_resource = check_resource
+
+    def machine(self, definition: Any, where: str, fields: set[str]) -> Iterator[str]:
+        """Check a whole machine, a branch or an item processor."""
+        if not isinstance(definition, dict):
+            yield f"{_SCHEMA}Expected an object at {where or '/'}"
+            return
+        missing = [name for name in ("StartAt", "States") if name not in definition]
+        if missing:
+            yield _required(missing, where)
+            return
+        for name in sorted(set(definition) - fields):
+            yield f"{_SCHEMA}Field is not supported at {where}/{name}"
+        if definition.get("QueryLanguage", "JSONPath") != "JSONPath":
+            raise NotSupportedByTwin("QueryLanguage JSONata in a state machine")
+        states = definition["States"]
+        if not isinstance(states, dict) or not all(isinstance(s, dict) for s in states.values()):
+            yield f"{_SCHEMA}Expected an object at {where}/States"
+            return
+        for name, state in states.items():
+            yield from self._state(state, f"{where}/States/{name}")
+        yield from _transitions(definition["StartAt"], states, where)
+
+    def _state(self, state: dict[str, Any], where: str) -> Iterator[str]:
+        kind = state.get("Type")
+        if kind not in _TYPES:
+            yield f"{_SCHEMA}Value is not a valid state Type at {where}/Type"
+            return
+        if state.get("QueryLanguage", "JSONPath") != "JSONPath":
+            raise NotSupportedByTwin(f"QueryLanguage JSONata at {where}")
+        unknown = sorted(set(state) - _COMMON - _FIELDS[kind])
+        if unknown:
+            raise NotSupportedByTwin(f"the field {unknown[0]} of the {kind} state at {where}")
+        if kind not in _ENDLESS and ("Next" in state) == (state.get("End") is True):
+            yield _required(["Next or End"], where)
+        if kind in _REQUIRED and _REQUIRED[kind] not in state:
+            yield _required([_REQUIRED[kind]], where)
+            return
+        for name in _TEMPLATES:
+            yield from _template(state.get(name), f"{where}/{name}")
+        for name in ("Retry", "Catch"):
+            yield from _handlers(state.get(name, []), f"{where}/{name}")
+        yield from self._own(state, kind, where)
+
+    def _own(self, state: dict[str, Any], kind: str, where: str) -> Iterator[str]:
+        """Check what only one type of state has."""
+        if kind == "Task":
+            self._check_resource(parse_resource(state["Resource"]))
+        elif kind == "Choice":
+            for number, rule in enumerate(state["Choices"]):
+                yield from _rule(rule, f"{where}/Choices[{number}]", top=True)
+        elif kind == "Wait":
+            yield from _wait(state, where)
+        elif kind == "Parallel":
+            for number, branch in enumerate(state["Branches"]):
+                yield from self.machine(branch, f"{where}/Branches[{number}]", _MACHINE)
+        elif kind == "Map":
+            name = "ItemProcessor" if "ItemProcessor" in state else "Iterator"
+            if name not in state:
+                yield _required(["ItemProcessor"], where)
+                return
+            yield from self.machine(state[name], f"{where}/{name}", _MACHINE | {"ProcessorConfig"})
+
+
+def _transitions(start: str, states: dict[str, Any], where: str) -> Iterator[str]:
+    """Find targets that are not there, and states that nothing leads to."""
+    targets = {start: f"{where}/StartAt"}
     for name, state in states.items():
         path = f"{where}/States/{name}"
-        _state(state, path, problems)
-        targets.update(_next_states(state))
-    for target in sorted(targets - set(states)):
-        problems.append(f"MISSING_TRANSITION_TARGET: Missing 'Next' target: {target} at {where}/")
-    for name in sorted(set(states) - targets):
-        problems.append(f'MISSING_TRANSITION_TARGET: State "{name}" is not reachable at {where}/')
+        for key in ("Next", "Default"):
+            if key in state:
+                targets.setdefault(state[key], f"{path}/{key}")
+        for key in ("Choices", "Catch"):
+            for number, rule in enumerate(state.get(key, [])):
+                if "Next" in rule:
+                    targets.setdefault(rule["Next"], f"{path}/{key}[{number}]/Next")
+    for target in sorted(set(targets) - set(states)):
+        yield f"MISSING_TRANSITION_TARGET: Missing 'Next' target: {target} at {targets[target]}"
+    for name in sorted(set(states) - set(targets)):
+        yield (
+            f'MISSING_TRANSITION_TARGET: State "{name}" is not reachable. at {where}/States/{name}'
+        )
 
 
-def _state(state: dict[str, Any], where: str, problems: list[str]) -> None:
-    kind = state.get("Type")
-    if kind not in _TYPES:
-        problems.append(f"Value is not a valid state Type at {where}/Type")
-        return
-    if state.get("QueryLanguage", "JSONPath") != "JSONPath":
-        raise NotSupportedByTwin(f"QueryLanguage JSONata at {where}")
-    unknown = sorted(set(state) - _COMMON - _FIELDS[kind])
-    if unknown:
-        raise NotSupportedByTwin(f"the field {unknown[0]} of the {kind} state at {where}")
-    if kind not in _ENDLESS and ("Next" in state) == (state.get("End") is True):
-        problems.append(f"These fields are required: [Next or End] at {where}")
-    required = {"Task": "Resource", "Choice": "Choices", "Parallel": "Branches"}.get(kind)
-    if required and required not in state:
-        problems.append(f"These fields are required: [{required}] at {where}")
-        return
-    if kind == "Task":
-        parse_resource(state["Resource"])
-    for retrier in state.get("Retry", []):
-        if retrier.get("JitterStrategy", "NONE") != "NONE":
-            raise NotSupportedByTwin(f"JitterStrategy FULL at {where} (it is not repeatable)")
-    for number, branch in enumerate(state.get("Branches", [])):
-        _machine(branch, f"{where}/Branches[{number}]", problems)
-    if kind == "Map":
-        processor = state.get("ItemProcessor") or state.get("Iterator")
-        if processor is None:
-            problems.append(f"These fields are required: [ItemProcessor] at {where}")
-            return
-        _machine(processor, f"{where}/ItemProcessor", problems)
+def _template(template: Any, where: str) -> Iterator[str]:
+    """Find fields ``x.$`` that hold neither a path nor an intrinsic function."""
+    if isinstance(template, dict):
+        for key, value in template.items():
+            if not key.endswith(".$"):
+                yield from _template(value, f"{where}/{key}")
+            elif not (isinstance(value, str) and value.startswith(("$", "States."))):
+                yield (
+                    f"{_SCHEMA}The value for the field '{key}' must be a valid JSONPath or a "
+                    f"valid intrinsic function call at {where}/{key}"
+                )
+    elif isinstance(template, list):
+        for number, item in enumerate(template):
+            yield from _template(item, f"{where}[{number}]")
 
 
-def _next_states(state: dict[str, Any]) -> set[str]:
-    found = {state.get("Next"), state.get("Default")}
-    for rule in state.get("Choices", []) + state.get("Catch", []):
-        found.add(rule.get("Next"))
-    return {name for name in found if name}
+def _handlers(handlers: list[dict[str, Any]], where: str) -> Iterator[str]:
+    """Check retriers and catchers."""
+    for number, handler in enumerate(handlers):
+        here = f"{where}[{number}]"
+        wanted = ["ErrorEquals"] + (["Next"] if where.endswith("/Catch") else [])
+        missing = [name for name in wanted if name not in handler]
+        if missing:
+            yield _required(missing, here)
+            continue
+        names = handler["ErrorEquals"]
+        if not names:
+            yield f"{_SCHEMA}ErrorEquals must not be empty at {here}/ErrorEquals"
+        if "States.ALL" in names and (len(names) > 1 or number < len(handlers) - 1):
+            yield (
+                f"{_SCHEMA}States.ALL must appear alone and in the last element at "
+                f"{here}/ErrorEquals"
+            )
+        for name, least in _RETRIER.items():
+            value = handler.get(name, least)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or value < least:
+                yield f"{_SCHEMA}Value must be {least} or more at {here}/{name}"
+        if handler.get("JitterStrategy", "NONE") != "NONE":
+            raise NotSupportedByTwin(f"JitterStrategy FULL at {here} (it is not repeatable)")
+        yield from _template(handler.get("Assign"), f"{here}/Assign")
+
+
+def _rule(rule: dict[str, Any], where: str, *, top: bool = False) -> Iterator[str]:
+    """Check a rule of a Choice state, and those within it."""
+    if "Condition" in rule:
+        raise NotSupportedByTwin(f"Condition (JSONata) at {where}")
+    if top and "Next" not in rule:
+        yield _required(["Next"], where)
+    name = operator_of(rule)
+    if name in ("And", "Or"):
+        for number, part in enumerate(rule[name]):
+            yield from _rule(part, f"{where}/{name}[{number}]")
+    elif name == "Not":
+        yield from _rule(rule[name], f"{where}/Not")
+    elif "Variable" not in rule:
+        yield _required(["Variable"], where)
+
+
+def _wait(state: dict[str, Any], where: str) -> Iterator[str]:
+    given = sorted(_WAITS & set(state))
+    if len(given) != 1:
+        yield f"{_SCHEMA}Exactly one of {', '.join(sorted(_WAITS))} is required at {where}"
+    seconds = state.get("Seconds", 0)
+    if isinstance(seconds, bool) or not isinstance(seconds, int) or seconds < 0:
+        yield f"{_SCHEMA}Seconds must be a whole number, 0 or more at {where}/Seconds"
+    if "Timestamp" in state and timestamp(state["Timestamp"]) is None:
+        yield f"{_SCHEMA}Timestamp must be an ISO-8601 time with an offset at {where}/Timestamp"

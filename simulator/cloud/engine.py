@@ -201,6 +201,12 @@ class Engine:
 
     def _turn(self, *, waiting_for_ever: bool) -> bool:
         """Do one piece of work or one event; False when there is nothing left to wait for."""
+        if self._computing and self.env.peek() <= self.env.now:
+            # The clock stands, but what is due now happens, and before any answer is looked at:
+            # so two functions that start together compute together, and how quick they are
+            # decides nothing.
+            self.env.step()
+            return True
         wait_s = self._wait_s(waiting_for_ever)
         try:
             work = self._inbox.get_nowait() if wait_s == 0.0 else self._inbox.get(timeout=wait_s)

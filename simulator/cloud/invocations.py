@@ -149,7 +149,7 @@ class Invocations:
     def _in_turn(
         self, function: Function, request_id: str, event: bytes
     ) -> Generator[simpy.Event, Any, WorkerAnswer]:
-        """Compute, and end after whatever began before: which process is quicker decides nothing."""
+        """Compute, and end after what began before: which process is quicker decides nothing."""
         before, over = self._latest, self._engine.env.event()
         self._latest = over
         try:

@@ -27,10 +27,8 @@ MAX_BATCH_EVENTS = 10_000
 MAX_SPAN_MS = 24 * 3_600_000
 OLDEST_MS, NEWEST_MS = 14 * 24 * 3_600_000, 2 * 3_600_000
 
-RETENTION_DAYS = frozenset(
-    [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731]
-    + [1096, 1827, 2192, 2557, 2922, 3288, 3653]
-)
+_SHORT_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731)
+RETENTION_DAYS = frozenset((*_SHORT_DAYS, 1096, 1827, 2192, 2557, 2922, 3288, 3653))
 """PutRetentionPolicy API reference."""
 
 _GROUP_NAME = re.compile(r"[.\-_/#A-Za-z0-9]{1,512}")
@@ -151,7 +149,8 @@ class Logs:
             raise AwsError(
                 "ResourceAlreadyExistsException", "The specified log group already exists"
             )
-        kept = {k: call.params[k] for k in ("kmsKeyId", "logGroupClass") if k in call.params}
+        members = ("kmsKeyId", "logGroupClass")
+        kept = {name: value for name, value in call.params.items() if name in members}
         self._groups[name] = Group(name, self._now_ms(), kept)
         return {}
 
@@ -198,7 +197,7 @@ class Logs:
     def _describe_streams(self, call: Call) -> Answer:
         params, group = call.params, self._group(call.params)
         prefix = params.get("logStreamNamePrefix", "")
-        found = [
+        found: list[dict[str, Any]] = [
             {
                 "logStreamName": name,
                 "creationTime": stream.created_ms,

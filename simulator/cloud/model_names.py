@@ -6,8 +6,11 @@ spelling (`executionArn`, `Entries`). Values of structures and lists are followe
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
+
+from botocore.utils import parse_to_aware_datetime
 
 from simulator.cloud.asl_history import iso
 from simulator.cloud.asl_payload import dumps
@@ -22,24 +25,37 @@ def to_model_names(service: str, operation: str, parameters: dict[str, Any]) -> 
 
 
 def _spell(shape: Any, value: Any) -> Any:
-    if shape.type_name == "structure" and isinstance(value, dict):
-        names = {name.lower(): name for name in shape.members}
-        spelled = {}
-        for key, item in value.items():
-            if key.lower() not in names:
-                raise KeyError(key)
-            name = names[key.lower()]
-            spelled[name] = _spell(shape.members[name], item)
-        return spelled
-    if shape.type_name == "list" and isinstance(value, list):
+    if isinstance(value, dict):
+        if shape.type_name == "structure":
+            return _spell_members(shape, value)
+        if shape.type_name == "map":
+            return {key: _spell(shape.value, item) for key, item in value.items()}
+    elif isinstance(value, list) and shape.type_name == "list":
         return [_spell(shape.member, item) for item in value]
-    if shape.type_name == "map" and isinstance(value, dict):
-        return {key: _spell(shape.value, item) for key, item in value.items()}
-    if shape.type_name == "blob" and isinstance(value, str):
+    return _spell_scalar(shape.type_name, value)
+
+
+def _spell_members(shape: Any, value: dict[str, Any]) -> dict[str, Any]:
+    names = {name.lower(): name for name in shape.members}
+    spelled = {}
+    for key, item in value.items():
+        if key.lower() not in names:
+            raise KeyError(key)
+        name = names[key.lower()]
+        spelled[name] = _spell(shape.members[name], item)
+    return spelled
+
+
+def _spell_scalar(kind: str, value: Any) -> Any:
+    if kind == "blob" and isinstance(value, str):
         return value.encode()
-    if shape.type_name == "string" and isinstance(value, (dict, list)):
+    if kind == "string" and isinstance(value, (dict, list)):
         # The message of sns:publish and sqs:sendMessage may be an object; it is sent as JSON.
         return dumps(value)
+    if kind == "timestamp" and isinstance(value, str):
+        # A text that is no time stays one, and is refused by the service's model.
+        with suppress(ValueError):
+            return parse_to_aware_datetime(value)
     return value
 
 
@@ -78,12 +94,12 @@ def _shown(shape: Any, value: Any, iso_times: bool) -> Any:
         return [_shown(member, item, iso_times) for item in value]
     if isinstance(value, datetime):
         return iso(value) if iso_times else int(value.timestamp() * 1000)
-    return value.decode() if isinstance(value, bytes) else value
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 
-def is_modelled_error(service: str, code: str) -> bool:
-    """Tell whether the service's model has a shape for this error code."""
-    return any(
-        code in (shape.name, shape.metadata.get("error", {}).get("code"))
-        for shape in service_model(service).error_shapes
-    )
+def modelled_error(service: str, code: str) -> str | None:
+    """Return the name of the model's shape for an error code, ``None`` when it has none."""
+    for shape in service_model(service).error_shapes:
+        if code in (shape.name, shape.metadata.get("error", {}).get("code")):
+            return str(shape.name)
+    return None

@@ -50,9 +50,10 @@ class Operation:
     """One operation: what it does, and what IAM checks before it does it.
 
     ``action`` overrides the IAM action where it is not ``<prefix>:<Operation>``
-    (``lambda:InvokeFunction`` for Invoke); a callable chooses it by the parameters. ``resources`` gives the ARNs that must
-    *all* be allowed. ``passes_role`` names the parameters that hold a role ARN for which
-    the caller needs iam:PassRole, with the service principal that it is passed to.
+    (``lambda:InvokeFunction`` for Invoke); a callable chooses it by the parameters.
+    ``resources`` gives the ARNs that must *all* be allowed. ``passes_role`` names the parameters
+    that hold a role ARN for which the caller needs iam:PassRole, with the service principal that
+    it is passed to.
     """
 
     execute: Execute

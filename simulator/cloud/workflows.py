@@ -8,57 +8,33 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import simpy
-
-from simulator.cloud.asl_history import MAX_PAYLOAD_BYTES, History, StateFailure, Thread, iso
+from simulator.cloud import asl_execution
+from simulator.cloud.asl_execution import METRICS, Execution, Machine
+from simulator.cloud.asl_history import MAX_PAYLOAD_BYTES, History, iso
 from simulator.cloud.asl_interpreter import Interpreter, Steps
-from simulator.cloud.asl_payload import dumps
+from simulator.cloud.asl_resources import Resource
 from simulator.cloud.asl_tasks import Job, TaskRunner
 from simulator.cloud.asl_validation import validate
 from simulator.cloud.context import Context
 from simulator.cloud.errors import AwsError, NotSupportedByTwin
 from simulator.cloud.operations import Answer, Call, Operation, Params
+from simulator.cloud.pages import page
 
-_NAME = re.compile(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f]{1,80}")
+__all__ = ["Execution", "Workflows"]
 
+_NAME = re.compile(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}")
+_PAGE = 100
+_MOST = 1_000
+"""Items in an answer by default and at most (ListExecutions, GetExecutionHistory)."""
 
-@dataclass
-class Machine:
-    """A state machine as it was created or last updated."""
-
-    arn: str
-    name: str
-    role_arn: str
-    text: str
-    definition: dict[str, Any]
-    created: datetime
-    logging: dict[str, Any]
-    executions: int = 0
-
-
-@dataclass
-class Execution:
-    """One execution: status, history, and the event that succeeds with it when it has ended."""
-
-    arn: str
-    name: str
-    machine: Machine
-    input: str
-    started: datetime
-    history: History
-    done: simpy.Event
-    status: str = "RUNNING"
-    stopped: datetime | None = None
-    output: str | None = None
-    error: str | None = None
-    cause: str | None = None
-    process: simpy.Process | None = None
-    states: list[tuple[str, str, float]] = field(default_factory=list)
+_DEFAULTS: dict[str, Any] = {
+    "loggingConfiguration": {"level": "OFF", "includeExecutionData": False},
+    "tracingConfiguration": {"enabled": False},
+}
+_SETTINGS = (*_DEFAULTS, "encryptionConfiguration")
 
 
 class Workflows:
@@ -84,13 +60,12 @@ class Workflows:
         """Return the operations that run here."""
         machine = _one("stateMachineArn")
         execution = _one("executionArn")
+        role = {"roleArn": "states.amazonaws.com"}
         return {
             "CreateStateMachine": Operation(
-                self._create,
-                resources=self._named_machine,
-                passes_role={"roleArn": "states.amazonaws.com"},
+                self._create, resources=self._named_machine, passes_role=role
             ),
-            "UpdateStateMachine": Operation(self._update, resources=machine),
+            "UpdateStateMachine": Operation(self._update, resources=machine, passes_role=role),
             "DescribeStateMachine": Operation(self._describe, resources=machine),
             "DeleteStateMachine": Operation(self._delete, resources=machine),
             "ListStateMachines": Operation(self._list),
@@ -117,38 +92,54 @@ class Workflows:
             raise AwsError("StateMachineDoesNotExist", f"State Machine Does Not Exist: '{arn}'")
         return self._machines[arn]
 
+    def _check_resource(self, resource: Resource) -> None:
+        """Refuse by name, when a machine is created, a task that could not run."""
+        key = resource.service, resource.operation
+        if key not in self._context.dispatch.supported():
+            raise NotSupportedByTwin(f"{':'.join(key)} (the Task resource {resource.text})")
+        if resource.sync and key not in self._jobs:
+            raise NotSupportedByTwin(f"the Task resource {resource.text}")
+
     def _create(self, call: Call) -> Answer:
         params = call.params
         if params.get("type", "STANDARD") != "STANDARD":
             raise NotSupportedByTwin("an EXPRESS state machine")
-        if not _NAME.fullmatch(params["name"]):
-            raise AwsError("InvalidName", f"Invalid Name: '{params['name']}'")
-        definition = validate(params["definition"])
+        _refuse_versions(params)
+        _check_name(params["name"])
+        definition = validate(params["definition"], self._check_resource)
         arn = self._named_machine(params)[0]
+        settings = _DEFAULTS | {key: params[key] for key in _SETTINGS if key in params}
         existing = self._machines.get(arn)
-        if existing and (existing.text, existing.role_arn) != (
-            params["definition"],
-            params["roleArn"],
-        ):
-            raise AwsError("StateMachineAlreadyExists", f"State Machine Already Exists: '{arn}'")
         if existing is None:
-            self._machines[arn] = Machine(
+            existing = self._machines[arn] = Machine(
                 arn,
                 params["name"],
                 params["roleArn"],
                 params["definition"],
                 definition,
                 self._context.engine.now(),
-                params.get("loggingConfiguration", {"level": "OFF"}),
+                settings,
             )
-        return {"stateMachineArn": arn, "creationDate": self._machines[arn].created}
+        # Another role or other tags do not make it another machine (API reference).
+        elif (existing.text, existing.settings) != (params["definition"], settings):
+            raise AwsError("StateMachineAlreadyExists", f"State Machine Already Exists: '{arn}'")
+        return {"stateMachineArn": arn, "creationDate": existing.created}
 
     def _update(self, call: Call) -> Answer:
-        machine = self._machine(call.params["stateMachineArn"])
-        if "definition" in call.params:
-            machine.definition = validate(call.params["definition"])
-            machine.text = call.params["definition"]
-        machine.role_arn = call.params.get("roleArn", machine.role_arn)
+        params = call.params
+        _refuse_versions(params)
+        machine = self._machine(params["stateMachineArn"])
+        if set(params) <= {"stateMachineArn"}:
+            raise AwsError(
+                "MissingRequiredParameter",
+                "Either the definition, the role ARN, the LoggingConfiguration, or the "
+                "TracingConfiguration must be specified",
+            )
+        if "definition" in params:
+            machine.definition = validate(params["definition"], self._check_resource)
+            machine.text = params["definition"]
+        machine.role_arn = params.get("roleArn", machine.role_arn)
+        machine.settings |= {key: params[key] for key in _SETTINGS if key in params}
         return {"updateDate": self._context.engine.now()}
 
     def _describe(self, call: Call) -> Answer:
@@ -161,96 +152,62 @@ class Workflows:
             "roleArn": machine.role_arn,
             "type": "STANDARD",
             "creationDate": machine.created,
-            "loggingConfiguration": machine.logging,
-            "tracingConfiguration": {"enabled": False},
+            **machine.settings,
         }
 
     def _delete(self, call: Call) -> Answer:
+        # Executions that run go on with what they began with.
         self._machines.pop(call.params["stateMachineArn"], None)
         return {}
 
     def _list(self, call: Call) -> Answer:
-        return {
-            "stateMachines": [
-                {
-                    "stateMachineArn": m.arn,
-                    "name": m.name,
-                    "type": "STANDARD",
-                    "creationDate": m.created,
-                }
-                for m in self._machines.values()
-            ]
-        }
+        machines = [
+            {
+                "stateMachineArn": machine.arn,
+                "name": machine.name,
+                "type": "STANDARD",
+                "creationDate": machine.created,
+            }
+            for machine in self._machines.values()
+        ]
+        return _paged("stateMachines", machines, call.params)
 
     # -- executions
 
     def _start(self, call: Call) -> Answer:
         machine = self._machine(call.params["stateMachineArn"])
         text = call.params.get("input", "{}")
-        try:
-            data = json.loads(text)
-        except ValueError as error:
-            raise AwsError(
-                "InvalidExecutionInput", f"Invalid State Machine Execution Input: '{error}'"
-            ) from error
-        if len(text.encode()) > MAX_PAYLOAD_BYTES:
-            raise AwsError(
-                "InvalidExecutionInput",
-                "Invalid State Machine Execution Input: "
-                f"'the input is over {MAX_PAYLOAD_BYTES} bytes'",
-            )
-        name = call.params.get("name") or self._context.engine.new_id()
+        data = _input(text)
+        engine = self._context.engine
+        name = call.params.get("name") or engine.new_id()
+        _check_name(name)
         arn = machine.arn.replace(":stateMachine:", ":execution:") + f":{name}"
         existing = self._executions.get(arn)
         if existing is not None:
             if existing.status == "RUNNING" and existing.input == text:
                 return {"executionArn": arn, "startDate": existing.started}
             raise AwsError("ExecutionAlreadyExists", f"Execution Already Exists: '{arn}'")
-        engine = self._context.engine
         execution = Execution(
-            arn, name, machine, text, engine.now(), History(engine), engine.env.event()
+            arn,
+            name,
+            machine,
+            text,
+            engine.now(),
+            History(engine),
+            engine.env.event(),
+            engine.env.event(),
         )
         self._executions[arn] = execution
-        execution.process = engine.process(self._run(execution, data))
+        engine.process(self._run(execution, data))
         return {"executionArn": arn, "startDate": execution.started}
 
     def _run(self, execution: Execution, data: Any) -> Steps:
-        engine, machine = self._context.engine, execution.machine
-        execution.history.add(
-            Thread(),
-            "ExecutionStarted",
-            {
-                "input": execution.input,
-                "inputDetails": {"truncated": False},
-                "roleArn": machine.role_arn,
-            },
+        dimensions = {"StateMachineArn": execution.machine.arn}
+        self._record("AWS/States", "ExecutionsStarted", dimensions)
+        yield from asl_execution.run(
+            self._context.engine, execution, data, lambda: self._interpreter(execution, data)
         )
-        main = Thread()
-        timeout_s = machine.definition.get("TimeoutSeconds")
-        try:
-            interpreter = self._interpreter(execution, data)
-            work = engine.process(_outcome(interpreter, data, main))
-            if timeout_s is None:
-                yield work
-            else:
-                yield engine.env.any_of([work, engine.env.timeout(timeout_s)])
-                if not work.processed:
-                    work.interrupt()
-                    self._end(execution, main, "TIMED_OUT", None)
-                    return
-            outcome = work.value
-        except AwsError as error:
-            outcome = StateFailure("States.Runtime", error.message, fatal=True)
-        except simpy.Interrupt as stop:
-            work.interrupt()
-            execution.error, execution.cause = stop.cause
-            self._end(execution, main, "ABORTED", None)
-            return
-        if isinstance(outcome, StateFailure):
-            self._end(execution, main, "FAILED", outcome)
-        else:
-            execution.output = dumps(outcome)
-            self._end(execution, main, "SUCCEEDED", None)
+        self._record("AWS/States", METRICS[execution.status], dimensions)
 
     def _interpreter(self, execution: Execution, data: Any) -> Interpreter:
         context, machine = self._context, execution.machine
@@ -277,109 +234,93 @@ class Workflows:
             lambda state, what: self.on_state(execution.name, state, what),
         )
 
-    def _end(
-        self, execution: Execution, thread: Thread, status: str, failure: StateFailure | None
-    ) -> None:
-        execution.status = status
-        execution.stopped = self._context.engine.now()
-        kind, details = {
-            "SUCCEEDED": (
-                "ExecutionSucceeded",
-                {"output": execution.output, "outputDetails": {"truncated": False}},
-            ),
-            "FAILED": ("ExecutionFailed", failure.details() if failure else {}),
-            "TIMED_OUT": ("ExecutionTimedOut", {}),
-            "ABORTED": (
-                "ExecutionAborted",
-                {k: v for k, v in (("error", execution.error), ("cause", execution.cause)) if v},
-            ),
-        }[status]
-        if failure is not None:
-            execution.error, execution.cause = failure.error, failure.cause
-        last = len(execution.history.events)
-        thread.last_id = last if last > 1 else 1
-        execution.history.add(thread, kind, dict(details))
-        metric = {
-            "SUCCEEDED": "ExecutionsSucceeded",
-            "FAILED": "ExecutionsFailed",
-            "TIMED_OUT": "ExecutionsTimedOut",
-            "ABORTED": "ExecutionsAborted",
-        }[status]
-        self._record("AWS/States", metric, {"StateMachineArn": execution.machine.arn})
-        execution.done.succeed(execution)
-
     def _stop(self, call: Call) -> Answer:
         execution = self.execution(call.params["executionArn"])
-        if execution.status == "RUNNING" and execution.process is not None:
-            execution.process.interrupt((call.params.get("error"), call.params.get("cause")))
-        return {"stopDate": self._context.engine.now()}
+        if execution.status == "RUNNING" and not execution.stop.triggered:
+            execution.error = call.params.get("error")
+            execution.cause = call.params.get("cause")
+            execution.stop.succeed()
+        return {"stopDate": execution.stopped or self._context.engine.now()}
 
     def _describe_execution(self, call: Call) -> Answer:
         execution = self.execution(call.params["executionArn"])
         answer: Answer = {
-            "executionArn": execution.arn,
-            "stateMachineArn": execution.machine.arn,
-            "name": execution.name,
-            "status": execution.status,
-            "startDate": execution.started,
+            **_summary(execution),
             "input": execution.input,
             "inputDetails": {"included": True},
             "redriveCount": 0,
         }
-        for key, value in (
-            ("stopDate", execution.stopped),
-            ("output", execution.output),
-            ("error", execution.error),
-            ("cause", execution.cause),
-        ):
-            if value is not None:
-                answer[key] = value
+        if execution.output is not None:
+            answer |= {"output": execution.output, "outputDetails": {"included": True}}
+        if execution.status != "RUNNING":
+            texts = {"error": execution.error, "cause": execution.cause}
+            answer |= {name: text for name, text in texts.items() if text is not None}
         return answer
 
     def _list_executions(self, call: Call) -> Answer:
-        wanted = call.params.get("statusFilter")
+        params = call.params
+        for name in ("mapRunArn", "redriveFilter"):
+            if name in params:
+                raise NotSupportedByTwin(f"{name} of ListExecutions")
+        machine, wanted = (
+            self._machine(params.get("stateMachineArn", "")),
+            params.get("statusFilter"),
+        )
         chosen = [
-            e
-            for e in self._executions.values()
-            if e.machine.arn == call.params["stateMachineArn"] and wanted in (None, e.status)
+            _summary(execution)
+            for execution in self._executions.values()
+            if execution.machine.arn == machine.arn and wanted in (None, execution.status)
         ]
-        return {
-            "executions": [
-                {
-                    "executionArn": e.arn,
-                    "stateMachineArn": e.machine.arn,
-                    "name": e.name,
-                    "status": e.status,
-                    "startDate": e.started,
-                    **({"stopDate": e.stopped} if e.stopped else {}),
-                }
-                for e in reversed(chosen)
-            ]
-        }
+        return _paged("executions", chosen[::-1], params)
 
     def _history(self, call: Call) -> Answer:
+        if call.params.get("includeExecutionData") is False:
+            raise NotSupportedByTwin("a history without execution data")
         events = self.execution(call.params["executionArn"]).history.events
         if call.params.get("reverseOrder"):
             events = events[::-1]
-        first = int(call.params.get("nextToken", "0"))
-        last = first + (call.params.get("maxResults") or 100)
-        answer: Answer = {"events": events[first:last]}
-        if last < len(events):
-            answer["nextToken"] = str(last)
-        return answer
-
-
-def _outcome(interpreter: Interpreter, data: Any, main: Thread) -> Steps:
-    """Return the output or the failure; an interrupted execution returns nothing."""
-    try:
-        return (yield from interpreter.run(data))
-    except StateFailure as failure:
-        return failure
-    except AwsError as error:
-        return StateFailure("States.Runtime", error.message, fatal=True)
-    except simpy.Interrupt:
-        return None
+        return _paged("events", events, call.params)
 
 
 def _one(name: str) -> Callable[[Params], list[str]]:
-    return lambda params: [params[name]]
+    return lambda params: [params.get(name, "*")]
+
+
+def _refuse_versions(params: Params) -> None:
+    for name in ("publish", "versionDescription"):
+        if params.get(name):
+            raise NotSupportedByTwin(f"{name} of a state machine (versions)")
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise AwsError("InvalidName", f"Invalid Name: '{name}'")
+
+
+def _input(text: str) -> Any:
+    if len(text.encode()) > MAX_PAYLOAD_BYTES:
+        problem = f"the input is over {MAX_PAYLOAD_BYTES} bytes"
+    else:
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            problem = str(error)
+    raise AwsError("InvalidExecutionInput", f"Invalid State Machine Execution Input: '{problem}'")
+
+
+def _summary(execution: Execution) -> dict[str, Any]:
+    summary = {
+        "executionArn": execution.arn,
+        "stateMachineArn": execution.machine.arn,
+        "name": execution.name,
+        "status": execution.status,
+        "startDate": execution.started,
+    }
+    return summary | ({"stopDate": execution.stopped} if execution.stopped else {})
+
+
+def _paged(name: str, items: Sequence[dict[str, Any]], params: Params) -> Answer:
+    # 0 asks for the default (API reference).
+    limit = min(params.get("maxResults") or _PAGE, _MOST)
+    shown, token = page(items, limit, params.get("nextToken"))
+    return {name: shown, **({"nextToken": token} if token else {})}
