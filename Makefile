@@ -12,10 +12,13 @@ SCENARIO ?= demo
 .PHONY: run test lint synth bench format clean help
 
 help:
-	@echo "make run    a fleet of pumps through the whole pipeline; report in out/"
-	@echo "make test   all tests          make lint   ruff, mypy, import contracts"
-	@echo "make synth  rewrite the templates in infra_cdk/snapshots (needs Node 20 or newer)"
-	@echo "make bench  the benchmarks     make clean  remove .venv and out/"
+	@echo "make run     a fleet of pumps through the whole pipeline; report in out/"
+	@echo "make test    all tests"
+	@echo "make lint    ruff, mypy, import contracts"
+	@echo "make format  have ruff rewrite what it can"
+	@echo "make synth   rewrite the templates in infra_cdk/snapshots (needs Node 20 or newer)"
+	@echo "make bench   the benchmarks"
+	@echo "make clean   remove .venv and out/"
 
 $(BIN)/python:
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed (pyspark 3.5 does not run on newer ones): install it, or set PYTHON=/path/to/python3.11"; exit 1; }

@@ -17,6 +17,7 @@ import simpy
 
 from simulator.cloud.cloud import Cloud
 from simulator.cloud.gateway import is_ours
+from simulator.cloud.java import find_java
 from simulator.cloud.workflows import Execution
 from simulator.errors import EnvironmentMissing, InvariantBroken
 
@@ -52,6 +53,7 @@ class Embedded:
     ) -> None:
         if not (assembly / "manifest.json").exists():
             raise EnvironmentMissing(f"no templates in {assembly}: write them with `make synth`")
+        find_java()  # Missed now, and not when the first job starts.
         self.cloud = Cloud(start, state, speed=speed, seed=seed, port=port)
         self._assembly = assembly
         if not is_ours(self.cloud.gateway.url):

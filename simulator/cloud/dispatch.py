@@ -77,7 +77,7 @@ class Dispatch:
             validation.validate_request(service, operation, params)
         if principal.role_arn is not None:
             self._authorise(principal, service, operation, entry, params)
-        self._quotas.admit(principal, service, operation)
+        self._quotas.admit(service, operation, params)
         answer: dict[str, Any] | simpy.Event = entry.execute(Call(principal, params))
         return answer
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from simulator.cloud.engine import Engine
 from simulator.cloud.errors import AwsError
-from simulator.cloud.operations import Principal
+from simulator.cloud.operations import Params
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,18 @@ RATES: Mapping[tuple[str, str], Rate] = {
 class Quotas:
     """The account's buckets; root (the loader, a person) is metered like everybody."""
 
-    def __init__(self, engine: Engine, rates: Mapping[tuple[str, str], Rate] = RATES) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        rates: Mapping[tuple[str, str], Rate] = RATES,
+        account: str = "000000000000",
+    ) -> None:
         self._engine = engine
+        self._account = account
         self._rates = rates
         self._levels: dict[tuple[str, str], tuple[float, float]] = {}
 
-    def admit(self, principal: Principal, service: str, operation: str) -> None:
+    def admit(self, service: str, operation: str, params: Params) -> None:
         """Take one token, or raise the throttling error of the operation."""
         rate = self._rates.get((service, operation))
         if rate is None:
@@ -51,5 +57,11 @@ class Quotas:
         level = min(rate.burst, level + (now_s - at_s) * rate.per_s)
         if level < 1.0:
             self._levels[service, operation] = (level, now_s)
-            raise AwsError(rate.code, f"Rate exceeded for {operation} by {principal.arn}", 400)
+            raise AwsError(rate.code, self._message(service, params))
         self._levels[service, operation] = (level - 1.0, now_s)
+
+    def _message(self, service: str, params: Params) -> str:
+        """Return the text of the refusal; Kinesis names the stream (recorded)."""
+        if service == "kinesis" and "StreamName" in params:
+            return f"Rate exceeded for stream {params['StreamName']} under account {self._account}."
+        return "Rate exceeded"

@@ -239,9 +239,7 @@ def test_the_same_seed_gives_the_same_report(
     first, second = (without_wall_clock(run.report) for run in tiny_runs)
     other = dict(numbers(second))
     differing = {
-        path: (value, other.get(path))
-        for path, value in numbers(first)
-        if other.get(path) != value
+        path: (value, other.get(path)) for path, value in numbers(first) if other.get(path) != value
     }
     assert differing == {}
     assert first == second
