@@ -37,15 +37,22 @@ Port = Annotated[
     int, typer.Option(help="Port of the AWS endpoint on 127.0.0.1; 0 takes a free one.")
 ]
 
+INTERRUPTED = 130
+"""Exit code of a command that Ctrl-C ended, as shells have it: 128 + SIGINT."""
+
 
 def main() -> None:
     """Run the command line; turn our errors into one line and an exit code."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        app(standalone_mode=False)
+        # Typer answers an interrupt with this code instead of the exception.
+        code = app(standalone_mode=False)
+        if code == INTERRUPTED:
+            raise KeyboardInterrupt
+        sys.exit(code)
     except (typer.Abort, KeyboardInterrupt):
         print("\nfleetwin: stopped; every process that was started has ended", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except SimulatorError as error:
         print(f"fleetwin: {error}", file=sys.stderr)
         sys.exit(1)

@@ -103,7 +103,9 @@ def failure_of(resource: Resource, error: AwsError) -> StateFailure:
 
     A code that the service's model does not name gets the service's base exception.
     """
-    shape = model_names.modelled_error(resource.service, error.code)
+    # SQS knows an error by two names; the model has the one of its JSON protocol.
+    code = str(error.fields.get("QueryErrorCode", error.code))
+    shape = model_names.modelled_error(resource.service, code)
     name = None
     if shape is not None:
         # The generators of both SDKs for Java: Fault is replaced, Exception never doubled.
