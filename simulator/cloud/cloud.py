@@ -57,6 +57,7 @@ class Cloud:
         account: str = "000000000000",
         region: str = "us-east-1",
     ) -> None:
+        state = state.resolve()  # Spark and the containers get file:// URLs made from it
         state.mkdir(parents=True, exist_ok=True)
         self.engine = Engine(start, speed, seed)
         iam = Iam(account, region)

@@ -50,12 +50,14 @@ class FinishedRun:
 def tiny_runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[FinishedRun, FinishedRun]:
     """Return two finished runs of ``tiny`` with the same seed, made at the same time.
 
-    They share the machine and hash strings differently: neither may change what they find.
+    They share the machine, hash strings differently, and the second names its folder relative to
+    where it was started: none of it may change what they find.
     """
     folders = [tmp_path_factory.mktemp("tiny") for _ in range(2)]
     running = [
         subprocess.Popen(
-            command("run", "tiny", "--out", str(out)),
+            command("run", "tiny", "--out", out.name if number else str(out)),
+            cwd=out.parent,
             env=environment(PYTHONHASHSEED=str(number + 1)),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
