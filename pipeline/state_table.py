@@ -21,6 +21,13 @@ from pipeline.errors import StateConflict, StateUnavailable
 MAX_ITEMS = 100
 """BatchGetItem's and TransactWriteItems' limit (DynamoDB API reference)."""
 
+LIGHT_FIELDS = ("pk", "last_seq", "endpoint", "model_version")
+"""What is read of an item whose state the reader remembers, and of the active model's item."""
+
+_LIGHT = {
+    "ProjectionExpression": ", ".join(f"#{number}" for number in range(len(LIGHT_FIELDS))),
+    "ExpressionAttributeNames": {f"#{number}": name for number, name in enumerate(LIGHT_FIELDS)},
+}
 _ATTEMPTS = 6
 _FIRST_WAIT_S = 0.1
 _TRANSIENT = frozenset(
@@ -75,18 +82,31 @@ class StateTable:
         self._name = name
         self._sleep = sleep
 
-    def get(self, pks: Sequence[str]) -> dict[str, Item]:
+    def get(self, pks: Sequence[str], known: Mapping[str, str] | None = None) -> dict[str, Item]:
         """Return the items that exist, by key; reads are strongly consistent.
 
+        ``known`` has the last_seq of states that a warm worker remembers: an item that still
+        has it comes without its state (`LIGHT_FIELDS` alone), which spares its way here.
         Keys that DynamoDB leaves unprocessed are asked for again after a wait. Raises
         StateUnavailable when it goes on.
         """
+        if not known:
+            return self._read(pks, {})
+        found = self._read(pks, _LIGHT)
+        changed = [
+            pk
+            for pk, item in found.items()
+            if "last_seq" in item and item["last_seq"]["S"] != known.get(pk)
+        ]
+        return {**found, **self._read(changed, {})}
+
+    def _read(self, pks: Sequence[str], projection: Mapping[str, Any]) -> dict[str, Item]:
         found: dict[str, Item] = {}
         for start in range(0, len(pks), MAX_ITEMS):
             keys: list[Item] = [{"pk": {"S": pk}} for pk in pks[start : start + MAX_ITEMS]]
             for attempt in range(_ATTEMPTS):
                 self._wait_before(attempt)
-                answer = self._batch_get(keys)
+                answer = self._batch_get(keys, projection)
                 if answer is None:
                     continue
                 for item in answer["Responses"].get(self._name, ()):
@@ -125,9 +145,9 @@ class StateTable:
             put["ExpressionAttributeValues"] = {":expected": {"S": write.expected_last_seq}}
         return {"Put": put}
 
-    def _batch_get(self, keys: Sequence[Item]) -> Any:
+    def _batch_get(self, keys: Sequence[Item], projection: Mapping[str, Any]) -> Any:
         """Return the answer, or None when the call was throttled."""
-        request = {self._name: {"Keys": keys, "ConsistentRead": True}}
+        request = {self._name: {"Keys": keys, "ConsistentRead": True, **projection}}
         try:
             return self._client.batch_get_item(RequestItems=request)
         except ClientError as error:

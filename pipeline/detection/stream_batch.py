@@ -44,6 +44,9 @@ MODEL_KEY = "#model"
 MAX_DEVICES = 48
 """Devices of one transaction: their states and a detection each fit into its 100 items."""
 
+MAX_REMEMBERED = 2_000
+"""Devices whose state a warm worker keeps in memory; some kilobytes each."""
+
 
 class ObjectStore(Protocol):
     """The one operation of boto3's S3 client in use."""
@@ -103,18 +106,28 @@ class Detector:
         self._topic = topic
         self._write_line = write_line
         self._published: set[str] = set()
+        self._remembered: dict[str, _Device] = {}
 
     def handle(self, event: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Detect on the records of an event; any error raised has the batch tried again."""
         for stretch in _stretches(records(event)):
-            self._detect(stretch)
+            # What is remembered is what is stored: nothing while a stretch is half done.
+            remembered, self._remembered = self._remembered, {}
+            devices = self._detect(stretch, remembered)
+            if len(remembered) + len(devices) <= MAX_REMEMBERED:
+                devices = {**remembered, **devices}
+            self._remembered = devices
         return {"batchItemFailures": []}
 
-    def _detect(self, stretch: Sequence[Record]) -> None:
+    def _detect(
+        self, stretch: Sequence[Record], remembered: Mapping[str, _Device]
+    ) -> dict[str, _Device]:
+        """Detect on a stretch and return its devices, as they are now stored."""
         spec = self._settings.spec
         # Refused messages are the raw writer's to keep and to count.
         arrived, _ = decode_records(stretch, spec, self._settings.max_future_s)
-        devices, model = self._load(sorted({found.message.device_id for found in arrived}))
+        device_ids = sorted({found.message.device_id for found in arrived})
+        devices, model = self._load(device_ids, remembered)
         new = _new_records(arrived, devices)
         outcome = _Outcome()
         if new:
@@ -127,16 +140,30 @@ class Detector:
             self._commit(devices, outcome.detections)
         alerts = self._send(devices)
         self._report(stretch, outcome, len(new), alerts)
+        return devices
 
-    def _load(self, device_ids: Sequence[str]) -> tuple[dict[str, _Device], Item | None]:
-        """Return the devices' states and the active model, None while there is none."""
+    def _load(
+        self, device_ids: Sequence[str], remembered: Mapping[str, _Device]
+    ) -> tuple[dict[str, _Device], Item | None]:
+        """Return the devices as they are stored, and the active model, None while there is none.
+
+        A remembered device is used if it still is what is stored.
+        """
         spec = self._settings.spec
-        items = self._states.get([MODEL_KEY, *(STATE_PREFIX + name for name in device_ids)])
+        known = {
+            STATE_PREFIX + name: remembered[name].stored_last_seq or ""
+            for name in device_ids
+            if name in remembered
+        }
+        keys = [MODEL_KEY, *(STATE_PREFIX + name for name in device_ids)]
+        items = self._states.get(keys, known)
         devices = {}
         for device_id in device_ids:
             item = items.get(STATE_PREFIX + device_id)
             if item is None:
                 devices[device_id] = _Device(DeviceDetection(DeviceState.new(spec)), None)
+            elif "state" not in item:
+                devices[device_id] = remembered[device_id]
             else:
                 state = DeviceDetection.from_bytes(bytes(item["state"]["B"]), spec)
                 devices[device_id] = _Device(state, item["last_seq"]["S"])

@@ -19,6 +19,8 @@ from pipeline.settings import RawWriterSettings
 from pipeline.state_table import MAX_ITEMS, StateTable, StateWrite
 
 STATE_PREFIX = "raw#"
+MAX_REMEMBERED = 10_000
+"""Devices whose progress a warm worker keeps in memory; a few hundred bytes each."""
 
 
 class ObjectStore(Protocol):
@@ -55,19 +57,31 @@ class RawWriter:
         self._store = store
         self._states = states
         self._write_line = write_line
+        self._remembered: dict[str, _Device] = {}
 
     def handle(self, event: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Store the records of an event; any error that is raised has the batch tried again."""
         batch = records(event)
         devices: dict[str, _Device] = {}
+        # What is remembered is what is stored: not while a batch is half done, nor after an error.
+        remembered, self._remembered = self._remembered, {}
         for run in _runs(batch):
-            self._store_run(run, devices)
+            self._store_run(run, devices, remembered)
+        if len(remembered) + len(devices) <= MAX_REMEMBERED:
+            devices = {**remembered, **devices}
+        self._remembered = devices
         return {"batchItemFailures": []}
 
-    def _store_run(self, run: Sequence[Record], devices: dict[str, _Device]) -> None:
+    def _store_run(
+        self,
+        run: Sequence[Record],
+        devices: dict[str, _Device],
+        remembered: Mapping[str, _Device],
+    ) -> None:
         spec = self._settings.spec
         arrived, refused = decode_records(run, spec, self._settings.max_future_s)
-        self._load({found.message.device_id for found in arrived} - devices.keys(), devices)
+        new = {found.message.device_id for found in arrived} - devices.keys()
+        devices |= self._load(sorted(new), remembered)
         accepted, duplicates = self._sort_out(arrived, devices)
         for key, body in {**raw_objects(accepted), **dead_letter_objects(refused)}.items():
             self._store.put_object(Bucket=self._settings.raw_bucket, Key=key, Body=body)
@@ -93,17 +107,28 @@ class RawWriter:
             )
         )
 
-    def _load(self, device_ids: set[str], devices: dict[str, _Device]) -> None:
-        pks = [STATE_PREFIX + device_id for device_id in sorted(device_ids)]
-        items = self._states.get(pks)
-        for pk in pks:
-            item = items.get(pk)
-            device = _Device(Progress(), None)
-            if item is not None:
+    def _load(
+        self, device_ids: Sequence[str], remembered: Mapping[str, _Device]
+    ) -> dict[str, _Device]:
+        """Return devices as they are stored; a remembered one is used if it still is."""
+        known = {
+            STATE_PREFIX + device_id: remembered[device_id].stored_last_seq or ""
+            for device_id in device_ids
+            if device_id in remembered
+        }
+        items = self._states.get([STATE_PREFIX + device_id for device_id in device_ids], known)
+        devices = {}
+        for device_id in device_ids:
+            item = items.get(STATE_PREFIX + device_id)
+            if item is None:
+                devices[device_id] = _Device(Progress(), None)
+            elif "state" not in item:
+                devices[device_id] = remembered[device_id]
+            else:
                 last_seq = item["last_seq"]["S"]
                 progress, _ = Progress.from_bytes(item["state"]["B"])
-                device = _Device(progress, last_seq, accounted=int(last_seq))
-            devices[pk.removeprefix(STATE_PREFIX)] = device
+                devices[device_id] = _Device(progress, last_seq, accounted=int(last_seq))
+        return devices
 
     def _sort_out(
         self, arrived: Sequence[Arrived], devices: Mapping[str, _Device]

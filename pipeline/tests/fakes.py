@@ -38,6 +38,15 @@ class Trouble:
         return answer
 
 
+def projected(item: Mapping[str, Any], request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the attributes that a read's ProjectionExpression names; without one, all."""
+    if "ProjectionExpression" not in request:
+        return item
+    names = request["ExpressionAttributeNames"]
+    wanted = {names[place] for place in request["ProjectionExpression"].split(", ")}
+    return {name: value for name, value in item.items() if name in wanted}
+
+
 class FakeS3:
     """Objects by key."""
 
@@ -67,7 +76,9 @@ class FakeDynamoDb:
         return self._trouble.call(
             "BatchGetItem",
             lambda: {
-                "Responses": {table: [self.items[pk] for pk in keys if pk in self.items]},
+                "Responses": {
+                    table: [projected(self.items[pk], request) for pk in keys if pk in self.items]
+                },
                 "UnprocessedKeys": {},
             },
         )

@@ -24,6 +24,7 @@ from pipeline.errors import StateConflict
 from pipeline.messages import Reading, encode_reading
 from pipeline.settings import DetectorSettings, FeatureSpec
 from pipeline.state_table import StateTable
+from pipeline.tests.fakes import projected
 
 SPEC = FeatureSpec(
     sensors=("flow", "heat"),
@@ -85,7 +86,11 @@ class World:
     def batch_get_item(self, *, RequestItems: Any) -> Any:
         self._called("batch_get_item")
         keys = [key["pk"]["S"] for key in RequestItems["state"]["Keys"]]
-        found = [copy.deepcopy(self.items[key]) for key in keys if key in self.items]
+        found = [
+            projected(copy.deepcopy(self.items[key]), RequestItems["state"])
+            for key in keys
+            if key in self.items
+        ]
         return {"Responses": {"state": found}, "UnprocessedKeys": {}}
 
     def transact_write_items(self, *, TransactItems: Any, ClientRequestToken: Any) -> Any:
@@ -197,10 +202,13 @@ def fault(before: int, during: int, after: int) -> list[float]:
     return [HEALTHY] * before + [FAULTY] * during + [HEALTHY] * after
 
 
-def run(world: World, records: list[tuple[int, bytes, str]], size: int = 10_000) -> None:
-    detector = world.detector()
-    for start in range(0, len(records), size):
-        detector.handle(event(records[start : start + size]))
+def run(
+    world: World, records: list[tuple[int, bytes, str]], size: int = 10_000, workers: int = 1
+) -> None:
+    """Have ``workers`` warm workers handle the batches by turns."""
+    detectors = [world.detector() for _ in range(workers)]
+    for number, start in enumerate(range(0, len(records), size)):
+        detectors[number % workers].handle(event(records[start : start + size]))
 
 
 def test_before_a_model_is_active_only_features_advance() -> None:
@@ -249,17 +257,18 @@ def test_only_the_models_rule_alerts() -> None:
 @settings(max_examples=40, deadline=None)
 @given(
     size=st.integers(1, 40),
+    workers=st.integers(1, 3),
     lengths=st.tuples(st.integers(3, 8), st.integers(0, 12), st.integers(0, 12)),
 )
-def test_how_the_stream_is_cut_into_batches_changes_nothing(
-    size: int, lengths: tuple[int, int, int]
+def test_how_the_stream_is_cut_and_who_handles_it_changes_nothing(
+    size: int, workers: int, lengths: tuple[int, int, int]
 ) -> None:
     records = stream({"a": fault(*lengths), "b": fault(9, 5, 5), "c": [HEALTHY] * 12})
     worlds = []
     for batch_size in (size, len(records)):
         world = World()
         world.activate()
-        run(world, records, batch_size)
+        run(world, records, batch_size, workers)
         worlds.append(world)
     one, other = worlds
     assert one.rows() == other.rows()

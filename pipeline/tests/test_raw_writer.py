@@ -44,7 +44,11 @@ class Twin:
         self.s3 = FakeS3(self.trouble)
         self.dynamodb = FakeDynamoDb(self.trouble)
         self.lines: list[str] = []
-        self.writer = RawWriter(
+        self.writer = self.new_writer()
+
+    def new_writer(self) -> RawWriter:
+        """Return another warm worker of the same function."""
+        return RawWriter(
             RawWriterSettings("raw", "states", SPEC, 300, "Fleetwin"),
             self.s3,
             StateTable(self.dynamodb, "states", sleep=lambda seconds: None),
@@ -109,10 +113,12 @@ def test_each_message_is_stored_exactly_once_whatever_fails_and_is_tried_again(
 ) -> None:
     rng = np.random.default_rng(seed)
     twin = Twin(Trouble(lambda: bool(rng.random() < trouble)))
+    writers = [twin.writer, twin.new_writer()]
     messages = stream(weather)
     records = shard(messages, seed, bad=0.05)
     position = 0
     while position < len(records):
+        twin.writer = writers[int(rng.integers(2))]
         # A batch that failed comes again from its start: as it was, cut in two, or longer.
         batch = records[position : position + int(rng.integers(1, 60))]
         try:

@@ -108,3 +108,19 @@ def test_endless_throttling_and_other_errors_are_raised() -> None:
             StateTable(Scripted(client_error(code, "T")), "states").put([WRITE])
         with pytest.raises(ClientError, match=code):
             StateTable(Scripted(client_error(code, "T")), "states").get(["one"])
+
+
+def test_a_state_that_the_reader_remembers_stays_where_it_is() -> None:
+    dynamodb = FakeDynamoDb(Trouble())
+    table = StateTable(dynamodb, "states")
+    table.put([StateWrite(pk, pk.encode(), "5", None) for pk in ("one", "two", "three")])
+    dynamodb.items["#model"] = {"pk": {"S": "#model"}, "endpoint": {"S": "live"}}
+    found = table.get(["#model", "one", "three", "two"], {"one": "5", "two": "4"})
+    assert {pk: "state" in item for pk, item in found.items()} == {
+        "#model": False,
+        "one": False,  # remembered, and still so
+        "two": True,  # changed since
+        "three": True,  # never seen
+    }
+    assert found["#model"]["endpoint"] == {"S": "live"}
+    assert found["two"]["last_seq"] == {"S": "5"}

@@ -150,14 +150,16 @@ class Alarms:
 
     def _change(self, alarm: Alarm, state: str, why: str) -> None:
         now = self._context.engine.now()
+        states = {"oldState": _state(alarm)}
         old, alarm.state, alarm.reason, alarm.changed = alarm.state, state, why, now
+        states["newState"] = _state(alarm)
         alarm.changes.append((now, str(alarm.definition["AlarmName"]), state))
-        self._note(alarm, "StateUpdate", f"Alarm updated from {old} to {state}")
+        self._note(alarm, "StateUpdate", f"Alarm updated from {old} to {state}", states)
         if alarm.definition["ActionsEnabled"]:
             for action in alarm.definition[ACTIONS[state]]:
                 self._act(alarm, action, old)
 
-    def _note(self, alarm: Alarm, kind: str, summary: str) -> None:
+    def _note(self, alarm: Alarm, kind: str, summary: str, data: dict[str, Any]) -> None:
         alarm.history.append(
             {
                 "AlarmName": alarm.definition["AlarmName"],
@@ -165,6 +167,7 @@ class Alarms:
                 "Timestamp": self._context.engine.now(),
                 "HistoryItemType": kind,
                 "HistorySummary": summary,
+                "HistoryData": dumps({"version": "1.0", **data}),
             }
         )
 
@@ -182,10 +185,12 @@ class Alarms:
         try:
             self._context.dispatch(caller, "sns", "Publish", request)
         except AwsError as error:
-            summary = f'Failed to execute action {topic}. Received error: "{error}"'
+            ended, summary = "Failed", f"Failed to execute action {topic}. Received error: "
+            summary += f'"{error}"'
         else:
-            summary = f"Successfully executed action {topic}"
-        self._note(alarm, "Action", summary)
+            ended, summary = "Succeeded", f"Successfully executed action {topic}"
+        data = {"actionState": ended, "notificationResource": topic, "publishedMessage": request}
+        self._note(alarm, "Action", summary, data)
 
     def _set(self, call: Call) -> Answer:
         alarm = self._alarms.get(call.params["AlarmName"])
@@ -205,7 +210,7 @@ class Alarms:
             if name in params:
                 raise NotSupportedByTwin(f"{name} (composite alarms)")
         shown = [_shown(alarm) for alarm in self._chosen(params)]
-        return _paged("MetricAlarms", shown, params, 50)
+        return _paged("MetricAlarms", shown, params, 50) | {"CompositeAlarms": []}
 
     def _chosen(self, params: Params) -> Iterator[Alarm]:
         """Yield the alarms that DescribeAlarms asks for, by name."""
@@ -247,6 +252,10 @@ def _paged(name: str, items: list[dict[str, Any]], params: Params, default: int)
     limit = min(params.get("MaxRecords", default), _PAGE)
     shown, token = page(items, limit, params.get("NextToken"), "InvalidNextToken")
     return {name: shown, **({"NextToken": token} if token else {})}
+
+
+def _state(alarm: Alarm) -> dict[str, str]:
+    return {"stateValue": alarm.state, "stateReason": alarm.reason}
 
 
 def _shown(alarm: Alarm) -> dict[str, Any]:

@@ -42,6 +42,7 @@ class Machine:
     definition: dict[str, Any]
     created: datetime
     settings: dict[str, Any]
+    revision: str | None = None
 
 
 @dataclass

@@ -59,6 +59,7 @@ _RESOURCE = re.compile(
     r"arn:aws:states:::(?:(?P<sdk>aws-sdk):)?(?P<service>[a-z0-9]+):(?P<action>\w+)"
     r"(?:\.(?P<pattern>sync(?::2)?|waitForTaskToken))?"
 )
+_ACRONYM = re.compile(r"[A-Z][A-Z0-9]+(?=[A-Z])")
 _FUNCTION = re.compile(r"arn:aws:lambda:[^:]*:\d*:function:.+")
 
 
@@ -111,6 +112,9 @@ def failure_of(resource: Resource, error: AwsError) -> StateFailure:
         # The generators of both SDKs for Java: Fault is replaced, Exception never doubled.
         name = shape.removesuffix("Fault").removesuffix("Exception") + "Exception"
     if resource.sdk:
+        if name is not None:
+            # SDK v2 writes acronyms as words: KMSDisabledException is KmsDisabledException.
+            name = _ACRONYM.sub(lambda match: match[0].capitalize(), name)
         service = _V2_NAMES.get(resource.service, resource.service.capitalize())
         cause = f"{error.message} (Service: {service}, Status Code: {error.status}, Request ID: 0)"
         return StateFailure(f"{service}.{name or f'{service}Exception'}", cause)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import re
+from datetime import timedelta
 from typing import Any
 
 from simulator.cloud.dynamodb_tables import Table
@@ -16,6 +17,8 @@ from simulator.cloud.errors import AwsError, NotSupportedByTwin, ValidationError
 from simulator.cloud.operations import Answer, Call, Operation, Params
 
 _NAME = re.compile(r"[a-zA-Z0-9_.-]{3,255}")
+RESTORABLE_AFTER = timedelta(minutes=5)
+"""How far the latest point of recovery is behind now (API reference)."""
 _REFUSED = ("GlobalSecondaryIndexes", "LocalSecondaryIndexes", "GlobalTableSettingsReplicationMode")
 
 
@@ -136,18 +139,26 @@ class TableOperations:
         }
 
     def _put_backups(self, call: Call) -> Answer:
-        setting = call.params["PointInTimeRecoverySpecification"]
-        self._find(call.params).settings["PointInTimeRecovery"] = dict(setting)
+        setting = dict(call.params["PointInTimeRecoverySpecification"])
+        now = self._tables.context.engine.now()
+        self._find(call.params).settings["PointInTimeRecovery"] = {**setting, "since": now}
         return self._get_backups(call)
 
     def _get_backups(self, call: Call) -> Answer:
         setting = self._find(call.params).settings.get("PointInTimeRecovery", {})
-        enabled = setting.get("PointInTimeRecoveryEnabled", False)
-        status = "ENABLED" if enabled else "DISABLED"
+        recovery: Answer = {"PointInTimeRecoveryStatus": "DISABLED"}
+        if setting.get("PointInTimeRecoveryEnabled"):
+            latest = self._tables.context.engine.now() - RESTORABLE_AFTER
+            recovery = {
+                "PointInTimeRecoveryStatus": "ENABLED",
+                "RecoveryPeriodInDays": setting.get("RecoveryPeriodInDays", 35),
+                "EarliestRestorableDateTime": setting["since"],
+                "LatestRestorableDateTime": max(latest, setting["since"]),
+            }
         return {
             "ContinuousBackupsDescription": {
                 "ContinuousBackupsStatus": "ENABLED",
-                "PointInTimeRecoveryDescription": {"PointInTimeRecoveryStatus": status},
+                "PointInTimeRecoveryDescription": recovery,
             }
         }
 

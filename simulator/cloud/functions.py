@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import uuid
 from base64 import b64encode
 from collections.abc import Generator, Sequence
 from pathlib import Path
@@ -25,16 +26,17 @@ from simulator.cloud.operations import Answer, Call, Execute, Operation, Params
 MAX_SYNC_BYTES = 6_291_456
 MAX_ASYNC_BYTES = 1_048_576
 MAX_ENVIRONMENT_BYTES = 4096
+LOG_TAIL_BYTES = 4096
+"""The end of the log that an answer carries when asked for (Invoke API reference, LogType)."""
 ASYNC_RETRY_AFTER_S = (60.0, 120.0)
 """Lambda tries an asynchronous event again after one and after two minutes."""
 
-RECORDED_ONLY = {
-    "TracingConfig",
-    "EphemeralStorage",
-    "Publish",
-    "RecursiveLoop",
-    "PackageType",
+RECORDED: dict[str, Any] = {
+    "TracingConfig": {"Mode": "PassThrough"},
+    "EphemeralStorage": {"Size": 512},
 }
+"""Settings that a description repeats, with Lambda's defaults; they change nothing here."""
+TAKEN = {"Publish", "PackageType"}
 USED = {
     "FunctionName", "Runtime", "Role", "Handler", "Code", "Description", "Timeout",
     "MemorySize", "Environment", "Tags", "Architectures", "LoggingConfig",
@@ -132,7 +134,7 @@ class Functions:
                 f"Function already exist: {name}",
                 status=409,
             )
-        if unknown := set(params) - USED - RECORDED_ONLY:
+        if unknown := set(params) - USED - TAKEN - set(RECORDED):
             raise NotSupportedByTwin(f"lambda:CreateFunction {min(unknown)}")
         if params.get("PackageType", "Zip") != "Zip":
             raise NotSupportedByTwin("lambda:CreateFunction PackageType Image")
@@ -159,6 +161,7 @@ class Functions:
             description=params.get("Description", ""),
             tags=dict(params.get("Tags", {})),
             architectures=list(params.get("Architectures", ["x86_64"])),
+            recorded={key: params.get(key, default) for key, default in RECORDED.items()},
         )
         self._by_name[name] = function
         return self._configuration(function)
@@ -217,7 +220,7 @@ class Functions:
         del self._by_name[function.name]
         self._policies.pop(function.name, None)
         self.invocations.forget(function)
-        return {}
+        return {"StatusCode": 204}
 
     def _list(self, call: Call) -> Answer:
         after, limit = call.params.get("Marker", ""), call.params.get("MaxItems", 50)
@@ -267,7 +270,8 @@ class Functions:
                 "The resource you requested does not exist.",
                 status=404,
             )
-        return {"Policy": orjson.dumps(self._policies[function.name]).decode()}
+        policy = self._policies[function.name]
+        return {"Policy": orjson.dumps(policy).decode(), "RevisionId": _revision(policy)}
 
     def _modified(self) -> str:
         return f"{self._engine.now():%Y-%m-%dT%H:%M:%S}.000+0000"
@@ -294,7 +298,7 @@ class Functions:
         }
         if function.environment:
             answer["Environment"] = {"Variables": dict(function.environment)}
-        return answer
+        return answer | {**function.recorded, "RevisionId": _revision(answer)}
 
     # -- Invoke
 
@@ -306,14 +310,17 @@ class Functions:
         kind = params.get("InvocationType", "RequestResponse")
         payload = _payload(params.get("Payload", b"{}"), kind)
         if kind == "DryRun":
-            return {"StatusCode": 204}
+            return {"StatusCode": 204, "Payload": b""}
         if kind == "Event":
             self._engine.process(self._event(function, payload))
             return {"StatusCode": 202, "Payload": b""}
-        return self._engine.process(self._request(function, payload, call.principal.worker))
+        tail = params.get("LogType") == "Tail"
+        return self._engine.process(
+            self._request(function, payload, call.principal.worker, tail=tail)
+        )
 
     def _request(
-        self, function: Function, payload: bytes, caller: str | None
+        self, function: Function, payload: bytes, caller: str | None, *, tail: bool
     ) -> Generator[simpy.Event, Any, Answer]:
         outcome: Invocation = yield self.invocations.invoke(function, payload, caller=caller)
         answer: Answer = {
@@ -321,6 +328,9 @@ class Functions:
             "ExecutedVersion": "$LATEST",
             "Payload": outcome.payload,
         }
+        if tail:
+            text = "".join(f"{line}\n" for line in outcome.log).encode()
+            answer["LogResult"] = b64encode(text[-LOG_TAIL_BYTES:]).decode()
         return answer | ({} if outcome.ok else {"FunctionError": "Unhandled"})
 
     def _event(self, function: Function, payload: bytes) -> Generator[simpy.Event, Any, None]:
@@ -346,6 +356,12 @@ def _bare(name: str) -> str:
     if "function" in parts:
         return parts[parts.index("function") + 1]
     return parts[0]
+
+
+def _revision(described: Params) -> str:
+    """Return an id that changes whenever what is described does."""
+    digest = hashlib.md5(orjson.dumps(described), usedforsecurity=False)
+    return str(uuid.UUID(bytes=digest.digest(), version=4))
 
 
 def _environment(params: Params) -> dict[str, str]:

@@ -7,12 +7,13 @@ have the engine's thread execute it, serialise the answer. Listens on loopback o
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import re
 import socket
 import socketserver
 import threading
-from http.server import BaseHTTPRequestHandler
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -24,6 +25,9 @@ from simulator.errors import EnvironmentMissing, InvariantBroken
 
 _CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/")
 _MAX_BODY = 128 * 1024 * 1024
+_MAX_HEAD_LINES = 200
+_MAX_LINE = 65536
+_REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
 class Gateway:
@@ -64,25 +68,57 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         """Leave a client that hung up alone; everything else answers 500 in the handler."""
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _BadRequest(Exception):
+    """What arrived is not HTTP; its text is the answer."""
+
+
+class _Handler(socketserver.StreamRequestHandler):
+    """One connection. The head is parsed here: http.server's takes longer than most calls."""
+
     context: Context
-    protocol_version = "HTTP/1.1"
     wbufsize = 65536
     disable_nagle_algorithm = True
+    _closing = False
 
-    def handle_one_request(self) -> None:
-        """Serve one request; the verb does not matter to routing by botocore's models."""
+    def handle(self) -> None:
+        """Serve requests until the client hangs up or asks to."""
         try:
-            self.raw_requestline = self.rfile.readline(65537)
-            if not self.raw_requestline:
-                self.close_connection = True
-                return
-            if not self.parse_request():
-                return
-            self._serve()
-            self.wfile.flush()
+            while self._read_head():
+                self._serve()
+                self.wfile.flush()
+                if self._closing:
+                    return
+        except _BadRequest as error:
+            self.command = ""
+            self._answer(400, {"Content-Type": "text/plain"}, str(error).encode())
         except (TimeoutError, ConnectionError):
-            self.close_connection = True
+            pass
+
+    def finish(self) -> None:
+        """Close both ends; the client may have gone."""
+        with contextlib.suppress(OSError):
+            super().finish()
+
+    def _read_head(self) -> bool:
+        """Read a request's line and headers (names in lower case); False at the end."""
+        line = self.rfile.readline(_MAX_LINE)
+        while line in (b"\r\n", b"\n"):
+            line = self.rfile.readline(_MAX_LINE)
+        if not line:
+            return False
+        words = line.decode("latin-1").split()
+        if len(words) != 3 or not words[2].startswith("HTTP/1."):
+            raise _BadRequest("this is not an HTTP/1 request")
+        self.command, self.path, version = words
+        self.headers: dict[str, str] = {}
+        while (line := self.rfile.readline(_MAX_LINE)) not in (b"\r\n", b"\n"):
+            name, colon, value = line.decode("latin-1").partition(":")
+            if not colon or len(self.headers) == _MAX_HEAD_LINES:
+                raise _BadRequest("the request's headers cannot be read")
+            self.headers[name.strip().lower()] = value.strip()
+        wish = self.headers.get("connection", "").lower()
+        self._closing = wish == "close" or (version == "HTTP/1.0" and wish != "keep-alive")
+        return True
 
     def _serve(self) -> None:
         body = self._body()
@@ -90,7 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
         if target.path.startswith("/_fleetwin/"):
             self._serve_own(target.path, target.query)
             return
-        headers = {name.lower(): value for name, value in self.headers.items()}
+        headers = self.headers
         service, operation = "s3", ""
         try:
             service, operation, params = protocols.parse_request(
@@ -142,20 +178,25 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(404, {"Content-Type": "text/plain"}, b"no such page")
 
     def _body(self) -> bytes:
-        if self.headers.get("Expect", "").lower() == "100-continue":
+        if self.headers.get("expect", "").lower() == "100-continue":
             self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self.wfile.flush()
-        if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
+        if self.headers.get("transfer-encoding", "").lower() == "chunked":
             return self._chunked_body()
-        length = int(self.headers.get("Content-Length") or 0)
-        if length > _MAX_BODY:
-            raise ConnectionError("request body over the twin's limit")
-        return self.rfile.read(length) if length else b""
+        length = self.headers.get("content-length") or "0"
+        if not length.isdigit():
+            raise _BadRequest("Content-Length is not a number")
+        if int(length) > _MAX_BODY:
+            raise _BadRequest(f"the body is over the twin's limit of {_MAX_BODY} bytes")
+        return self.rfile.read(int(length)) if length != "0" else b""
 
     def _chunked_body(self) -> bytes:
         parts: list[bytes] = []
         while True:
-            size = int(self.rfile.readline(64).split(b";")[0], 16)
+            try:
+                size = int(self.rfile.readline(64).split(b";")[0], 16)
+            except ValueError:
+                raise _BadRequest("a chunk's length is not a number") from None
             chunk = self.rfile.read(size)
             self.rfile.readline(8)
             if not size:
@@ -163,16 +204,13 @@ class _Handler(BaseHTTPRequestHandler):
             parts.append(chunk)
 
     def _answer(self, status: int, headers: dict[str, str], payload: bytes) -> None:
-        lines = [f"HTTP/1.1 {status} {self.responses.get(status, ('',))[0]}"]
+        lines = [f"HTTP/1.1 {status} {_REASONS.get(status, '')}"]
         names = {name.lower() for name in headers}
         lines += [f"{name}: {value}" for name, value in headers.items()]
         if "content-length" not in names:
             lines.append(f"Content-Length: {len(payload)}")
         head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
         self.wfile.write(head if self.command == "HEAD" else head + payload)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Keep quiet: the run's own log names every refused call."""
 
 
 def is_ours(url: str) -> bool:

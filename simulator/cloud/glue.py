@@ -23,6 +23,7 @@ from simulator.cloud.spark import SparkHost
 GLUE_VERSIONS = ("5.0", "5.1")
 """Glue 5.0 and 5.1 run Spark 3.5, Python 3.11 and Java 17, as the host does."""
 DPU_OF = {"Standard": 1.0, "G.025X": 0.25, "G.1X": 1.0, "G.2X": 2.0, "G.4X": 4.0, "G.8X": 8.0}
+_WORKERS, _WORKER_TYPE = 2, "G.1X"
 _OVERRIDES = ("Timeout", "MaxCapacity", "NumberOfWorkers", "WorkerType", "ExecutionClass")
 _REFUSED = ("Connections", "MaxRetries", "CodeGenConfigurationNodes", "JobRunQueuingEnabled")
 
@@ -108,9 +109,13 @@ class Glue:
     def _get(self, call: Call) -> Answer:
         job = self._job(call.params["JobName"])
         shown = {key: value for key, value in job.params.items() if key != "Tags"}
+        capacity = _capacity(job.params)
         return {
             "Job": {
                 "ExecutionProperty": {"MaxConcurrentRuns": job.most_at_once},
+                "MaxRetries": 0,
+                "AllocatedCapacity": int(capacity),
+                "MaxCapacity": capacity,
                 "Timeout": DEFAULT_TIMEOUT_MIN,
                 **shown,
                 "CreatedOn": job.created,
@@ -186,9 +191,7 @@ class Glue:
         ran_s = run.execution_s
         if run.state in ("RUNNING", "STOPPING") and run.running_since_s is not None:
             ran_s = int(now_s - run.running_since_s)
-        workers = params.get("NumberOfWorkers", 2)
-        worker_type = params.get("WorkerType", "G.1X")
-        capacity = float(params.get("MaxCapacity", workers * DPU_OF.get(worker_type, 1.0)))
+        capacity = _capacity(params)
         answer: Answer = {
             "Id": run.run_id,
             "Attempt": 0,
@@ -200,9 +203,10 @@ class Glue:
             "PredecessorRuns": [],
             "ExecutionTime": ran_s,
             "Timeout": int(run.timeout_s // 60),
+            "AllocatedCapacity": int(capacity),
             "MaxCapacity": capacity,
-            "WorkerType": worker_type,
-            "NumberOfWorkers": workers,
+            "WorkerType": params.get("WorkerType", _WORKER_TYPE),
+            "NumberOfWorkers": params.get("NumberOfWorkers", _WORKERS),
             "LogGroupName": "/aws-glue/jobs",
             "GlueVersion": params["GlueVersion"],
             "DPUSeconds": capacity * ran_s,
@@ -212,6 +216,13 @@ class Glue:
         if run.error:
             answer["ErrorMessage"] = run.error
         return answer
+
+
+def _capacity(params: Params) -> float:
+    """Return the DPUs of a job or run."""
+    workers = params.get("NumberOfWorkers", _WORKERS)
+    each = DPU_OF.get(params.get("WorkerType", _WORKER_TYPE), 1.0)
+    return float(params.get("MaxCapacity", workers * each))
 
 
 def _not_found(message: str) -> AwsError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Generator, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,8 @@ class Function:
     description: str = ""
     tags: dict[str, str] = field(default_factory=dict)
     architectures: list[str] = field(default_factory=lambda: ["x86_64"])
+    recorded: dict[str, Any] = field(default_factory=dict)
+    """Members that a description repeats and that change nothing here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ class Invocation:
     request_id: str
     ok: bool
     payload: bytes
+    log: tuple[str, ...] = ()
 
 
 class Invocations:
@@ -143,8 +146,8 @@ class Invocations:
         if answer.exit != "timeout":
             yield self._engine.env.timeout(self._durations.of(records))
         outcome = _outcome(function, request_id, answer)
-        self._note(function, outcome, self._engine.env.now - started_s)
-        return outcome
+        last = self._note(function, outcome, self._engine.env.now - started_s)
+        return replace(outcome, log=(_first(request_id), *answer.lines, *last))
 
     def _in_turn(
         self, function: Function, request_id: str, event: bytes
@@ -170,7 +173,7 @@ class Invocations:
         self._context.logs.append(
             function.log_group,
             function.log_stream,
-            [f"START RequestId: {request_id} Version: $LATEST"],
+            [_first(request_id)],
         )
         head = {
             "request_id": request_id,
@@ -231,18 +234,15 @@ class Invocations:
                 p.namespace, p.name, p.dimensions, p.value, p.unit, at_s=p.at_epoch_s
             )
 
-    def _note(self, function: Function, outcome: Invocation, took_s: float) -> None:
-        """Write Lambda's own log lines and metrics for one invocation."""
+    def _note(self, function: Function, outcome: Invocation, took_s: float) -> list[str]:
+        """Write Lambda's own metrics and last log lines of one invocation; return the lines."""
         took_ms = took_s * 1000.0
         report = (
             f"REPORT RequestId: {outcome.request_id}\tDuration: {took_ms:.2f} ms\t"
             f"Billed Duration: {math.ceil(took_ms)} ms\tMemory Size: {function.memory_mb} MB"
         )
-        self._context.logs.append(
-            function.log_group,
-            function.log_stream,
-            [f"END RequestId: {outcome.request_id}", report],
-        )
+        lines = [f"END RequestId: {outcome.request_id}", report]
+        self._context.logs.append(function.log_group, function.log_stream, lines)
         record, dimensions = (
             self._context.cloudwatch.record,
             {"FunctionName": function.name},
@@ -250,6 +250,11 @@ class Invocations:
         record("AWS/Lambda", "Invocations", dimensions, 1, "Count")
         record("AWS/Lambda", "Errors", dimensions, 0 if outcome.ok else 1, "Count")
         record("AWS/Lambda", "Duration", dimensions, took_ms, "Milliseconds")
+        return lines
+
+
+def _first(request_id: str) -> str:
+    return f"START RequestId: {request_id} Version: $LATEST"
 
 
 def _outcome(function: Function, request_id: str, answer: WorkerAnswer) -> Invocation:

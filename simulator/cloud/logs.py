@@ -174,6 +174,8 @@ class Logs:
                 "logGroupName": name,
                 "creationTime": group.created_ms,
                 "arn": self._context.arn("logs", f"log-group:{name}:*"),
+                "logGroupArn": self._context.arn("logs", f"log-group:{name}"),
+                "logGroupClass": "STANDARD",
                 "metricFilterCount": 0,
                 "storedBytes": 0,
                 **group.shown,
@@ -280,7 +282,9 @@ class Logs:
             if low <= event.at_ms <= high
         ]
         found.sort(key=lambda event: (event["timestamp"], event["logStreamName"]))
-        return _paged("events", found, params, MAX_BATCH_EVENTS)
+        # Which streams were searched is no longer told (API reference).
+        answer = _paged("events", found, params, MAX_BATCH_EVENTS)
+        return answer | {"searchedLogStreams": []}
 
 
 def _group_name(params: Params) -> str:
@@ -312,7 +316,7 @@ def _shown(event: Event) -> dict[str, Any]:
     }
 
 
-def _times(stream: Stream) -> dict[str, int]:
+def _times(stream: Stream) -> dict[str, Any]:
     if not stream.events:
         return {}
     times = [event.at_ms for event in stream.events]
@@ -320,6 +324,7 @@ def _times(stream: Stream) -> dict[str, int]:
         "firstEventTimestamp": min(times),
         "lastEventTimestamp": max(times),
         "lastIngestionTime": stream.events[-1].ingested_ms,
+        "uploadSequenceToken": str(len(stream.events)),
     }
 
 

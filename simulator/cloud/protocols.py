@@ -263,9 +263,14 @@ def serialize_error(service: str, operation: str, error: AwsError) -> Wire:
     name = content.pop("QueryErrorCode", code)
     # botocore's published stubs say int; the codes are text.
     shape = model.shape_for_error_code(cast(Any, code))
-    status = error.status
+    status, text = error.status, "message"
     if shape is not None:
         name = shape.name
+        members = cast(StructureShape, shape).members
+        # Some models say Message; services send it as modelled, and some who is to blame.
+        text = "Message" if "Message" in members else text
+        if "Type" in members:
+            content = {"Type": "User" if status < 500 else "Service", **content}
         content = json_codec.encode(shape, content)
         if status == 400:
             status = int(shape.metadata.get("error", {}).get("httpStatusCode", 400))
@@ -277,7 +282,7 @@ def serialize_error(service: str, operation: str, error: AwsError) -> Wire:
         if protocol == "json"
         else "application/json"
     )
-    body = json_codec.dump({"__type": name, "message": error.message, **content})
+    body = json_codec.dump({"__type": name, text: error.message, **content})
     return status, headers, body
 
 

@@ -254,7 +254,25 @@ class MultipartOperations:
             if upload.bucket == bucket and upload.key.startswith(prefix)
         ]
         found.sort(key=lambda one: (one["Key"], one["Initiated"]))
-        answer: Answer = {"Bucket": bucket, "Prefix": prefix, "IsTruncated": False}
-        if found:
-            answer["Uploads"] = found
+        marker, last_id = (call.params.get(name, "") for name in ("KeyMarker", "UploadIdMarker"))
+        # Uploads of one key go on behind the upload named, which may have ended meanwhile.
+        names = [(one["Key"], one["UploadId"]) for one in found]
+        if (marker, last_id) in names:
+            found = found[names.index((marker, last_id)) + 1 :]
+        else:
+            found = [one for one in found if one["Key"] > marker]
+        limit = min(call.params.get("MaxUploads", 1_000), 1_000)
+        answer: Answer = {
+            "Bucket": bucket,
+            "Prefix": prefix,
+            "KeyMarker": marker,
+            "UploadIdMarker": last_id,
+            "MaxUploads": limit,
+            "IsTruncated": len(found) > limit,
+        }
+        if page := found[:limit]:
+            answer["Uploads"] = page
+            if len(found) > limit:
+                answer["NextKeyMarker"] = page[-1]["Key"]
+                answer["NextUploadIdMarker"] = page[-1]["UploadId"]
         return answer

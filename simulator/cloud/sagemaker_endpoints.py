@@ -165,7 +165,9 @@ class Endpoints:
         """Start the new server, and only when it answers end the old one."""
         yield self._engine.env.timeout(modelled_s)
         variant = self._models.config(config)["ProductionVariants"][0]
+        image = ""
         try:
+            image = self._models.model(variant["ModelName"])["PrimaryContainer"]["Image"]
             server = yield from self._server(endpoint, variant)
             why_not: str = yield server.start()
         except (AwsError, ValueError) as error:
@@ -183,7 +185,7 @@ class Endpoints:
             if endpoint.server is not None:
                 endpoint.server.stop()
             endpoint.server, endpoint.config, endpoint.status = server, config, "InService"
-            endpoint.variant = _shown(variant)
+            endpoint.variant = _shown(variant, image, endpoint.modified)
             endpoint.failure = ""
         else:
             # A failed update rolls back to the server that still runs.
@@ -316,11 +318,12 @@ def _headers(params: Params) -> dict[str, str]:
     return {name: value for name, value in passed.items() if value is not None}
 
 
-def _shown(variant: Params) -> Params:
+def _shown(variant: Params, image: str, resolved: datetime) -> Params:
     """Return a variant as DescribeEndpoint shows it."""
     count, weight = variant.get("InitialInstanceCount", 1), variant.get("InitialVariantWeight", 1.0)
     return {
         "VariantName": variant["VariantName"],
+        "DeployedImages": [{"SpecifiedImage": image, "ResolutionTime": resolved}],
         "CurrentWeight": weight,
         "DesiredWeight": weight,
         "CurrentInstanceCount": count,

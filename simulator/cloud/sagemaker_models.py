@@ -104,9 +104,10 @@ class Models:
         containers.image(self._context, container["Image"])
         if "ModelDataUrl" in container:
             self._check_model_data(container["ModelDataUrl"], params["ExecutionRoleArn"])
-        shown = {key: value for key, value in params.items() if key != "Tags"}
         self._models[name] = {
-            **shown,
+            "ModelName": name,
+            "PrimaryContainer": {"Mode": "SingleModel", "Environment": {}, **container},
+            "ExecutionRoleArn": params["ExecutionRoleArn"],
             "ModelArn": arn,
             "CreationTime": self._context.engine.now(),
             "EnableNetworkIsolation": False,

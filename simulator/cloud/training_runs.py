@@ -110,9 +110,12 @@ class TrainingLife:
         self._watchdog = Watchdog(context.engine)
 
     def of(self, job: TrainingJob) -> Generator[simpy.Event, Any, None]:
-        """Be the SimPy process of one job."""
-        folder = self._context.state / "sagemaker" / "training" / job.name
+        """Return the SimPy process of one job, which is Starting from now on."""
         self._enter(job, "Starting")
+        return self._live(job)
+
+    def _live(self, job: TrainingJob) -> Generator[simpy.Event, Any, None]:
+        folder = self._context.state / "sagemaker" / "training" / job.name
         yield self._engine.env.timeout(LAUNCH_S) | job.stop
         try:
             ended_as = yield from self._work(job, folder)

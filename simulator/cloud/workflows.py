@@ -140,7 +140,8 @@ class Workflows:
             machine.text = params["definition"]
         machine.role_arn = params.get("roleArn", machine.role_arn)
         machine.settings |= {key: params[key] for key in _SETTINGS if key in params}
-        return {"updateDate": self._context.engine.now()}
+        machine.revision = self._context.engine.new_id()
+        return {"updateDate": self._context.engine.now(), "revisionId": machine.revision}
 
     def _describe(self, call: Call) -> Answer:
         machine = self._machine(call.params["stateMachineArn"])
@@ -153,6 +154,8 @@ class Workflows:
             "type": "STANDARD",
             "creationDate": machine.created,
             **machine.settings,
+            # A machine that was never updated has none yet.
+            **({"revisionId": machine.revision} if machine.revision else {}),
         }
 
     def _delete(self, call: Call) -> Answer:
@@ -248,7 +251,7 @@ class Workflows:
             **_summary(execution),
             "input": execution.input,
             "inputDetails": {"included": True},
-            "redriveCount": 0,
+            **_redrive(execution),
         }
         if execution.output is not None:
             answer |= {"output": execution.output, "outputDetails": {"included": True}}
@@ -315,8 +318,17 @@ def _summary(execution: Execution) -> dict[str, Any]:
         "name": execution.name,
         "status": execution.status,
         "startDate": execution.started,
+        "redriveCount": 0,
     }
     return summary | ({"stopDate": execution.stopped} if execution.stopped else {})
+
+
+def _redrive(execution: Execution) -> dict[str, Any]:
+    """Return what AWS says about starting an execution again where it failed."""
+    if execution.status in ("FAILED", "ABORTED", "TIMED_OUT"):
+        return {"redriveStatus": "REDRIVABLE"}
+    why = f"Execution is {execution.status} and cannot be redriven"
+    return {"redriveStatus": "NOT_REDRIVABLE", "redriveStatusReason": why}
 
 
 def _paged(name: str, items: Sequence[dict[str, Any]], params: Params) -> Answer:

@@ -7,6 +7,7 @@ a JSON head and a body. It knows no service, and nothing of the project may be i
 
 from __future__ import annotations
 
+import gc
 import importlib
 import io
 import json
@@ -185,7 +186,12 @@ def main() -> None:
     log.setFormatter(logging.Formatter("[%(levelname)s]\t%(aws_request_id)s\t%(message)s"))
     log.addFilter(ids)
     logging.getLogger().addHandler(log)
+    # It lies beside sitecustomize, on the path of every child process.
+    import fleetwin_transport  # type: ignore[import-not-found]
+
+    fleetwin_transport.install()
     handler, explanation = load_or_explain(name)
+    gc.freeze()  # What was imported lives as long as the process: no need to look at it again.
     out.end_line()
     err.end_line()
     write_frame(answers, {"ready": True})

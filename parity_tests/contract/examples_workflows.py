@@ -1,0 +1,118 @@
+"""Examples of Step Functions."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from parity_tests.contract.examples import Examples, below
+from parity_tests.contract.world import World
+
+workflows = Examples("stepfunctions")
+
+PASS = json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Pass", "End": True}}})
+LONG = json.dumps(
+    {"StartAt": "Sleep", "States": {"Sleep": {"Type": "Wait", "Seconds": 100_000, "End": True}}}
+)
+
+
+def everything(w: World) -> str:
+    """Return a definition that leaves most kinds of events in its history."""
+    end = {"Type": "Pass", "End": True}
+    one = {"StartAt": "Inner", "States": {"Inner": end}}
+    broken = {"Type": "Fail", "Error": "Broken", "Cause": "on purpose"}
+    caught = {"ErrorEquals": ["States.ALL"], "Next": "Failed"}
+    key = {"pk": {"S": "a"}, "sk": {"N": "1"}}
+    states: dict[str, Any] = {
+        "Wait": {"Type": "Wait", "Seconds": 1, "Next": "Choice"},
+        "Choice": {"Type": "Choice", "Choices": [], "Default": "Parallel"},
+        "Parallel": {"Type": "Parallel", "Branches": [one, one], "Next": "Map"},
+        "Map": {"Type": "Map", "ItemsPath": "$", "ItemProcessor": one, "Next": "Get"},
+        "Get": {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::dynamodb:getItem",
+            "Parameters": {"TableName": w.table(), "Key": key},
+            "Next": "Invoke",
+        },
+        "Invoke": {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::lambda:invoke",
+            "Parameters": {"FunctionName": w.function(), "Payload": {"fail": 1}},
+            "Catch": [caught],
+            "Next": "Failed",
+        },
+        "Failed": broken,
+    }
+    states["Choice"]["Choices"] = [{"Variable": "$.no", "IsPresent": True, "Next": "Failed"}]
+    return json.dumps({"StartAt": "Wait", "States": states})
+
+
+def _machine(w: World) -> dict[str, Any]:
+    return {"stateMachineArn": w.machine(PASS)}
+
+
+workflows.add(
+    "CreateStateMachine",
+    lambda w: {"name": w.new("made"), "definition": PASS, "roleArn": w.role},
+    "stateMachineArn creationDate",
+)
+workflows.add(
+    "UpdateStateMachine", lambda w: {**_machine(w), "definition": LONG}, "updateDate revisionId"
+)
+workflows.add(
+    "DescribeStateMachine",
+    _machine,
+    "stateMachineArn name status definition roleArn type creationDate loggingConfiguration.level"
+    " loggingConfiguration.includeExecutionData tracingConfiguration.enabled",
+)
+
+
+def _updated(w: World) -> dict[str, Any]:
+    named = _machine(w)
+    w.do("stepfunctions", "UpdateStateMachine", **named, definition=LONG)
+    return named
+
+
+workflows.add("DescribeStateMachine", _updated, "stateMachineArn revisionId", "updated")
+workflows.add("DeleteStateMachine", _machine)
+workflows.add(
+    "ListStateMachines",
+    lambda w: _machine(w) and {"maxResults": 1},
+    below("stateMachines", "stateMachineArn name type creationDate") + " nextToken",
+)
+workflows.add("StartExecution", _machine, "executionArn startDate")
+workflows.add(
+    "StopExecution",
+    lambda w: {"executionArn": w.execution(LONG), "error": "Stop", "cause": "enough"},
+    "stopDate",
+)
+_EXECUTION = "executionArn stateMachineArn name status startDate"
+workflows.add(
+    "DescribeExecution",
+    lambda w: {"executionArn": w.execution(PASS)},
+    f"{_EXECUTION} stopDate input inputDetails.included output outputDetails.included"
+    " redriveCount redriveStatus redriveStatusReason",
+)
+workflows.add(
+    "DescribeExecution",
+    lambda w: {"executionArn": w.execution(everything(w))},
+    f"{_EXECUTION} stopDate input error cause redriveStatus",
+    "failed",
+)
+
+
+def _machine_of(execution: str) -> str:
+    return execution.replace(":execution:", ":stateMachine:").rpartition(":")[0]
+
+
+workflows.add(
+    "ListExecutions",
+    lambda w: {"stateMachineArn": _machine_of(w.execution(PASS))},
+    below("executions", f"{_EXECUTION} stopDate redriveCount"),
+)
+workflows.add(
+    "GetExecutionHistory",
+    lambda w: {"executionArn": w.execution(everything(w), 60.0)},
+    below("events", "timestamp type id previousEventId executionStartedEventDetails.input")
+    + " events.executionStartedEventDetails.roleArn",
+)

@@ -1,0 +1,179 @@
+"""The functions' short way to the gateway carries what botocore's own way carries."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+import boto3
+import botocore
+import pytest
+from botocore.awsrequest import AWSRequest
+from botocore.config import Config
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from simulator.cloud.processes import RUNTIME
+
+INITIALIZERS: list[Any] = vars(botocore)["_INITIALIZERS"]
+Handler = Callable[[bytes, bytes], bytes]
+
+
+def load() -> ModuleType:
+    """Return the module as a child process finds it: by its file, outside any package."""
+    path = RUNTIME / "site" / "fleetwin_transport.py"
+    spec = importlib.util.spec_from_file_location("fleetwin_transport", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class Server:
+    """Answers each request of each connection by a function of (head, body)."""
+
+    def __init__(self, answer: Handler, requests_per_connection: int = 1_000) -> None:
+        self._answer, self._limit = answer, requests_per_connection
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self.heads: list[bytes] = []
+        self.connections = 0
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread.start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            self.connections += 1
+            with connection, connection.makefile("rb") as lines:
+                for _ in range(self._limit):
+                    head = b""
+                    while (line := lines.readline()) not in (b"\r\n", b""):
+                        head += line
+                    if not line:
+                        break
+                    length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+                    body = lines.read(length)
+                    self.heads.append(head)
+                    connection.sendall(self._answer(head, body))
+
+    def close(self) -> None:
+        if self._socket.fileno() >= 0:
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        self._thread.join(timeout=5)
+
+
+def ok(body: bytes = b"", status: str = "200 OK", extra: bytes = b"") -> bytes:
+    head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n".encode()
+    return head + extra + b"\r\n" + body
+
+
+Connect = Callable[..., tuple[Server, Any]]
+
+
+@pytest.fixture
+def connect(monkeypatch: pytest.MonkeyPatch) -> Iterator[Connect]:
+    """Return a function that makes a server and an S3 client that takes the short way to it."""
+    opened: list[Any] = []
+    before = list(INITIALIZERS)
+
+    def make(answer: Handler, **options: Any) -> tuple[Server, Any]:
+        server = Server(answer, **options)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+        transport = load().install()
+        session = boto3.Session(
+            aws_access_key_id="AKIA", aws_secret_access_key="secret", region_name="us-east-1"
+        )
+        config = Config(retries={"mode": "standard", "max_attempts": 1})
+        client: Any = session.client("s3", config=config)
+        # Whatever does not take the short way fails.
+        client._endpoint.http_session.send = _refuse
+        opened.extend([transport, client, server])
+        return server, client
+
+    yield make
+    INITIALIZERS[:] = before
+    for one in opened:
+        one.close()
+
+
+def _refuse(request: Any) -> Any:
+    raise AssertionError(f"{request.url} went by urllib3")
+
+
+def test_a_body_arrives_as_it_was_given_and_the_request_is_signed(connect: Connect) -> None:
+    received: list[bytes] = []
+
+    def keep(head: bytes, body: bytes) -> bytes:
+        received.append(body)
+        return ok(extra=b'ETag: "abc"\r\n')
+
+    server, s3 = connect(keep)
+    content = bytes(range(256)) * 50
+    assert s3.put_object(Bucket="box", Key="a b/ü", Body=content)["ETag"] == '"abc"'
+    s3.put_object(Bucket="box", Key="empty", Body=b"")
+    s3.put_object(Bucket="box", Key="stream", Body=io.BytesIO(b"from a stream"))
+    assert received == [content, b"", b"from a stream"]
+    assert server.heads[0].startswith(b"PUT /box/a%20b/%C3%BC HTTP/1.1\r\n")
+    assert b"Credential=AKIA/" in server.heads[0]
+    assert b"Expect" not in server.heads[0]
+    assert server.connections == 1
+
+
+def test_a_streamed_answer_can_be_read_in_parts(connect: Connect) -> None:
+    _, s3 = connect(lambda head, body: ok(b"0123456789"))
+    body = s3.get_object(Bucket="box", Key="key")["Body"]
+    assert [body.read(4), body.read()] == [b"0123", b"456789"]
+
+
+def test_an_answer_without_a_body_is_complete(connect: Connect) -> None:
+    def answer(head: bytes, body: bytes) -> bytes:
+        if head.startswith(b"HEAD"):
+            return b"HTTP/1.1 200 OK\r\nContent-Length: 42\r\n\r\n"
+        return b"HTTP/1.1 204 No Content\r\n\r\n"
+
+    _, s3 = connect(answer)
+    assert s3.head_object(Bucket="box", Key="key")["ContentLength"] == 42
+    s3.delete_object(Bucket="box", Key="key")
+    assert s3.head_object(Bucket="box", Key="key")["ContentLength"] == 42
+
+
+def test_an_error_of_the_service_is_botocores_error(connect: Connect) -> None:
+    error = b"<Error><Code>NoSuchKey</Code><Message>gone</Message></Error>"
+    _, s3 = connect(lambda head, body: ok(error, "404 Not Found"))
+    with pytest.raises(ClientError, match="NoSuchKey"):
+        s3.get_object(Bucket="box", Key="key")
+
+
+def test_a_connection_that_was_closed_while_idle_is_opened_again(connect: Connect) -> None:
+    server, s3 = connect(lambda head, body: ok(b"x"), requests_per_connection=1)
+    for _ in range(3):
+        assert s3.get_object(Bucket="box", Key="key")["Body"].read() == b"x"
+    assert server.connections == 3
+
+
+def test_a_gateway_that_is_gone_is_a_connection_error(connect: Connect) -> None:
+    server, s3 = connect(lambda head, body: ok())
+    server.close()
+    with pytest.raises(EndpointConnectionError):
+        s3.get_object(Bucket="box", Key="key")
+
+
+def test_an_endpoint_elsewhere_is_left_to_botocore(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = list(INITIALIZERS)
+    for url in ("", "https://127.0.0.1:1", "http://198.51.100.1"):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        load().install()
+    assert before == INITIALIZERS
+
+    request = AWSRequest("GET", "http://198.51.100.1/box").prepare()
+    assert load().Transport("http://127.0.0.1:1").send(request) is None
