@@ -1,0 +1,1 @@
+"""Tests that the twin answers as AWS does: shapes, behaviour, journeys."""

@@ -1,0 +1,1 @@
+"""What is said to people when a device's episode opens."""

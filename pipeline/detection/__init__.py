@@ -1,0 +1,1 @@
+"""Online detection: features, the endpoint's scores, episodes, one alert an episode."""

@@ -1,0 +1,1 @@
+"""From stream records to the raw zone, each message exactly once."""

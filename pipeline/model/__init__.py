@@ -1,0 +1,1 @@
+"""Training and serving of the autoencoder under SageMaker's container contract."""

@@ -1,0 +1,1 @@
+"""The Step Functions workflow that trains a model and puts it into service."""

@@ -1,0 +1,1 @@
+"""The embedded twin of AWS: a clock, permissions, quotas, and services that really run."""

@@ -54,7 +54,8 @@ def wait_for_stage(process: subprocess.Popen[str], done: str) -> None:
 
 def descendants(process: subprocess.Popen[str]) -> list[psutil.Process]:
     """Return every process that a run has started, and that these have started."""
-    return psutil.Process(process.pid).children(recursive=True)
+    found: list[psutil.Process] = psutil.Process(process.pid).children(recursive=True)
+    return found
 
 
 def programs(processes: list[psutil.Process]) -> set[str]:

@@ -145,7 +145,7 @@ def test_a_bucket_gives_its_burst_at_once_and_then_its_rate() -> None:
 
 
 def test_every_resource_must_be_allowed(bench: Bench) -> None:
-    merge = {"StreamName": "S", "ShardToMerge": "a", "AdjacentShardToMerge": "b"}
+    merge: dict[str, Any] = {"StreamName": "S", "ShardToMerge": "a", "AdjacentShardToMerge": "b"}
     bench.may("kinesis:MergeShards", STREAM)
     with pytest.raises(AccessDenied, match=f"{STREAM}-2"):
         bench.do("kinesis", "MergeShards", **merge)

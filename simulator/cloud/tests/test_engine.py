@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
 from typing import Any
 
 import pytest
@@ -286,7 +287,8 @@ def test_however_quick_workers_really_are_they_sleep_to_the_same_virtual_times(
         for sleep_s, slow in plan:
             if slow:
                 time.sleep(0.0005)
-            engine.call(lambda s=sleep_s: engine.blocked(name, engine.env.timeout(float(s))))
+            asleep = partial(lambda s: engine.blocked(name, engine.env.timeout(s)), float(sleep_s))
+            engine.call(asleep)
             times.append(engine.call(lambda: engine.env.now))
         woken[name] = times
         engine.post(lambda: engine.end_computing(name))

@@ -63,7 +63,8 @@ class Site:
 
     def client(self, service: str, keys: tuple[str, ...] = ()) -> Any:
         key, secret, *token = keys or self.context.iam.root_credentials()
-        return boto3.client(
+        make: Any = boto3.client  # its stubs know each service by its literal name
+        return make(
             service,
             region_name="us-east-1",
             endpoint_url=self.gateway.url,
@@ -166,7 +167,7 @@ def test_a_session_may_do_what_its_role_allows_and_nothing_else(site: Site) -> N
 def test_what_the_twin_does_not_have_is_named_with_501(site: Site) -> None:
     for service, call in [("logs", "describe_queries"), ("braket", "search_jobs")]:
         client = site.client(service)
-        arguments = {"filters": []} if service == "braket" else {}
+        arguments: dict[str, Any] = {"filters": []} if service == "braket" else {}
         with pytest.raises(ClientError) as error:
             getattr(client, call)(**arguments)
         assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -63,13 +63,14 @@ def test_statistics_of_a_period_are_those_of_its_values(
     model: dict[str, list[float | None]] = {name: [] for name in STATISTICS}
     for number in range(periods):
         inside = [v for at, v in values if number * period_s <= at < (number + 1) * period_s]
-        for name, function in {
+        functions: dict[str, Callable[[list[float]], float]] = {
             "Sum": sum,
             "Average": lambda vs: sum(vs) / len(vs),
             "Minimum": min,
             "Maximum": max,
             "SampleCount": len,
-        }.items():
+        }
+        for name, function in functions.items():
             model[name].append(float(function(inside)) if inside else None)
     for name in STATISTICS:
         found = metrics.statistics(key, name, start_s, period_s, periods)

@@ -71,12 +71,12 @@ class Executions(RuleBasedStateMachine):
         if self._running(name):
             self.stopped[name] = self.bench.engine.env.now
         self.bench.do("StopExecution", executionArn=self._arn(name), error="E")
-        self.bench.engine.run(self.bench.engine.env.now + 0.25)
+        self.bench.engine.run(self.bench.engine.env.now + 0.250_001_3)
 
     @rule(halves=st.integers(0, 8))
     def live(self, halves: int) -> None:
-        """Let time pass; never exactly to an end."""
-        self.bench.engine.run(self.bench.engine.env.now + 0.3 + halves / 2)
+        """Let time pass; never exactly to an end: no few steps add up to whole seconds."""
+        self.bench.engine.run(self.bench.engine.env.now + 0.300_1 + halves / 2)
 
     @invariant()
     def every_description_fits(self) -> None:
