@@ -169,6 +169,33 @@ def _statistics(
     low: NDArray[np.intp],
     high: NDArray[np.intp],
 ) -> NDArray[np.float64]:
+    """Return the statistics of the non-empty windows ``[low, high)``.
+
+    A sensor that gave no value (NaN) counts with the values it gave; with none it has NaN.
+    """
+    gaps = np.isnan(values)
+    if not gaps.any():
+        return _complete_statistics(event_time_ms, values, low, high)
+    features = np.full((len(low), values.shape[1], len(STATISTICS)), np.nan)
+    for sensor in range(values.shape[1]):
+        given = ~gaps[:, sensor]
+        before = np.concatenate([[0], np.cumsum(given)])
+        some = before[high] > before[low]
+        features[some, sensor] = _complete_statistics(
+            event_time_ms[given],
+            values[given, sensor : sensor + 1],
+            before[low[some]],
+            before[high[some]],
+        )
+    return features.reshape(len(low), len(STATISTICS) * values.shape[1])
+
+
+def _complete_statistics(
+    event_time_ms: NDArray[np.int64],
+    values: NDArray[np.float64],
+    low: NDArray[np.intp],
+    high: NDArray[np.intp],
+) -> NDArray[np.float64]:
     """Return the statistics of the non-empty windows ``[low, high)`` in chunks."""
     features = np.empty((len(low), len(STATISTICS) * values.shape[1]))
     columns = np.ascontiguousarray(values.T)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite
+from math import isfinite, isnan, nan
 from operator import itemgetter
 from typing import Any
 
@@ -47,7 +47,10 @@ _burst_items = itemgetter(*_BURST_FIELDS)
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One value of each sensor at one moment; ``seq`` counts the device's readings from 0."""
+    """One value of each sensor at one moment; ``seq`` counts the device's readings from 0.
+
+    NaN stands for a sensor that gave no value; it travels as a value that is not there.
+    """
 
     device_id: str
     seq: int
@@ -89,9 +92,17 @@ def encode_reading(reading: Reading) -> bytes:
             "device_id": reading.device_id,
             "seq": reading.seq,
             "event_time_ms": reading.event_time_ms,
-            "values": reading.values,
+            "values": present(reading.values),
         }
     )
+
+
+def present(values: Mapping[str, float]) -> Mapping[str, float]:
+    """Return the values of the sensors that gave one."""
+    # The sum tells at once that none is missing, as in all readings of most devices.
+    if not isnan(sum(values.values())):
+        return values
+    return {name: value for name, value in values.items() if not isnan(value)}
 
 
 def encode_burst(burst: Burst) -> bytes:
@@ -155,9 +166,15 @@ def _check_header(schema: Any, device_id: Any, seq: Any, event_time_ms: Any) -> 
 
 
 def _values(values: Any, spec: FeatureSpec) -> dict[str, float]:
-    """Return one finite float for each of the spec's sensors."""
+    """Return one finite float for each of the spec's sensors, NaN for an optional one without."""
     if type(values) is not dict:
         raise InvalidReading("values is not an object")
+    if spec.optional:
+        absent = [name for name in spec.optional if values.get(name) is None]
+        if absent:
+            present = {name: value for name, value in values.items() if name not in absent}
+            complete = _values({**dict.fromkeys(absent, 0.0), **present}, spec)
+            return {name: nan if name in absent else complete[name] for name in spec.sensors}
     if values.keys() != spec.sensor_set:
         for name in spec.sensors:
             if name not in values:

@@ -52,6 +52,7 @@ _SPEC_KEYS = frozenset(
         "bursts",
         "burst_max_age_s",
         "min_count",
+        "optional",
     }
 )
 
@@ -60,8 +61,9 @@ _SPEC_KEYS = frozenset(
 class FeatureSpec:
     """What is computed from a device's readings: sensors, windows and lateness.
 
-    ``limits`` has the lowest and highest physically possible value of each sensor. All times
-    are whole milliseconds, so that windows are compared as integers.
+    ``limits`` has the lowest and highest physically possible value of each sensor. A reading may
+    come without the ``optional`` sensors: not every kind of machine has them, or they fail. All
+    times are whole milliseconds, so that windows are compared as integers.
     """
 
     sensors: tuple[str, ...]
@@ -72,6 +74,7 @@ class FeatureSpec:
     bursts: bool = True
     burst_max_age_ms: int = 900_000
     min_count: int = 5
+    optional: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> FeatureSpec:
@@ -103,24 +106,25 @@ class FeatureSpec:
             bursts=bursts,
             burst_max_age_ms=_milliseconds(body, "burst_max_age_s", 900, lowest_ms=1),
             min_count=min_count,
+            optional=_optional(body, sensors),
         )
 
     def to_json(self) -> str:
         """Return the compact JSON that `parse` reads back to an equal spec."""
-        return json.dumps(
-            {
-                "sensors": {
-                    name: list(pair) for name, pair in zip(self.sensors, self.limits, strict=True)
-                },
-                "window_s": self.window_ms / 1000,
-                "hop_s": self.hop_ms / 1000,
-                "allowed_lateness_s": self.allowed_lateness_ms / 1000,
-                "bursts": self.bursts,
-                "burst_max_age_s": self.burst_max_age_ms / 1000,
-                "min_count": self.min_count,
+        body: dict[str, object] = {
+            "sensors": {
+                name: list(pair) for name, pair in zip(self.sensors, self.limits, strict=True)
             },
-            separators=(",", ":"),
-        )
+            "window_s": self.window_ms / 1000,
+            "hop_s": self.hop_ms / 1000,
+            "allowed_lateness_s": self.allowed_lateness_ms / 1000,
+            "bursts": self.bursts,
+            "burst_max_age_s": self.burst_max_age_ms / 1000,
+            "min_count": self.min_count,
+        }
+        if self.optional:
+            body["optional"] = list(self.optional)
+        return json.dumps(body, separators=(",", ":"))
 
     @cached_property
     def sensor_set(self) -> frozenset[str]:
@@ -153,6 +157,16 @@ def _sensors(
     if len({name.lower() for name in sensors}) < len(sensors):
         raise SettingsError(f"{FEATURE_SPEC}.sensors: two names differ only in case")
     return tuple(sensors), tuple(limits)
+
+
+def _optional(body: Mapping[str, object], sensors: tuple[str, ...]) -> tuple[str, ...]:
+    names = body.get("optional", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise SettingsError(f"{FEATURE_SPEC}.optional: must be a list of sensors")
+    for name in names:
+        if name not in sensors:
+            raise SettingsError(f"{FEATURE_SPEC}.optional: no sensor {name!r}")
+    return tuple(names)
 
 
 def _is_number(value: object) -> bool:

@@ -7,7 +7,7 @@ be is not an error but a fact to be counted, so the answer is None.
 from __future__ import annotations
 
 import json
-from math import isfinite
+from math import isfinite, nan
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,7 +26,7 @@ _read = json.JSONDecoder(parse_constant=_refuse).decode
 
 
 class RawMessage(NamedTuple):
-    """A reading's values in the spec's order, or a burst's features."""
+    """A reading's values in the spec's order (NaN: none given), or a burst's features."""
 
     device_id: str
     is_burst: bool
@@ -60,9 +60,14 @@ def parse_line(line: bytes, spec: FeatureSpec) -> RawMessage | None:
 
 def _values(body: Any, spec: FeatureSpec) -> list[float] | None:
     try:
-        found = [body["values"][name] for name in spec.sensors]
+        values = body["values"]
+        if spec.optional:
+            values = {**dict.fromkeys(spec.optional, None), **values}
+        found = [values[name] for name in spec.sensors]
     except (KeyError, TypeError):
         return None
+    if None in found:
+        return _incomplete(found, spec)
     for value in found:
         if type(value) is not float:
             if type(value) is not int:
@@ -70,6 +75,18 @@ def _values(body: Any, spec: FeatureSpec) -> list[float] | None:
         elif not isfinite(value):
             return None
     return _finite(found) if int in map(type, found) else found
+
+
+def _incomplete(found: list[Any], spec: FeatureSpec) -> list[float] | None:
+    """Return the values with NaN for optional sensors that gave none."""
+    given = [value for value in found if value is not None]
+    if any(type(value) not in (float, int) for value in given) or _finite(given) is None:
+        return None
+    if any(
+        v is None and name not in spec.optional for v, name in zip(found, spec.sensors, strict=True)
+    ):
+        return None
+    return [nan if value is None else float(value) for value in found]
 
 
 def _burst_values(body: Any, late: bool) -> list[float] | None:

@@ -19,7 +19,7 @@ import orjson
 
 from pipeline.bursts import encode_samples
 from pipeline.kinesis_records import Arrived, Record, Refused
-from pipeline.messages import SCHEMA, Reading
+from pipeline.messages import SCHEMA, Reading, present
 from pipeline.partitions import HOUR_MS, partition_of
 
 _GZIP_LEVEL = 1
@@ -88,7 +88,7 @@ def _line(arrived: Arrived, late: bool) -> bytes:
         "late": late,
     }
     if isinstance(message, Reading):
-        line["values"] = message.values
+        line["values"] = present(message.values)
     else:
         line["rate_hz"] = message.rate_hz
         line["scale_m_s2"] = message.scale_m_s2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -22,19 +23,19 @@ from pipeline.tests.streams import SPEC, START_MS, Weather, cut, stream, weather
 Rows = dict[tuple[str, int], tuple[int, bytes]]
 
 
-def online(messages: list[Reading | Burst], seed: int) -> Rows:
+def online(messages: list[Reading | Burst], seed: int, spec: FeatureSpec = SPEC) -> Rows:
     """Advance states batch by batch, through their stored form, and collect the rows."""
     stored: dict[str, bytes] = {}
     rows: Rows = {}
     for batch in cut(messages, seed):
         names = sorted({message.device_id for message in batch})
         states = {
-            name: DeviceState.from_bytes(stored[name], SPEC)
+            name: DeviceState.from_bytes(stored[name], spec)
             if name in stored
-            else DeviceState.new(SPEC)
+            else DeviceState.new(spec)
             for name in names
         }
-        result = advance(states, batch, SPEC)
+        result = advance(states, batch, spec)
         for device, at_ms, n, features in zip(
             result.rows.device,
             result.rows.event_time_ms,
@@ -45,18 +46,18 @@ def online(messages: list[Reading | Burst], seed: int) -> Rows:
             key = result.device_ids[device], int(at_ms)
             assert key not in rows, "a row became final twice"
             rows[key] = int(n), features.tobytes()
-        stored |= {name: state.to_bytes(SPEC) for name, state in states.items()}
+        stored |= {name: state.to_bytes(spec) for name, state in states.items()}
     return rows
 
 
-def batch(messages: list[Reading | Burst]) -> Rows:
+def batch(messages: list[Reading | Burst], spec: FeatureSpec = SPEC) -> Rows:
     """Compute the rows as the Glue job does, from the lines that the raw writer stores."""
     progress: dict[str, Progress] = {}
     accepted = []
     for number, message in enumerate(messages):
         known = progress.setdefault(message.device_id, Progress())
         seen = known.readings if isinstance(message, Reading) else known.bursts
-        arrival = known.take(seen, message.seq, message.event_time_ms, SPEC.allowed_lateness_ms)
+        arrival = known.take(seen, message.seq, message.event_time_ms, spec.allowed_lateness_ms)
         if arrival is not Arrival.DUPLICATE:
             record = Record("shard", f"{number:06}", message.device_id, 0, b"")
             accepted.append((Arrived(record, message), arrival is Arrival.LATE))
@@ -68,8 +69,8 @@ def batch(messages: list[Reading | Burst]) -> Rows:
     lines = [*lines, *lines[::3]]  # Repetitions in the raw zone must not count either.
     table = pa.RecordBatch.from_arrays([pa.array(lines, pa.binary())], names=["value"])
     rows: Rows = {}
-    for found in compute_features(parse_lines([table], SPEC), SPEC, 0, 1 << 43):
-        names = feature_names(SPEC)
+    for found in compute_features(parse_lines([table], spec), spec, 0, 1 << 43):
+        names = feature_names(spec)
         columns = np.column_stack([found.column(name).to_numpy(False) for name in names])
         for name, at_ms, n, features in zip(
             found.column("device_id").to_pylist(),
@@ -92,6 +93,32 @@ def test_batch_and_online_give_the_same_bits_however_the_stream_is_cut(
     rows = online(messages, one_seed)
     assert rows == online(messages, other_seed)
     assert rows == batch(messages)
+
+
+GAPPY = replace(SPEC, optional=("pressure_bar",))
+"""A machine without a pressure sensor, or with one that fails, still counts."""
+
+
+@settings(deadline=None, max_examples=30)
+@given(weathers, st.integers(0, 2**32 - 1), st.sampled_from([0.1, 0.9, 1.0]))
+def test_batch_and_online_agree_when_a_sensor_gives_no_value(
+    weather: Weather, seed: int, silent: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    messages = [
+        replace(m, values={**m.values, "pressure_bar": float("nan")})
+        if isinstance(m, Reading) and rng.random() < silent
+        else m
+        for m in stream(weather)
+    ]
+    rows = online(messages, seed, GAPPY)
+    assert rows == batch(messages, GAPPY)
+    whole = online(stream(weather), seed)
+    assert rows.keys() == whole.keys()
+    for key, (n, features) in rows.items():
+        assert n == whole[key][0]
+        of_temperature = len(features) // len(feature_names(SPEC)) * 3
+        assert features[:of_temperature] == whole[key][1][:of_temperature]
 
 
 def test_a_healthy_stream_gives_a_row_at_every_step_with_burst_features() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import boto3
+import numpy as np
 import pytest
 from botocore.stub import Stubber
 
@@ -91,6 +93,17 @@ def test_a_line_gives_its_values_in_the_order_of_the_spec() -> None:
 )
 def test_a_line_with_a_wrong_field_is_malformed(change: dict[str, Any]) -> None:
     assert parse_line(json.dumps({**LINE, **change}).encode(), SPEC) is None
+
+
+def test_a_line_without_an_optional_sensor_has_no_number_there() -> None:
+    gappy = replace(SPEC, optional=("pressure_bar",))
+    for values in ({"temperature_c": 71}, {"temperature_c": 71, "pressure_bar": None}):
+        found = parse_line(json.dumps({**LINE, "values": values}).encode(), gappy)
+        assert found is not None
+        assert found.values[0] == 71.0
+        assert np.isnan(found.values[1])
+    for wrong in ({"pressure_bar": 4.0}, {"temperature_c": "hot"}, {"temperature_c": True}):
+        assert parse_line(json.dumps({**LINE, "values": wrong}).encode(), gappy) is None
 
 
 @pytest.mark.parametrize("line", [b"", b"{", b"[]", b"7", b"\xff", b"[" * 100_000])

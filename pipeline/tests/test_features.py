@@ -70,6 +70,25 @@ def test_a_window_by_itself_has_the_same_bits_as_among_many(seed: int, n: int) -
 
 
 @settings(deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 200), st.sampled_from([0.05, 0.5, 1.0]))
+def test_a_sensor_without_a_value_counts_with_the_values_that_it_gave(
+    seed: int, n: int, silent: float
+) -> None:
+    times, values = random_readings(seed, n)
+    given_at = np.random.default_rng(seed).random(n) >= silent
+    gappy = values.copy()
+    gappy[~given_at, 1] = np.nan
+    at_ms = grid(times, 0, 2**43, SPEC)
+    features, counts = telemetry_features(times, gappy, at_ms, SPEC)
+    whole, all_counts = telemetry_features(times, values, at_ms, SPEC)
+    assert counts.tobytes() == all_counts.tobytes()
+    assert features[:, :3].tobytes() == whole[:, :3].tobytes()
+    alone, some = telemetry_features(times[given_at], values[given_at], at_ms, SPEC)
+    assert features[some > 0, 3:].tobytes() == alone[some > 0, 3:].tobytes()
+    assert np.isnan(features[some == 0, 3:]).all()
+
+
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.integers(0, 50_000))
 def test_the_grid_has_every_multiple_of_the_hop_whose_window_has_a_reading(
     seed: int, n: int, lower_ms: int

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -204,3 +206,31 @@ def test_topics_carry_the_device_where_the_rule_looks_for_it(
     topic: Callable[[str], str], name: str
 ) -> None:
     assert topic("pump-007") == f"fleet/pump-007/{name}"
+
+
+GAPPY = replace(SPEC, optional=("pressure_bar",))
+
+
+@pytest.mark.parametrize(
+    "values", [{"temperature_c": 71.5}, {"temperature_c": 71.5, "pressure_bar": None}]
+)
+def test_an_optional_sensor_may_be_left_out_or_be_null(values: dict[str, Any]) -> None:
+    found = decode(json.dumps(telemetry(values=values)).encode(), GAPPY, NOW_MS, 300)
+    assert isinstance(found, Reading)
+    assert found.values["temperature_c"] == 71.5
+    assert math.isnan(found.values["pressure_bar"])
+    assert json.loads(encode_reading(found))["values"] == {"temperature_c": 71.5}
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"pressure_bar": 4.0}, "missing sensor 'temperature_c'"),
+        ({"temperature_c": 1.0, "flow": 2.0}, "unknown sensor 'flow'"),
+        ({"temperature_c": "hot"}, "value of 'temperature_c' is not a number"),
+        ({"temperature_c": 1.0, "pressure_bar": "low"}, "value of 'pressure_bar' is not a number"),
+    ],
+)
+def test_what_is_not_optional_is_still_refused(values: dict[str, Any], reason: str) -> None:
+    with pytest.raises(InvalidReading, match=reason):
+        decode(json.dumps(telemetry(values=values)).encode(), GAPPY, NOW_MS, 300)

@@ -37,6 +37,10 @@ def test_a_spec_is_parsed_and_written_back_to_an_equal_one() -> None:
     assert (spec.window_ms, spec.hop_ms, spec.min_count) == (60_000, 10_000, 5)
     assert FeatureSpec.parse(spec.to_json()) == spec
     assert FeatureSpec.parse(spec.to_json()).fingerprint == spec.fingerprint
+    gappy = FeatureSpec.parse(json.dumps({**BODY, "optional": ["pressure_bar"]}))
+    assert gappy.optional == ("pressure_bar",)
+    assert FeatureSpec.parse(gappy.to_json()) == gappy
+    assert gappy.fingerprint != spec.fingerprint
 
 
 @pytest.mark.parametrize(
@@ -55,6 +59,8 @@ def test_a_spec_is_parsed_and_written_back_to_an_equal_one() -> None:
         ({"allowed_lateness_s": -1}, r"FEATURE_SPEC\.allowed_lateness_s"),
         ({"bursts": 1}, r"FEATURE_SPEC\.bursts"),
         ({"min_count": 0}, r"FEATURE_SPEC\.min_count"),
+        ({"optional": "pressure_bar"}, r"FEATURE_SPEC\.optional: must be a list"),
+        ({"optional": ["flow"]}, r"FEATURE_SPEC\.optional: no sensor 'flow'"),
     ],
 )
 def test_a_wrong_spec_is_refused_with_the_name_of_the_key(
