@@ -97,6 +97,41 @@ def encode_reading(reading: Reading) -> bytes:
     )
 
 
+def encode_readings(
+    device_id: str,
+    first_seq: int,
+    event_time_ms: NDArray[np.int64],
+    values: Mapping[str, NDArray[np.float64]],
+) -> list[bytes]:
+    """Return the payloads of ``n`` readings that follow each other; the bytes of `encode_reading`.
+
+    ``event_time_ms`` is (n,), ``values`` sensor -> (n,). Whole columns are written as JSON at
+    once and cut at the commas, which takes a fifth of the time.
+    """
+    seqs = np.arange(first_seq, first_seq + len(event_time_ms), dtype=np.int64)
+    columns = [_texts(column) for column in (seqs, event_time_ms, *values.values())]
+    fields = b",".join(orjson.dumps(name) + b":%b" for name in values)
+    head = b'{"schema":%d,"device_id":%b' % (SCHEMA, orjson.dumps(device_id))
+    form = head.replace(b"%", b"%%") + b',"seq":%b,"event_time_ms":%b,"values":{' + fields + b"}}"
+    payloads = [form % row for row in zip(*columns, strict=True)]
+    if values:
+        with np.errstate(over="ignore", invalid="ignore"):
+            silent = np.isnan(np.sum(list(values.values()), axis=0))
+        for i in np.flatnonzero(silent).tolist():
+            row = {name: float(column[i]) for name, column in values.items()}
+            reading = Reading(device_id, first_seq + i, int(event_time_ms[i]), row)
+            payloads[i] = encode_reading(reading)
+    return payloads
+
+
+def _texts(column: NDArray[Any]) -> list[bytes]:
+    """Return each number as JSON writes it."""
+    if not len(column):
+        return []
+    whole = orjson.dumps(np.ascontiguousarray(column), option=orjson.OPT_SERIALIZE_NUMPY)
+    return whole[1:-1].split(b",")
+
+
 def present(values: Mapping[str, float]) -> Mapping[str, float]:
     """Return the values of the sensors that gave one."""
     # The sum tells at once that none is missing, as in all readings of most devices.

@@ -23,17 +23,31 @@ MS_PER_DAY = 86_400_000
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault interval of the ground truth, in epoch milliseconds."""
+    """One fault interval of the ground truth, in epoch milliseconds.
+
+    ``fails_ms``: when the machine fails, if nothing is done about it; None when it does not.
+    """
 
     device_id: str
     kind: str
     onset_ms: int
     end_ms: int
     severity: float
+    fails_ms: int | None = None
 
     def found_by(self, started_ms: int) -> bool:
         """Tell whether an episode that starts then finds this fault."""
         return self.onset_ms <= started_ms <= self.end_ms + GRACE_MS
+
+
+@dataclass(frozen=True)
+class Standstill:
+    """A stop for a failure or for work: an episode that starts in it is not judged."""
+
+    device_id: str
+    start_ms: int
+    end_ms: int
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -92,13 +106,24 @@ class Judged:
     false_alarms: list[Episode]
     repeats: list[Episode]
     delays_s: list[float]
+    standstill: list[Episode] = field(default_factory=list)
 
     @classmethod
-    def judge(cls, faults: Sequence[Fault], episodes: Sequence[Episode]) -> Judged:
-        """Join episodes and faults by device and time; the first inside a fault finds it."""
+    def judge(
+        cls,
+        faults: Sequence[Fault],
+        episodes: Sequence[Episode],
+        stops: Sequence[Standstill] = (),
+    ) -> Judged:
+        """Join episodes and faults by device and time; the first inside a fault finds it.
+
+        What starts while the machine stands still, up to a minute after it runs again, and
+        finds nothing is no false alarm: operators know of it.
+        """
         found: dict[int, Episode] = {}
         false_alarms: list[Episode] = []
         repeats: list[Episode] = []
+        standstill: list[Episode] = []
         for episode in sorted(episodes, key=lambda e: (e.started_ms, e.device_id)):
             inside = [
                 number
@@ -107,7 +132,13 @@ class Judged:
             ]
             new = [number for number in inside if number not in found]
             found.update(dict.fromkeys(new, episode))
-            if not inside:
+            if not inside and any(
+                stop.device_id == episode.device_id
+                and stop.start_ms <= episode.started_ms <= stop.end_ms + GRACE_MS
+                for stop in stops
+            ):
+                standstill.append(episode)
+            elif not inside:
                 false_alarms.append(episode)
             elif not new:
                 repeats.append(episode)
@@ -115,12 +146,14 @@ class Judged:
             (episode.started_ms - faults[number].onset_ms) / 1000
             for number, episode in sorted(found.items())
         ]
-        return cls(found, false_alarms, repeats, delays_s)
+        return cls(found, false_alarms, repeats, delays_s, standstill)
 
     def outcome(self, episode: Episode) -> str:
-        """Return ``found``, ``repeat`` or ``false_alarm`` for one of the judged episodes."""
+        """Return ``found``, ``repeat``, ``standstill`` or ``false_alarm`` for a judged episode."""
         if episode in self.false_alarms:
             return "false_alarm"
+        if episode in self.standstill:
+            return "standstill"
         return "repeat" if episode in self.repeats else "found"
 
 
@@ -145,16 +178,31 @@ class RunReport:
     alarms: list[dict[str, Any]] = field(default_factory=list)
     raw_zone: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
+    stops: list[Standstill] = field(default_factory=list)
+    maintenance: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def judged(self) -> Judged:
         """Return the model's episodes against the truth."""
-        return Judged.judge(self.faults, [e for e in self.episodes if e.rule == "model"])
+        return self._judge("model")
 
     @property
     def judged_no_model(self) -> Judged:
         """Return the episodes of the rule without a model against the truth."""
-        return Judged.judge(self.faults, [e for e in self.episodes if e.rule == "no_model"])
+        return self._judge("no_model")
+
+    def _judge(self, rule: str) -> Judged:
+        episodes = [episode for episode in self.episodes if episode.rule == rule]
+        return Judged.judge(self.faults, episodes, self.stops)
+
+    @property
+    def lead_times_s(self) -> list[float]:
+        """Return how long before the failure each fault that leads to one was found."""
+        return [
+            (fails_ms - episode.started_ms) / 1000
+            for number, episode in sorted(self.judged.found.items())
+            if (fails_ms := self.faults[number].fails_ms) is not None
+        ]
 
     def check(self) -> None:
         """Raise InvariantBroken when the readings do not add up: something was lost or doubled."""
@@ -179,6 +227,10 @@ class RunReport:
                 "median": _quantile(judged.delays_s, 0.5),
                 "p90": _quantile(judged.delays_s, 0.9),
             },
+            "lead_time_s": {
+                "median": _quantile(self.lead_times_s, 0.5),
+                "shortest": min(self.lead_times_s, default=None),
+            },
             "false_alarms": {
                 "episodes": len(judged.false_alarms),
                 "per_machine_day": round(rate, 4),
@@ -191,6 +243,16 @@ class RunReport:
             "alerts": self.alerts,
             "detections": [_detection(e, judged) for e in self.episodes if e.rule == "model"],
             "truth": [self._truth(n, judged, no_model) for n in range(len(self.faults))],
+            "maintenance": self.maintenance,
+            "stops": [
+                {
+                    "device_id": stop.device_id,
+                    "start": _iso(stop.start_ms),
+                    "end": _iso(stop.end_ms),
+                    "reason": stop.reason,
+                }
+                for stop in self.stops
+            ],
             "model": self.model,
             "workflow": self.workflow,
             "alarms": self.alarms,
@@ -219,6 +281,10 @@ class RunReport:
             "severity": fault.severity,
             "found": episode is not None,
             "delay_s": delay_s,
+            "fails": None if fault.fails_ms is None else _iso(fault.fails_ms),
+            "lead_time_s": (fault.fails_ms - episode.started_ms) / 1000
+            if episode and fault.fails_ms is not None
+            else None,
             "found_by_no_model": number in no_model.found,
         }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from simulator.report import Judged, RunReport
+from simulator.report import Episode, Fault, Judged, RunReport
 from simulator.report_svg import Trace, clock, escaped, machine_figure
 
 __all__ = ["Trace", "render"]
@@ -24,7 +24,7 @@ font-weight:600}.tiles{display:flex;flex-wrap:wrap;gap:.8rem;margin:1rem 0}.tile
 var(--line);border-radius:8px;padding:.6rem 1rem;min-width:9rem}.tile b{display:block;
 font-size:1.5rem}.tile span{color:var(--soft)}figure{margin:0 0 1.4rem}figcaption{font-weight:600;
 margin-bottom:.2rem}svg{width:100%;height:auto;background:#fff;border:1px solid var(--line);
-border-radius:6px}.found{color:var(--found)}.false_alarm,.missed{color:var(--false)}
+border-radius:6px}.found{color:var(--found)}.standstill{color:var(--soft)}.false_alarm,.missed{color:var(--false)}
 .legend span{margin-right:1.4rem}.key{display:inline-block;width:.9rem;height:.7rem;
 margin-right:.35rem}details{margin:1.2rem 0}summary{font-weight:600;cursor:pointer}
 """
@@ -40,10 +40,12 @@ def render(report: RunReport, traces: Sequence[Trace], live_from_ms: int) -> str
         _tiles(report, judged),
         _faults(report, judged),
         _detections(report, judged),
+        _maintenance(report),
         "<h2>Machines</h2>",
         '<p class="legend"><span><i class="key" style="background:var(--fault)"></i>true fault'
         '</span><span><i class="key" style="background:var(--found)"></i>detection that found it'
         '</span><span><i class="key" style="background:var(--false)"></i>false alarm</span>'
+        '<span><i class="key" style="background:#9aa7b4"></i>standing still</span>'
         "<span>dashed: threshold; thin grey line: score with no model; "
         "grey ground: before the model was in service</span></p>",
     ]
@@ -122,10 +124,39 @@ def _faults(report: RunReport, judged: Judged) -> str:
                 clock(fault.end_ms),
                 delay,
                 "yes" if number in report.judged_no_model.found else "no",
+                _lead(fault, episode),
             ]
         )
-    head = ("machine", "fault", "severity", "from", "to", "found after", "with no model")
+    head = (
+        *("machine", "fault", "severity", "from", "to", "found after", "with no model"),
+        "before its failure",
+    )
     return "<h2>Faults</h2>" + (_table(head, rows) if rows else "<p>No fault was injected.</p>")
+
+
+def _lead(fault: Fault, episode: Episode | None) -> str:
+    if fault.fails_ms is None or episode is None:
+        return "-"
+    return _hours((fault.fails_ms - episode.started_ms) / 1000)
+
+
+def _maintenance(report: RunReport) -> str:
+    if not report.maintenance:
+        return ""
+    rows = [
+        [
+            escaped(order["order_id"]),
+            escaped(order["device_id"]),
+            escaped(str(order["type"]).replace("_", " ")),
+            clock(order["started_ms"]),
+            _hours(order["downtime_s"]),
+            f"{order['total_cost']:,.0f}",
+            escaped(order["text"]),
+        ]
+        for order in report.maintenance
+    ]
+    head = ("order", "machine", "type", "from", "standstill", "cost", "what the crew wrote")
+    return "<h2>Maintenance</h2>" + _table(head, rows)
 
 
 def _detections(report: RunReport, judged: Judged) -> str:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import numpy as np
 import numpy.typing as npt
 
-from simulator.report import Episode, Fault, RunReport
+from simulator.report import Episode, Fault, RunReport, Standstill
 
 WIDTH = 900
 LEFT = 150
@@ -32,6 +32,7 @@ _UNITS = {
     "a": "A",
     "v": "V",
     "l_min": "l/min",
+    "m3_h": "m³/h",
     "rpm": "rpm",
 }
 
@@ -77,7 +78,8 @@ def machine_figure(report: RunReport, trace: Trace, live_from_ms: int) -> str:
         rows.append(_score_row(axes, trace, top))
         top += 2 * ROW + GAP
     height = top + 16
-    shade = _shades(axes, faults, live_from_ms, top)
+    stops = [stop for stop in report.stops if stop.device_id == trace.device_id]
+    shade = _shades(axes, faults, stops, live_from_ms, top)
     marks = "".join(_mark(axes, episode, judged.outcome(episode), top) for episode in episodes)
     ticks = _ticks(axes, top)
     kinds = ", ".join(fault.kind.replace("_", " ") for fault in faults) or "healthy"
@@ -89,7 +91,13 @@ def machine_figure(report: RunReport, trace: Trace, live_from_ms: int) -> str:
     )
 
 
-def _shades(axes: _Axes, faults: Sequence[Fault], live_from_ms: int, bottom: int) -> str:
+def _shades(
+    axes: _Axes,
+    faults: Sequence[Fault],
+    stops: Sequence[Standstill],
+    live_from_ms: int,
+    bottom: int,
+) -> str:
     parts = []
     width = axes.x(live_from_ms) - LEFT
     if width > 0:
@@ -103,11 +111,18 @@ def _shades(axes: _Axes, faults: Sequence[Fault], live_from_ms: int, bottom: int
             f'height="{bottom}" fill="var(--fault)" opacity=".6">'
             f"<title>{escaped(fault.kind)}</title></rect>"
         )
+    for stop in stops:
+        x = axes.x(stop.start_ms)
+        parts.append(
+            f'<rect x="{x:.1f}" y="0" width="{max(2.0, axes.x(stop.end_ms) - x):.1f}" '
+            f'height="{bottom}" fill="#9aa7b4" opacity=".45">'
+            f"<title>{escaped(stop.reason)}</title></rect>"
+        )
     return "".join(parts)
 
 
 def _mark(axes: _Axes, episode: Episode, outcome: str, bottom: int) -> str:
-    colour = "var(--false)" if outcome == "false_alarm" else "var(--found)"
+    colour = {"false_alarm": "var(--false)", "standstill": "#5b6b7b"}.get(outcome, "var(--found)")
     start = axes.x(episode.started_ms)
     end = axes.x(axes.end_ms if episode.ended_ms is None else episode.ended_ms)
     return (
@@ -143,7 +158,8 @@ def _title(name: str) -> tuple[str, str]:
 
 
 def _row(axes: _Axes, name: str, times: IntArray, values: FloatArray, top: int, colour: str) -> str:
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    finite = values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
     points = _points(axes, times, values, top, ROW, low, high)
     title, unit = _title(name)
     return (

@@ -74,6 +74,16 @@ class Embedded:
         """Take MQTT messages from the machines (the broker's side of the connection)."""
         return self.cloud.iot.publish_batch(messages)
 
+    def on_alert(self, listener: Callable[[str], None]) -> None:
+        """Have ``listener`` told of every message of the alert topic when it is published."""
+        topic = self.name_of("AWS::SNS::Topic", "alerts")
+
+        def published(arn: str, message: str) -> None:
+            if arn == topic:
+                listener(message)
+
+        self.cloud.forwarder.on_publish.append(published)
+
     def run_until(self, until: simpy.Event | float) -> Any:
         """Let the clock run until an event, or a time in seconds since the start."""
         return self.cloud.engine.run(until)

@@ -25,6 +25,7 @@ from pipeline.messages import (
     decode,
     encode_burst,
     encode_reading,
+    encode_readings,
     telemetry_topic,
 )
 from pipeline.settings import FeatureSpec
@@ -47,6 +48,25 @@ def test_a_reading_survives_the_journey_whatever_its_values(
 ) -> None:
     reading = Reading(device_id, seq, event_time_ms, dict(zip(SPEC.sensors, values, strict=True)))
     assert decode(encode_reading(reading), SPEC, NOW_MS, 300) == reading
+
+
+@settings(deadline=None)
+@given(
+    device_ids,
+    st.integers(0, 2**52),
+    st.lists(st.tuples(st.integers(0, 2**44), finite | st.just(math.nan), finite), max_size=9),
+)
+def test_many_readings_have_the_bytes_of_each_by_itself(
+    device_id: str, first_seq: int, rows: list[tuple[int, float, float]]
+) -> None:
+    times = np.array([row[0] for row in rows], np.int64)
+    columns = {
+        name: np.array([row[i] for row in rows], np.float64) for i, name in enumerate("ab", 1)
+    }
+    assert encode_readings(device_id, first_seq, times, columns) == [
+        encode_reading(Reading(device_id, seq, at, {"a": a, "b": b}))
+        for seq, (at, a, b) in enumerate(rows, first_seq)
+    ]
 
 
 @settings(deadline=None)

@@ -41,6 +41,8 @@ class Forwarder:
         self._seed = seed
         self._arns = Arns(context.account, context.region)
         self._application: Callable[..., Iterable[bytes]] | None = None
+        self.on_publish: list[Callable[[str, str], None]] = []
+        """Told of every message that a topic took: its ARN and the message."""
 
     def services(self) -> tuple[str, ...]:
         """Return the services of which something is forwarded."""
@@ -97,7 +99,11 @@ class Forwarder:
         def execute(call: Call) -> Answer:
             if refuse is not None:
                 refuse(call.params)
-            return self._forward(service, operation, call.params)
+            answer = self._forward(service, operation, call.params)
+            if (service, operation) == ("sns", "Publish"):
+                for listener in self.on_publish:
+                    listener(call.params.get("TopicArn", ""), call.params["Message"])
+            return answer
 
         return execute
 

@@ -69,6 +69,19 @@ def test_a_topic_delivers_to_its_queue(forwarder: Forwarder, context: Context) -
     assert "Messages" not in sqs.receive_message(QueueUrl=queue)
 
 
+def test_a_listener_hears_what_a_topic_took_and_nothing_else(
+    forwarder: Forwarder, context: Context
+) -> None:
+    sns, _ = clients(forwarder, context, "sns", "sqs")
+    topic = sns.create_topic(Name="alerts")["TopicArn"]
+    heard: list[tuple[str, str]] = []
+    forwarder.on_publish.append(lambda arn, message: heard.append((arn, message)))
+    with pytest.raises(ClientError):
+        sns.publish(TopicArn=topic + "-not-there", Message="lost")
+    sns.publish(TopicArn=topic, Message="worn")
+    assert heard == [(topic, "worn")]
+
+
 def test_a_long_poll_waits_on_the_clock_of_the_run(forwarder: Forwarder, context: Context) -> None:
     (sqs,) = clients(forwarder, context, "sqs")
     queue = sqs.create_queue(QueueName="q")["QueueUrl"]
