@@ -89,13 +89,14 @@ class SparkHost:
             return
         started: list[Process] = []
         folder = self._state / "spark"
-        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "tmp").mkdir(parents=True, exist_ok=True)
         environment = {
             **self._processes.base_environment(),
             "JAVA_HOME": str(find_java()),
             "PYSPARK_PYTHON": sys.executable,
             "PYSPARK_DRIVER_PYTHON": sys.executable,
             "SPARK_LOCAL_IP": "127.0.0.1",
+            "TMPDIR": str(folder / "tmp"),
             "FLEETWIN_HOST_TOKEN": self._token,
             "FLEETWIN_SPARK_CONF": json.dumps(_settings(folder)),
         }
@@ -187,7 +188,11 @@ class SparkHost:
 
 def _settings(folder: Path) -> dict[str, str]:
     """Return Spark's settings; C1 and the serial collector halve the start-up (measured)."""
-    java = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto -Duser.timezone=UTC"
+    # A host that is killed leaves its temporary files: they belong where the state is.
+    java = (
+        "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto -Duser.timezone=UTC "
+        f'"-Djava.io.tmpdir={folder / "tmp"}"'
+    )
     return {
         "spark.master": "local[2]",
         "spark.app.name": "fleetwin",

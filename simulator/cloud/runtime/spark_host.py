@@ -16,6 +16,7 @@ import threading
 import time
 import traceback
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from pyspark.context import SparkContext
@@ -102,7 +103,7 @@ class Host:
         self.mounted = []
         for bucket, mount in mounts.items():
             table = f"fs.viewfs.mounttable.{bucket}"
-            links = {f"{table}.linkFallback": f"file://{mount['folder']}"}
+            links = {f"{table}.linkFallback": Path(mount["folder"]).as_uri()}
             for name in mount["denied"]:
                 links[f"{table}.link./{name}"] = f"denied://{bucket}/{name}"
             for key, target in links.items():
