@@ -42,10 +42,14 @@ class Publishing(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PublishResult:
-    """How many messages of a batch the broker took, and how many it refused or discarded."""
+    """How many messages of a batch the broker took, and how many it refused or discarded.
+
+    ``discarded_positions`` are the places of the latter in the batch as it was given.
+    """
 
     delivered: int
     discarded: int
+    discarded_positions: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +130,10 @@ class Iot:
         A payload over 128 KB is refused; what a connection sends beyond 100 messages a second
         is discarded without a word (AWS IoT guide, "message broker limits").
         """
-        taken = [m for m in sorted(messages, key=lambda m: m.at_s) if self._admit(m)]
-        self._apply(taken)
-        return PublishResult(len(taken), len(messages) - len(taken))
+        in_time = sorted(range(len(messages)), key=lambda i: messages[i].at_s)
+        dropped = {i for i in in_time if not self._admit(messages[i])}
+        self._apply([messages[i] for i in in_time if i not in dropped])
+        return PublishResult(len(messages) - len(dropped), len(dropped), tuple(sorted(dropped)))
 
     def _admit(self, message: Publishing) -> bool:
         bucket = self._connections.get(message.client_id)

@@ -199,6 +199,7 @@ def test_a_payload_over_128_kb_is_refused_and_the_hundred_and_first_message_disc
     flood = [Direct("fleet/p/telemetry", b"{}", "one", 0.0) for _ in range(150)]
     result = world.iot.publish_batch(flood)
     assert (result.delivered, result.discarded) == (100, 50)
+    assert result.discarded_positions == tuple(range(100, 150))
 
 
 def test_throttled_records_are_tried_again_and_none_is_lost(world: World) -> None:
