@@ -19,6 +19,7 @@ import numpy as np
 import orjson
 
 from simulator.errors import EnvironmentMissing
+from simulator.fleet.catalogue import KINDS, SENSOR_LIMITS, devices_of, sensors_of
 from simulator.fleet.fleet import Fleet
 from simulator.fleet.recording import Recording
 from simulator.fleet.replay import Replay
@@ -63,11 +64,30 @@ def template_parameters(scenario: Scenario, recording: Recording | None) -> dict
     if recording is not None:
         spec, training = recording.feature_spec(), dict(recording.format.training)
     else:
-        spec, training = json.loads(template_default("FeatureSpec")), {}
+        spec, training = fleet_spec(scenario), {}
     spec.update(scenario.pipeline.features.changes())
     training.update(scenario.pipeline.training)
     values = {"FeatureSpec": spec, "TrainingSettings": training}
     return {name: json.dumps(value, separators=(",", ":")) for name, value in values.items()}
+
+
+def fleet_spec(scenario: Scenario) -> dict[str, Any]:
+    """Return the feature spec for a fleet: its sensors, of which some devices lack some."""
+    spec: dict[str, Any] = json.loads(template_default("FeatureSpec"))
+    sensors = sensors_of(scenario.fleet)
+    known = spec["sensors"]
+    spec["sensors"] = {name: known.get(name, list(SENSOR_LIMITS[name])) for name in sensors}
+    kinds = set(devices_of(scenario.fleet).values())
+    silent = {plan.sensor for plan in scenario.all_faults if plan.kind == "dropout"}
+    optional = [
+        name
+        for name in sensors
+        if name in silent or any(name not in KINDS[kind].sensors for kind in kinds)
+    ]
+    if optional:
+        spec["optional"] = optional
+    spec["bursts"] = spec["bursts"] and scenario.fleet.burst_period_s > 0
+    return spec
 
 
 def gather(target: Embedded, machines: Fleet | Replay) -> Evidence:

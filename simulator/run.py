@@ -27,12 +27,15 @@ from simulator.fleet.fleet import Fleet
 from simulator.fleet.ground_truth import GroundTruth
 from simulator.fleet.recording import Recording
 from simulator.fleet.replay import Replay
+from simulator.fleet.work_orders import write_orders
 from simulator.progress import Progress
-from simulator.report import Fault, RunReport, Stage
+from simulator.report import Fault, RunReport, Stage, Standstill
 from simulator.scenario import Scenario
 from simulator.targets import Embedded
 
 HOUR_S = 3600
+BATCH_FOLDER = "batch"
+"""What goes the batch path, below the output folder."""
 
 
 class WorkflowFailed(SimulatorError):
@@ -113,6 +116,8 @@ class _Run:
         gc.freeze()
         gc.set_threshold(50_000, 20, 20)
         self.machines = machines = self._machines()
+        if isinstance(machines, Fleet) and machines.reacts:
+            self.target.on_alert(lambda message: self._on_alert(machines, message))
         total_s = self._expected_s()
         progress.watch(self.target.clock, total_s)
         machines.start()
@@ -152,6 +157,21 @@ class _Run:
         if self.recording is not None:
             return Replay(self.recording, env, self.start_s, publish, self.scenario.seed)
         return Fleet(self.scenario, env, self.start_s, publish, apart=True)
+
+    def _on_alert(self, machines: Fleet, message: str) -> None:
+        """Have a machine looked at that an alert is about."""
+        alert = json.loads(message)
+        if "alert_id" in alert and alert.get("device_id") in machines.devices:
+            machines.order(alert["device_id"], alert["alert_id"])
+
+    def _maintenance(self) -> list[dict[str, Any]]:
+        """Return the work orders as records, which also go to the batch path."""
+        machines = self.machines
+        if not isinstance(machines, Fleet):
+            return []
+        orders, base_ms = machines.work_orders, machines.plan.base_ms
+        write_orders(orders, self.options.out / BATCH_FOLDER, base_ms)
+        return [order.to_record(base_ms) for order in orders]
 
     def _expected_s(self) -> float:
         if self.recording is not None:
@@ -203,9 +223,14 @@ class _Run:
             wall_s=0.0,
             readings=found.readings,
             faults=[
-                Fault(f.device_id, f.kind, f.start_ms, f.end_ms, f.severity)
+                Fault(f.device_id, f.kind, f.start_ms, f.end_ms, f.severity, f.fails_ms)
                 for f in truth.intervals
             ],
+            stops=[
+                Standstill(stop.device_id, stop.start_ms, stop.end_ms, stop.reason)
+                for stop in truth.stops
+            ],
+            maintenance=self._maintenance(),
             episodes=found.episodes,
             machine_days=truth.machine_days(self.calibrated_ms or None),
             stages=self.stages,

@@ -186,6 +186,8 @@ def test_the_job_writes_the_rows_of_the_online_path_and_again_changes_nothing(s3
 
 
 def test_counts_are_printed_as_one_json_line(s3: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    weather = Weather(seed=2, devices=1, readings=60, lost=0, repeated=0, delay_s=0, silences=0)
+    store_stream(s3, weather)
     counts = run_job(FakeGlue())
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
     assert [json.loads(line) for line in lines] == [counts]

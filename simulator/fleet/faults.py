@@ -1,184 +1,251 @@
-"""Faults: what each kind does to a machine or to a sensor, and how its severity grows.
+"""Machine faults: what each kind of fault does to a machine at severity 1.
 
-A plan names kind, interval and severity in [0, 1]; a kind says what severity 1 does. All
-effects are multiples of the severity at that moment, added to or multiplied with the healthy
-signal in such a way that zero leaves every bit as it was. `machine` and `sensors` apply them.
+All effects are multiples of the severity at that moment, added to or multiplied with the healthy
+signal in such a way that zero leaves every bit as it was. `severity` says how a planned fault
+grows, `life` how wear does; `kinds` apply the effects. Sensor faults are in `sensor_faults`.
+
+Sources: ISO 13373-1 annex D and Randall, Vibration-based Condition Monitoring (2011), for which
+component shows which fault; Saxena et al. 2008 for losses of flow and efficiency; the formulas
+of each effect stand where it is applied. Sizes are chosen, so that a moderate fault stays within
+what load and speed do to each single channel.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
-from simulator.fleet.streams import FloatArray, stream
-
-
-@dataclass(frozen=True)
-class FaultPlan:
-    """One fault to inject. ``onset_s`` counts from the start of the live part.
-
-    ``sensor`` names the channel of a sensor fault and is empty for a machine fault.
-    """
-
-    device: str
-    kind: str
-    onset_s: float
-    duration_s: float
-    severity: float = 0.5
-    sensor: str = ""
-
-
-@dataclass(frozen=True)
-class Growth:
-    """Course of the severity over the interval, as shares of it.
-
-    Begins at ``start`` of the planned severity, reaches all of it after ``rise``, and is
-    taken back to nothing over the last ``fall`` (a load that is relieved, a filter cleaned),
-    so that slow channels are near normal when the label ends.
-    """
-
-    start: float = 1.0
-    rise: float = 0.0
-    fall: float = 0.0
-
-    def at(self, share: FloatArray) -> FloatArray:
-        """Return the factor in [0, 1] at ``share`` of the interval, 0 outside [0, 1)."""
-        level = np.ones_like(share)
-        if self.rise > 0.0:
-            level = np.minimum(1.0, self.start + (1.0 - self.start) * share / self.rise)
-        if self.fall > 0.0:
-            level = np.minimum(level, (1.0 - share) / self.fall)
-        return np.where((share >= 0.0) & (share < 1.0), level, 0.0)
+from simulator.errors import ScenarioError
+from simulator.fleet.catalogue import KINDS
+from simulator.fleet.settings import FaultPlan
+from simulator.fleet.severity import Growth, severity_at
+from simulator.fleet.streams import FloatArray
 
 
 @dataclass(frozen=True)
 class MachineFault:
-    """Effect of a machine fault at severity 1.
+    """Effect of a machine fault at severity 1, for a machine of a pump's size.
 
-    ``heat``, ``pressure``, ``current``: relative change. ``ripple_bar``: deviation of added
-    pressure ripple. ``*_mm_s``: vibration velocity (RMS at rated speed) added in quadrature.
-    ``impact_m_s2``: height of the impacts at the outer race's pass frequency;
-    ``cavitation_m_s2``: RMS of the band noise above 3 kHz, modulated at vane pass.
+    ``heat``, ``pressure``, ``flow``, ``current``, ``speed``: relative change. ``ripple_bar``:
+    deviation of added pressure ripple; ``current_swing``: amplitude of the current's swing at
+    twice the slip frequency, at rated load. ``*_mm_s``: velocity (RMS at rated speed) added in
+    quadrature: at half the shaft's frequency, once, twice, three times, three to ten times, at
+    the pass of vanes (lobes, blades), at the gears' mesh, spread over the band. ``*_m_s2``: height
+    of the impacts of a damaged race, ball, cage or tooth; RMS of the band noise of cavitation and
+    of friction. ``slip_side``, ``mesh_side``: depth of modulation of once per turn at the pole
+    pass, and of the mesh by the pinion. ``runaway``: growth of the losses with temperature,
+    severity squared, in the unit that is critical at rated load.
     """
 
     growth: Growth
     heat: float = 0.0
     pressure: float = 0.0
+    flow: float = 0.0
     current: float = 0.0
+    speed: float = 0.0
     ripple_bar: float = 0.0
+    current_swing: float = 0.0
+    half_mm_s: float = 0.0
     once_mm_s: float = 0.0
     twice_mm_s: float = 0.0
+    thrice_mm_s: float = 0.0
+    harmonics_mm_s: float = 0.0
     vane_mm_s: float = 0.0
+    mesh_mm_s: float = 0.0
     broadband_mm_s: float = 0.0
-    impact_m_s2: float = 0.0
+    outer_race_m_s2: float = 0.0
+    inner_race_m_s2: float = 0.0
+    ball_m_s2: float = 0.0
+    cage_m_s2: float = 0.0
+    tooth_m_s2: float = 0.0
     cavitation_m_s2: float = 0.0
+    friction_m_s2: float = 0.0
+    slip_side: float = 0.0
+    mesh_side: float = 0.0
+    runaway: float = 0.0
 
 
 WEAR = Growth(start=0.3, rise=0.4)
 HEAT = Growth(start=0.4, rise=0.25, fall=0.25)
 SUDDEN = Growth(start=0.5, rise=0.1)
+CLOGGING = Growth(start=0.2, rise=0.7)
 
-MACHINE_FAULTS: dict[str, MachineFault] = {
-    "bearing_wear": MachineFault(
-        WEAR, heat=0.12, current=0.01, broadband_mm_s=1.1, impact_m_s2=16.0
+MACHINE_FAULTS: Mapping[str, MachineFault] = {
+    # Strikes at the pass frequency of the defect, some friction. The fixed outer race stands
+    # nearest to the sensor; a ball or the cage is heard through more surfaces.
+    "bearing_outer_race": MachineFault(
+        WEAR, heat=0.12, current=0.01, broadband_mm_s=1.1, outer_race_m_s2=16.0
     ),
+    "bearing_inner_race": MachineFault(
+        WEAR, heat=0.12, current=0.01, broadband_mm_s=1.0, inner_race_m_s2=14.0
+    ),
+    "bearing_ball": MachineFault(
+        WEAR, heat=0.14, current=0.01, broadband_mm_s=0.9, ball_m_s2=11.0
+    ),
+    "bearing_cage": MachineFault(
+        WEAR, heat=0.10, current=0.01, half_mm_s=0.4, broadband_mm_s=0.9, cage_m_s2=9.0
+    ),
+    # Force m e w^2: velocity as w^3 below resonance, flattened to about w^2 by the supports.
+    "imbalance": MachineFault(WEAR, once_mm_s=1.8),
+    # A coupling bent twice per turn; its losses warm the bearings by 3-10 K.
+    "misalignment": MachineFault(
+        WEAR, heat=0.16, current=0.01, once_mm_s=0.6, twice_mm_s=1.4, thrice_mm_s=0.5
+    ),
+    # A joint that lifts off and strikes: many multiples of the shaft, and halves of it.
+    "looseness": MachineFault(
+        WEAR, half_mm_s=0.6, once_mm_s=0.6, twice_mm_s=0.5, harmonics_mm_s=1.2, broadband_mm_s=0.3
+    ),
+    # Bubbles that collapse: band noise modulated by the vanes, ripple, flow 5-15 % down.
     "cavitation": MachineFault(
         SUDDEN,
         pressure=-0.14,
+        flow=-0.12,
         current=-0.08,
         ripple_bar=0.25,
         vane_mm_s=0.7,
         broadband_mm_s=1.0,
         cavitation_m_s2=6.0,
     ),
+    # Cooling is lost: R rises, which for the steady state is the same as more losses.
     "overheating": MachineFault(HEAT, heat=0.45, current=0.015),
-    "imbalance": MachineFault(WEAR, once_mm_s=1.8),
-    "misalignment": MachineFault(WEAR, heat=0.08, once_mm_s=0.6, twice_mm_s=1.4),
-    "seal_leak": MachineFault(WEAR, heat=0.04, pressure=-0.12, current=0.06),
-}
-"""Signatures as in ISO 13373-1 annex D and the sources of each model: impacts at the pass
-frequency and some friction heat; band noise, ripple and loss of head; heat that does not
-leave; once and twice per turn."""
+    # Metal on metal: friction heat and its torque, noise of the contacts up to several kHz.
+    "lubrication_loss": MachineFault(
+        WEAR, heat=0.22, current=0.03, broadband_mm_s=0.9, friction_m_s2=3.0
+    ),
+    # What leaks inside is pumped again: less head and flow, more work.
+    "seal_leak": MachineFault(WEAR, heat=0.04, pressure=-0.12, flow=-0.10, current=0.06),
+    # A loss of head before the machine: less of both, less load, less that carries heat away.
+    "filter_clogging": MachineFault(CLOGGING, heat=0.10, pressure=-0.08, flow=-0.16, current=-0.05),
+    # Side bands f (1 +- 2 k s) of the current, once per turn +- the pole pass 2 s f; more slip.
+    "rotor_bar": MachineFault(
+        WEAR, heat=0.08, current=0.01, speed=-0.004, current_swing=0.05, once_mm_s=0.5,
+        slip_side=0.8,
+    ),
+    # One tooth of the pinion: the mesh grows and is modulated, one strike per turn of it.
+    "gear_tooth": MachineFault(
+        WEAR, heat=0.06, mesh_mm_s=1.3, broadband_mm_s=0.5, tooth_m_s2=14.0, mesh_side=0.8
+    ),
+    # P(T) = P0 e^(a (T - T0)) with a steady state only while a R P0 e^(a (Ta - T0)) <= 1/e.
+    "thermal_runaway": MachineFault(HEAT, current=0.02, runaway=2.0),
+}  # fmt: skip
 
-SENSOR_FAULTS: dict[str, Growth] = {
-    "stuck_at": Growth(),
-    "drift": Growth(start=0.0, rise=1.0),
-    "gain": Growth(),
-    "spike": Growth(),
-}
+_OTHERWISE: Mapping[tuple[str, str], Mapping[str, float]] = {
+    # A winding, and the discharge, are hotter than the air by twice what a pump's bearing is.
+    ("electric_motor", "overheating"): {"heat": 0.18},
+    ("compressor", "overheating"): {"heat": 0.24},
+    ("compressor", "lubrication_loss"): {"heat": 0.14},
+    # The net keeps its pressure as long as the machine can load more often.
+    ("compressor", "seal_leak"): {"heat": 0.08, "pressure": -0.03, "flow": -0.14, "current": 0.0},
+    ("compressor", "filter_clogging"): {"pressure": -0.02, "flow": -0.14, "current": -0.03},
+    # A clogged filter moves the fan to the left on its curve: more pressure, less flow.
+    ("gearbox_fan", "filter_clogging"): {
+        "heat": 0.16, "pressure": 0.09, "flow": -0.22, "current": -0.08,
+    },
+    # A spindle's bearings run only some 20 K above the air.
+    ("spindle", "misalignment"): {"heat": 0.28},
+    # The filter of the coolant.
+    ("spindle", "filter_clogging"): {
+        "heat": 0.15, "pressure": -0.10, "flow": -0.22, "current": 0.0,
+    },
+}  # fmt: skip
+"""What a fault does otherwise to a machine of another kind than a pump."""
 
-FAULT_KINDS = (*MACHINE_FAULTS, *SENSOR_FAULTS)
-
-GAIN_AT_FULL_SEVERITY = 0.3
-SPIKE_CHANCE = 0.05
-"""Chance of a spike in each sample while the fault lasts."""
+EFFECT_NAMES = tuple(field.name for field in fields(MachineFault) if field.name != "growth")
 
 
-def severity_at(plan: FaultPlan, growth: Growth, live_start_s: float, t: FloatArray) -> FloatArray:
-    """Return the severity of ``plan`` at times ``t`` (seconds since the fleet began)."""
-    share = (t - (live_start_s + plan.onset_s)) / plan.duration_s
-    return plan.severity * growth.at(share)
+@lru_cache
+def fault_of(kind: str, fault: str) -> MachineFault:
+    """Return what ``fault`` does to a machine of ``kind``.
+
+    Raises `ScenarioError` when a machine of that kind cannot have it.
+    """
+    if fault not in KINDS[kind].faults:
+        possible = ", ".join(KINDS[kind].faults)
+        raise ScenarioError(f"a {KINDS[kind].title} has no fault {fault!r}; it can have {possible}")
+    return replace(MACHINE_FAULTS[fault], **_OTHERWISE.get((kind, fault), {}))  # type: ignore[arg-type]
 
 
-EFFECT_NAMES = tuple(f.name for f in fields(MachineFault) if f.name != "growth")
+@lru_cache
+def _sizes(kind: str, fault: str) -> tuple[tuple[str, float], ...]:
+    what = fault_of(kind, fault)
+    return tuple((name, getattr(what, name)) for name in EFFECT_NAMES if getattr(what, name))
+
+
+class Life(Protocol):
+    """What wear, failures and repairs make of one machine; times are those of its samples."""
+
+    def severities(self, t: FloatArray) -> Mapping[str, FloatArray]:
+        """Return fault kind -> severity in [0, 1] at each time; kinds without a defect may lack."""
+        ...
+
+    def up(self, t: FloatArray) -> npt.NDArray[np.bool_]:
+        """Return False where the machine stands still, failed or under repair."""
+        ...
+
+
+def severities(
+    kind: str,
+    plans: Sequence[FaultPlan],
+    life: Life | None,
+    live_start_s: float,
+    t: FloatArray,
+) -> dict[str, FloatArray]:
+    """Return fault kind -> severity (n,) of those faults that are there at ``t`` at all.
+
+    Planned faults and wear add up, to 1 at most.
+    """
+    levels: dict[str, FloatArray] = {}
+    for plan in plans:
+        onset_s = live_start_s + plan.onset_s
+        if plan.severity > 0.0 and onset_s <= t[-1] and t[0] < onset_s + plan.duration_s:
+            level = severity_at(plan, fault_of(kind, plan.kind).growth, live_start_s, t)
+            before = levels.get(plan.kind)
+            levels[plan.kind] = level if before is None else before + level
+    if life is not None:
+        for fault, level in life.severities(t).items():
+            if level.any():
+                before = levels.get(fault)
+                levels[fault] = level if before is None else before + level
+    return {fault: np.minimum(level, 1.0) for fault, level in levels.items()}
 
 
 class MachineEffects:
-    """Sum of the effects of all machine faults of one device over one block.
+    """Sum of the effects of all faults of one machine over one block.
 
-    Each attribute is an array of the block's length with the meaning of `MachineFault`.
+    Each effect is an array of the block's length with the meaning of `MachineFault`, or None
+    where no fault of the block has it: healthy machines cost no arithmetic.
     """
 
-    def __init__(self, plans: Sequence[FaultPlan], live_start_s: float, t: FloatArray) -> None:
-        self._sums = dict.fromkeys(EFFECT_NAMES, np.zeros_like(t))
-        for plan in plans:
-            fault = MACHINE_FAULTS[plan.kind]
-            level = severity_at(plan, fault.growth, live_start_s, t)
-            for name in EFFECT_NAMES:
-                size: float = getattr(fault, name)
-                if size:
-                    self._sums[name] = self._sums[name] + size * level
+    def __init__(self, kind: str, levels: Mapping[str, FloatArray]) -> None:
+        """``levels``: fault kind -> severity (n,)."""
+        self._sums: dict[str, FloatArray] = {}
+        for fault in sorted(levels):
+            for name, size in _sizes(kind, fault):
+                # Losses that grow with temperature run away from a certain feedback on: squared,
+                # a moderate severity stays well on this side of it.
+                level = levels[fault] if name != "runaway" else levels[fault] ** 2
+                before = self._sums.get(name)
+                self._sums[name] = size * level if before is None else before + size * level
 
-    def __getitem__(self, name: str) -> FloatArray:
-        return self._sums[name]
+    def get(self, name: str) -> FloatArray | None:
+        """Return an effect (n,), None when there is none."""
+        return self._sums.get(name)
+
+    def scaled(self, values: FloatArray, name: str) -> FloatArray:
+        """Return ``values`` times 1 + effect."""
+        effect = self._sums.get(name)
+        return values if effect is None else values * (1.0 + effect)
+
+    def at(self, name: str, i: int) -> float:
+        """Return an effect at sample ``i`` of the block, 0 when there is none."""
+        effect = self._sums.get(name)
+        return 0.0 if effect is None else float(effect[i])
 
 
-class SensorFault:
-    """One sensor fault in action; keeps the value at which the sensor stuck."""
-
-    def __init__(self, plan: FaultPlan, seed: int, live_start_s: float, span: float) -> None:
-        """``span`` is the error, in the sensor's unit, that severity 1 means for drift."""
-        self.plan = plan
-        self._live_start_s = live_start_s
-        self._span = span
-        self._stuck_at: float | None = None
-        name = f"{plan.kind}@{plan.onset_s}"
-        self._rng = stream(seed, plan.device, "fault", plan.sensor, name)
-
-    def apply(self, t: FloatArray, values: FloatArray) -> FloatArray:
-        """Return what the faulty sensor shows instead of ``values`` at times ``t``."""
-        level = severity_at(self.plan, SENSOR_FAULTS[self.plan.kind], self._live_start_s, t)
-        onset_s = self._live_start_s + self.plan.onset_s
-        active = np.flatnonzero((t >= onset_s) & (t < onset_s + self.plan.duration_s))
-        if not active.size:
-            return values
-        return values + self._error(level, values, active)
-
-    def _error(self, level: FloatArray, values: FloatArray, active: np.ndarray) -> FloatArray:
-        match self.plan.kind:
-            case "stuck_at":
-                if self._stuck_at is None:
-                    self._stuck_at = float(values[active[0]])
-                return level * (self._stuck_at - values)
-            case "drift":
-                return level * self._span
-            case "gain":
-                return level * GAIN_AT_FULL_SEVERITY * values
-            case _:
-                error = np.zeros_like(values)
-                draws = self._rng.random(2 * active.size)
-                hit, side = draws[::2] < SPIKE_CHANCE, np.where(draws[1::2] < 0.5, -1.0, 1.0)
-                error[active] = np.where(hit, level[active] * side * self._span, 0.0)
-                return error
+HEALTHY = MachineEffects("centrifugal_pump", {})
+"""No effect at all."""

@@ -1,70 +1,84 @@
 """The way from a device to the broker: delay, loss, repetition, reordering, being offline.
 
-One `Connection` per device. It decides what becomes of each message in the order in which
-the device produced it, with one random stream per decision, so that the outcome depends
-neither on block lengths nor on other devices. `delivery` hands the result over in time.
+One `Connection` per device. It decides what becomes of each message in the order in which the
+device produced it, with one random stream per decision, so that the outcome depends neither on
+block lengths nor on other devices. `delivery` hands the result over in time.
+
+A quiet connection is computed for a whole block at once. Where messages have to wait or the
+connection breaks, `connection.SendQueue` steps through them; both give the same bits.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from itertools import compress
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from simulator.errors import InvariantBroken
+from simulator.fleet.connection import NS_PER_S, Item, SendQueue, Spacing, nanoseconds
+from simulator.fleet.loss import BoolArray, LossChain
+from simulator.fleet.outages import absences
+from simulator.fleet.settings import NetworkSettings
 from simulator.fleet.streams import FloatArray, stream
 
 RETRY_S = 2.0
 """Mean time after which a QoS 1 client repeats a publish whose acknowledgement it missed."""
 
+BURST, TWICE, REPEAT = np.uint8(1), np.uint8(2), np.uint8(4)
+"""Flags of a copy: of a burst, of a message with two copies, the second of them."""
 
-@dataclass(frozen=True)
-class OfflinePeriod:
-    """A device without a connection; ``onset_s`` counts from the start of the live part."""
-
-    device: str
-    onset_s: float
-    duration_s: float
+FlagArray = npt.NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
-class NetworkSettings:
-    """Conditions of every connection.
+class Tally(NamedTuple):
+    """Numbers of distinct messages."""
 
-    ``delay_s`` and ``delay_sigma``: median and log-deviation of a lognormal delay. ``loss``:
-    share of messages that never arrive, in runs of mean length ``loss_run`` (Gilbert-Elliott
-    with every message of the bad state lost; 1 / (1 - loss) is independent loss).
-    ``duplicate``: share delivered twice. ``straggle``: share delayed by a further
-    exponential time of mean ``straggle_s``, which is what reorders. ``backlog_per_s``: pace of
-    a connection that catches up; IoT Core discards above 100 publishes a second.
+    readings: int = 0
+    bursts: int = 0
+
+
+class Sent(NamedTuple):
+    """What is newly known of a device's messages.
+
+    ``produced``: accepted by `send`; ``lost``: never arriving, of which ``dropped`` for want of
+    room in the buffer. The rest are columns (n,) of the copies that reach the broker:
+    ``at_s`` and, when produced, ``sent_s`` in the seconds given to `send`; ``numbers`` count the
+    device's messages from 0.
     """
 
-    delay_s: float = 0.15
-    delay_sigma: float = 0.5
-    loss: float = 0.0
-    loss_run: float = 2.0
-    duplicate: float = 0.0
-    straggle: float = 0.0
-    straggle_s: float = 3.0
-    backlog_per_s: float = 50.0
-    offline: tuple[OfflinePeriod, ...] = ()
+    produced: Tally
+    lost: Tally
+    dropped: Tally
+    at_s: FloatArray
+    sent_s: FloatArray
+    numbers: npt.NDArray[np.int64]
+    flags: FlagArray
+    payloads: Sequence[bytes]
 
 
-class Fate(NamedTuple):
-    """What becomes of one message: arrival times (seconds) of its copies, none if lost."""
+class _Fates(NamedTuple):
+    """What chance has in store for messages; (n,) each, None where nothing can happen."""
 
-    arrivals_s: tuple[float, ...]
+    delay_s: FloatArray
+    plain_delay_s: FloatArray
+    lost: BoolArray | None
+    twice: BoolArray | None
+    again_s: FloatArray | None
+    again_delay_s: FloatArray | None
 
 
-LOST = Fate(())
+NONE = Tally()
 
 
 class Connection:
     """The connection of one device.
 
-    ``offline`` holds (start, end) in the same seconds as the times given to `send`.
+    ``live_start_s`` and ``horizon_s``: start of the live part and end of the run, in the same
+    seconds as the times given to `send`; see `outages.absences`.
     """
 
     def __init__(
@@ -72,72 +86,96 @@ class Connection:
         device_id: str,
         seed: int,
         settings: NetworkSettings,
-        offline: Sequence[tuple[float, float]] = (),
+        *,
+        live_start_s: float = 0.0,
+        horizon_s: float = 0.0,
     ) -> None:
+        """Raise ScenarioError if no loss chain has these settings."""
+        self.absences = absences(
+            device_id, seed, settings, live_start_s=live_start_s, horizon_s=horizon_s
+        )
+        """When the device is not connected."""
         self._settings = settings
-        self._offline = sorted(offline)
-        self._free_s = float("-inf")
-        self._bad = False
-        names = ("loss", "delay", "straggle", "straggle_s", "duplicate", "retry_s", "retry_delay")
-        self._streams = {name: stream(seed, device_id, f"network.{name}") for name in names}
+        self._chances = _Chances(seed, device_id, settings)
+        self._spacing = Spacing(settings)
+        self._queue = SendQueue(settings, self.absences)
+        self._produced = 0
+        self._latest_s = float("-inf")
 
-    def send(self, sent_s: FloatArray) -> list[Fate]:
-        """Return the fate of each message produced at ``sent_s`` (non-decreasing)."""
-        settings, count = self._settings, len(sent_s)
-        uniform = {
-            name: self._streams[name].random(count) for name in ("loss", "straggle", "duplicate")
-        }
-        arrival_s = self._released(sent_s) + self._delay("delay", count)
-        extra_s = self._streams["straggle_s"].standard_exponential(count) * settings.straggle_s
-        straggles = uniform["straggle"] < settings.straggle
-        arrival_s = np.where(straggles, arrival_s + extra_s, arrival_s)
-        retry_s = self._streams["retry_s"].standard_exponential(count) * RETRY_S
-        again_s = arrival_s + retry_s + self._delay("retry_delay", count)
-        repeated = uniform["duplicate"] < settings.duplicate
-        lost = self._lost(uniform["loss"])
-        return [
-            LOST if gone else Fate((at, again) if twice else (at,))
-            for gone, twice, at, again in zip(
-                lost.tolist(), repeated.tolist(), arrival_s.tolist(), again_s.tolist(), strict=True
-            )
-        ]
+    @property
+    def held(self) -> int:
+        """Return how many messages the client holds, their fate open."""
+        return self._queue.holds
 
-    def _delay(self, name: str, count: int) -> FloatArray:
-        normal = self._streams[name].standard_normal(count)
-        return np.asarray(self._settings.delay_s * np.exp(self._settings.delay_sigma * normal))
+    @property
+    def buffered(self) -> int:
+        """Return how many of them wait in the bounded buffer."""
+        return self._queue.buffered
 
-    def _released(self, sent_s: FloatArray) -> FloatArray:
-        """Return when the client publishes each message: now, or paced after being offline.
+    def send(
+        self,
+        sent_s: FloatArray,
+        payloads: Sequence[bytes],
+        is_reading: Sequence[bool],
+        until_s: float | None = None,
+    ) -> Sent:
+        """Accept messages produced at ``sent_s`` and return what is known of all fates now.
 
-        What is produced while the backlog drains queues behind it: a client sends in order.
+        ``sent_s`` (n,) never decreases, also from call to call. ``until_s``: nothing else will
+        be produced before; without it, before the last of ``sent_s``. What cannot have been
+        sent by then is held back, since what comes later may push it out of the buffer.
         """
-        spacing_s = 1.0 / self._settings.backlog_per_s
-        released = []
-        for produced in sent_s.tolist():
-            online = produced
-            for start, end in self._offline:
-                if start <= online < end:
-                    online = end
-            publish_s = max(online, self._free_s)
-            self._free_s = publish_s + spacing_s
-            released.append(publish_s)
-        return np.array(released)
+        count = len(sent_s)
+        if until_s is None:
+            until_s = float(sent_s[-1]) if count else self._latest_s
+        if count and not self._latest_s <= sent_s[0] <= sent_s[-1] <= until_s:
+            raise InvariantBroken("messages were produced before others or after the block's end")
+        self._latest_s = until_s
+        if not count and not self._queue.holds:
+            return NOTHING
+        fates = self._chances.draw(count)
+        first, self._produced = self._produced, self._produced + count
+        if not self._queue.holds:
+            published_s = self._published(sent_s, payloads, until_s)
+            if published_s is not None:
+                quiet = self._quiet(first, sent_s, published_s, payloads, is_reading, fates)
+                if quiet is not None:
+                    return quiet
+        self._queue.take(self._items(first, sent_s, payloads, is_reading, fates))
+        self._queue.advance(math.floor(until_s * NS_PER_S))
+        return self._decided(_tally(is_reading))
 
-    def _lost(self, uniform: FloatArray) -> npt.NDArray[np.bool_]:
-        """Return which messages meet the bad state of a two-state chain, one step a message.
+    def finish(self) -> Sent:
+        """Send all that is held, as soon as the connection is back, and return its fate."""
+        self._queue.advance(math.inf)
+        return self._decided(NONE)
 
-        With r = 1 / run the chance to leave the bad state and p = r loss / (1 - loss) to enter
-        it, the stationary share of bad is ``loss``. One uniform number decides each step:
-        below p both states go to bad, from 1 - r on both go to good, between them the state
-        stays; so the last decisive number before a message tells its state.
+    def _published(
+        self, sent_s: FloatArray, payloads: Sequence[bytes], until_s: float
+    ) -> FloatArray | None:
+        """Return when an unbroken connection publishes each message, in order and at its pace.
+
+        None if some have to wait beyond ``until_s``, or for room in the buffer.
         """
-        loss = self._settings.loss
-        if loss <= 0.0:
-            return np.zeros(len(uniform), dtype=np.bool_)
-        leave = 1.0 / self._settings.loss_run
-        enter = leave * loss / (1.0 - loss)
-        decisive = (uniform < enter) | (uniform >= 1.0 - leave)
-        latest = np.maximum.accumulate(np.where(decisive, np.arange(len(uniform)), -1))
-        bad = np.where(latest >= 0, uniform[latest] < enter, self._bad)
-        self._bad = bool(bad[-1])
-        return bad
+        queue, spacing = self._queue, self._spacing
+        last_ns = int(sent_s[-1] * NS_PER_S)
+        if sent_s[0] * NS_PER_S >= queue.free_ns and (
+            len(sent_s) == 1 or (sent_s[1:] - sent_s[:-1]).min() > spacing.longest_s
+        ):
+            queue.free_ns = last_ns + spacing.of_size(len(payloads[-1]))
+            return sent_s
+        # p[k] = max(s[k], p[k-1] + spacing[k-1]): subtract the sum of the spacings, and it is a
+        # running maximum. In whole numbers, so that it does not matter where a block begins.
+        sent_ns, spacing_ns = nanoseconds(sent_s), spacing.of(payloads)
+        offset_ns = np.cumsum(spacing_ns) - spacing_ns
+        ready_ns = sent_ns - offset_ns
+        ready_ns[0] = max(int(ready_ns[0]), queue.free_ns)
+        published_ns = np.maximum.accumulate(ready_ns) + offset_ns
+        if published_ns[-1] > until_s * NS_PER_S:
+            return None
+        left = np.searchsorted(published_ns, sent_ns, side="right")
+        if np.any(np.arange(1, len(sent_ns) + 1) - left > self._settings.buffer):
+            return None
+        # A message that waits is never lost to a break here: `_quiet` looks at the arrivals.
+        self._free_after_ns = int(published_ns[-1] + spacing_ns[-1])
+        return np.where(published_ns == sent_ns, sent_s, published_ns / NS_PER_S)

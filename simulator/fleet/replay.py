@@ -17,8 +17,9 @@ from pipeline.messages import Reading, encode_reading, telemetry_topic
 from simulator.errors import InvariantBroken
 from simulator.fleet.delivery import Delivery, FleetCounters, Publish
 from simulator.fleet.ground_truth import GroundTruth
-from simulator.fleet.network import Connection, NetworkSettings
+from simulator.fleet.network import Connection
 from simulator.fleet.recording import Recording, Run
+from simulator.fleet.settings import NetworkSettings
 
 QUIET_NETWORK = NetworkSettings(delay_s=0.05, delay_sigma=0.3)
 """A recording is replayed completely and in order: its own gaps are the only ones."""

@@ -19,7 +19,7 @@ HOUR_MS = 3_600_000
 
 
 def fault(onset_ms: int, end_ms: int, device: str = "pump-001") -> Fault:
-    return Fault(device, "bearing_wear", onset_ms, end_ms, 0.5)
+    return Fault(device, "bearing_outer_race", onset_ms, end_ms, 0.5)
 
 
 def episode(

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.errors import ScenarioError
-from simulator.scenario import RANGES, Scenario, list_scenarios
+from simulator.scenario import Scenario, list_scenarios
+from simulator.scenario_build import CHOICES, RANGES
 
 
 def refusal(table: dict[str, Any]) -> str:
@@ -111,13 +113,13 @@ def test_only_the_features_that_a_scenario_sets_are_changes() -> None:
             "faults[0].device: no machine 'pump-099' in the fleet; use pump-001 to pump-020",
         ),
         (
-            fault(kind="drift", sensor="pressure"),
+            fault(kind="bias_drift", sensor="pressure"),
             "faults[0].sensor: unknown sensor 'pressure'; did you mean 'pressure_bar'?",
         ),
         (
-            fault(kind="drift"),
-            "faults[0].sensor: drift needs a sensor; choose one of temperature_c, "
-            "velocity_mm_s_rms, pressure_bar, current_a",
+            fault(kind="bias_drift"),
+            "faults[0].sensor: bias_drift needs a sensor; choose one of temperature_c, "
+            "velocity_mm_s_rms, pressure_bar, flow_m3_h, current_a, speed_rpm",
         ),
         (
             fault(sensor="current_a"),
@@ -182,20 +184,135 @@ def test_a_replay_folder_counts_from_the_scenario_file(tmp_path: Path) -> None:
     assert scenario.replay.folder == str(tmp_path / "runs")
 
 
-@given(
-    path=st.sampled_from(
-        sorted(p for p in RANGES if p.split(".")[0] in ("fleet", "network") and "offline" not in p)
-    ),
-    excess=st.floats(0.001, 1e6),
-    above=st.booleans(),
-)
+LISTS = ("faults", "fault_rates", "groups", "offline", "wear", "storms")
+
+
+def nested(path: str, value: Any) -> tuple[dict[str, Any], str]:
+    """Return a table with one value at a path of `RANGES`, and the path as a refusal names it."""
+    table: Any = value
+    named = []
+    for key in reversed(path.split(".")):
+        table = {key: [table] if key in LISTS else table}
+        named.append(f"{key}[0]" if key in LISTS else key)
+    return table, ".".join(reversed(named))
+
+
+@given(path=st.sampled_from(sorted(RANGES)), excess=st.floats(0.001, 1e6), above=st.booleans())
 def test_no_number_outside_its_range_passes(path: str, excess: float, above: bool) -> None:
     low, high, _ = RANGES[path]
-    wrong: float = high + excess if above else low - excess
-    section, key = path.split(".")
-    if isinstance(getattr(getattr(Scenario(), section), key), int):
+    wrong = high + excess if above else low - excess
+    table, named = nested(path, wrong)
+    said = refusal(table)
+    if "expected a whole number" in said:
         wrong = int(high) + 1 if above else int(low) - 1
-    assert refusal({section: {key: wrong}}).startswith(f"{path}: {wrong!r} is out of range; use ")
+        table, named = nested(path, wrong)
+        said = refusal(table)
+    assert said.startswith(f"{named}: {wrong!r} is out of range; use ")
+
+
+@given(path=st.sampled_from(sorted(CHOICES)), word=st.text("abcdefgh_", min_size=1, max_size=12))
+def test_no_word_passes_that_is_not_a_choice(path: str, word: str) -> None:
+    if word in CHOICES[path]:
+        return
+    table, named = nested(path, word)
+    if path in ("fleet.sensors", "fault_rates.kinds_of_machine", "life.wear.kinds_of_machine"):
+        table, named = nested(path, [word])
+        named += "[0]"
+    said = refusal(table)
+    assert said.startswith(f"{named}: unknown ")
+    assert "did you mean" in said or "choose one of" in said
+
+
+def test_every_number_and_every_word_of_a_scenario_is_bounded() -> None:
+    """A field without a range would be taken as it is: find it before a user does."""
+    free = {"name", "description", "faults.device", "faults.sensor", "fault_rates.sensor"}
+    free |= {"network.offline.device", "replay.folder"}
+
+    def walk(kind: Any, path: str) -> None:
+        for name, hint in get_type_hints(kind).items():
+            where = f"{path}.{name}" if path else name
+            inner = [h for h in (hint, *get_args(hint)) if dataclasses.is_dataclass(h)]
+            if inner:
+                walk(inner[0], where)
+            elif {int, float} & {hint, *get_args(hint)}:
+                assert where in RANGES, where
+            elif str in (hint, *get_args(hint)) and get_origin(hint) is not Mapping:
+                assert where in CHOICES or where in free, where
+
+    walk(Scenario, "")
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (
+            {"fleet": {"kind": "spindle"}, **fault(device="spindle-001", kind="cavitation")},
+            "faults[0].kind: spindle-001 is a CNC spindle and cannot have 'cavitation'; "
+            "a centrifugal pump can",
+        ),
+        (
+            {"fleet": {"kind": "electric_motor", "sensors": ["pressure_bar"]}},
+            "fleet.sensors[0]: no machine of this fleet has 'pressure_bar'; remove it",
+        ),
+        (
+            {"fleet": {"machines": 3, "groups": [{"kind": "spindle"}]}},
+            "fleet.groups: says how many machines of which kind there are; remove fleet.machines "
+            "and fleet.kind, or the groups",
+        ),
+        (
+            fault(onset_s=-6_000),
+            "faults[0].onset_s: -6000 s lies before a history of 5400 s; use at least -5400 s",
+        ),
+        (
+            fault(kind="frozen_timestamp", sensor="current_a"),
+            "faults[0].sensor: frozen_timestamp concerns the device; remove it",
+        ),
+        (
+            {"fault_rates": [{"kind": "gear_tooth", "per_machine_day": 1}]},
+            "fault_rates[0].kind: no machine of this fleet can have 'gear_tooth'; "
+            "a fan with gearbox can",
+        ),
+        (
+            {"fault_rates": [{"kind": "imbalance", "per_machine_day": 1, "severity_low": 0.9}]},
+            "fault_rates[0].severity_low: is above severity_high; use at most 0.7",
+        ),
+        (
+            {"life": {"wear": [{"kind": "imbalance", "life_s": 9e5}] * 2}},
+            "life.wear[1].kind: 'imbalance' twice; remove one",
+        ),
+        (
+            {"life": {"maintenance": {"response_s": 60}}},
+            "life.maintenance.response_s: 60 s is less than response_least_s; use at least 600 s",
+        ),
+        (
+            {"network": {"loss": 0.2, "loss_in_bad": 0.1}},
+            "network.loss: 0.2 lies outside of what the two states lose, loss_in_good 0 to "
+            "loss_in_bad 0.1; use a value between them",
+        ),
+        (
+            {"network": {"outages": {"storms": [9_999_999]}}},
+            "network.outages.storms[0]: 1e+07 s lies after a live part of 9000 s; use less or a "
+            "longer live_s",
+        ),
+        (
+            {"fleet": {"sensors": "current_a"}},
+            "fleet.sensors: expected a list of values; write [ ... ]",
+        ),
+    ],
+)
+def test_what_no_single_value_shows_is_refused(table: dict[str, Any], message: str) -> None:
+    assert refusal(table) == message
+
+
+def test_drawn_faults_depend_on_the_seed_and_not_on_other_machines() -> None:
+    rates = {"fault_rates": [{"kind": "imbalance", "per_machine_day": 12}]}
+    few = Scenario.from_table({"fleet": {"machines": 5}, **rates})
+    many = Scenario.from_table({"fleet": {"machines": 9}, **rates})
+    assert few.all_faults
+    assert [p for p in many.all_faults if p.device <= "pump-005"] == list(few.all_faults)
+    assert few.with_seed(2).all_faults != few.all_faults
+    assert all(p.onset_s + p.duration_s <= few.live_s for p in few.all_faults)
+    assert {p.severity for p in few.with_zero_severity().all_faults} == {0.0}
 
 
 @given(key=st.text("abcdefghijklmnopqrstuvwxyz_", min_size=1))

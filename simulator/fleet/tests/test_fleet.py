@@ -14,10 +14,17 @@ import simpy
 
 from simulator.errors import InvariantBroken
 from simulator.fleet.delivery import Message
-from simulator.fleet.faults import FaultPlan
 from simulator.fleet.fleet import Fleet, FleetPlan
-from simulator.fleet.machine import MachineSettings
-from simulator.fleet.network import NetworkSettings, OfflinePeriod
+from simulator.fleet.settings import (
+    FaultPlan,
+    FleetSettings,
+    GroupSettings,
+    LifeSettings,
+    MaintenanceSettings,
+    NetworkSettings,
+    OfflinePeriod,
+    WearSettings,
+)
 
 START = 1_767_571_200.0
 FAULTS = (
@@ -37,11 +44,12 @@ class Plan:
     seed: int = 5
     history_s: float = 120.0
     live_s: float = 200.0
-    fleet: MachineSettings = field(
-        default_factory=lambda: MachineSettings(machines=3, burst_period_s=60, burst_length_s=0.1)
+    fleet: FleetSettings = field(
+        default_factory=lambda: FleetSettings(machines=3, burst_period_s=60, burst_length_s=0.1)
     )
     network: NetworkSettings = HOSTILE
-    faults: Sequence[FaultPlan] = FAULTS
+    all_faults: Sequence[FaultPlan] = FAULTS
+    life: LifeSettings = field(default_factory=LifeSettings)
 
 
 def run(
@@ -117,8 +125,8 @@ def test_two_seeds_differ_and_one_seed_repeats() -> None:
 
 def test_zero_severity_publishes_what_a_healthy_fleet_does_and_labels_nothing() -> None:
     zero = tuple(replace(plan, severity=0.0) for plan in FAULTS)
-    fleet, seen = run(Plan(faults=zero))
-    assert seen == run(Plan(faults=()))[1]
+    fleet, seen = run(Plan(all_faults=zero))
+    assert seen == run(Plan(all_faults=()))[1]
     assert fleet.truth.records() == []
 
 
@@ -151,3 +159,72 @@ def test_the_history_ends_when_the_live_part_begins() -> None:
     assert env.now == 120.0
     with pytest.raises(InvariantBroken):
         fleet.start()
+
+
+WORN = LifeSettings(
+    wear=(WearSettings("bearing_outer_race", 100.0, 3.0, "gamma", 60.0),),
+    maintenance=MaintenanceSettings(
+        "run_to_failure", response_s=30.0, response_least_s=30.0, work_s=60.0
+    ),
+)
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_wear_and_failures_are_in_the_truth_of_both_gears(apart: bool) -> None:
+    plan = Plan(life=WORN, all_faults=(), network=NetworkSettings())
+    env = simpy.Environment()
+    fleet = Fleet(
+        plan, env, START, lambda m: SimpleNamespace(delivered=len(m), discarded=0), apart=apart
+    )
+    fleet.start()
+    env.run(fleet.finished)
+    fleet.close()
+    here, _ = run(plan)
+    assert fleet.truth == here.truth
+    assert fleet.work_orders == here.work_orders
+    worn = [f for f in fleet.truth.intervals if f.category == "wear"]
+    assert worn
+    assert fleet.truth.stops
+    assert all(f.fails_ms is not None and f.fails_ms >= f.start_ms for f in worn)
+    assert fleet.work_orders[0].treated == ("bearing_outer_race",)
+
+
+def test_both_gears_send_the_same_bytes() -> None:
+    """A fleet that may react, but is told nothing, against one that is made ahead."""
+    ready = replace(WORN, maintenance=replace(WORN.maintenance, policy="condition_based"))
+    assert run(Plan(life=ready))[1] == run(Plan(life=WORN))[1]
+
+
+def test_an_alert_has_a_machine_repaired_and_the_log_repeats_it() -> None:
+    ready = replace(
+        WORN,
+        wear=(replace(WORN.wear[0], growth_s=10_000.0),),
+        maintenance=replace(WORN.maintenance, policy="condition_based"),
+    )
+    plan = Plan(life=ready, all_faults=(), network=NetworkSettings())
+    env = simpy.Environment()
+    fleet = Fleet(plan, env, START, lambda m: SimpleNamespace(delivered=len(m), discarded=0))
+    fleet.start()
+    env.run(130.0)
+    fleet.order("pump-002", "alert-1")
+    with pytest.raises(ValueError, match="pump-999"):
+        fleet.order("pump-999")
+    env.run(fleet.finished)
+    [order] = fleet.work_orders
+    assert (order.device_id, order.type, order.alert_id) == ("pump-002", "condition", "alert-1")
+    assert order.started_s >= 160.0
+    assert [d.alert_id for d in fleet.decisions] == ["alert-1"]
+
+
+def test_a_mixed_fleet_names_its_machines_by_their_kind() -> None:
+    mixed = FleetSettings(
+        groups=(GroupSettings("electric_motor", 2), GroupSettings("spindle")), burst_period_s=0.0
+    )
+    fleet, seen = run(Plan(fleet=mixed, all_faults=(), network=NetworkSettings()))
+    assert fleet.devices == ("motor-001", "motor-002", "spindle-001")
+    sensors = {
+        device: set(json.loads(messages[0].payload)["values"])
+        for device, messages in by_device(seen).items()
+    }
+    assert "pressure_bar" not in sensors["motor-001"]
+    assert "pressure_bar" in sensors["spindle-001"]

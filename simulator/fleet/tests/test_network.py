@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.fleet.delivery import Delivery, Message
-from simulator.fleet.network import Connection, Fate, NetworkSettings
+from simulator.fleet.network import Connection, Fate
+from simulator.fleet.settings import NetworkSettings
 
 HOSTILE = NetworkSettings(loss=0.1, loss_run=3.0, duplicate=0.1, straggle=0.2)
 
