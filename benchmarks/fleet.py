@@ -104,9 +104,7 @@ def encoded_messages(least_s: float) -> Figure:
     machine = Machine("pump-001", "centrifugal_pump", 1, settings, 3_600.0, with_bursts=False)
     block = machine.take(300)
     stamps_ms = np.rint(block.times_s * 1000).astype(np.int64)
-    rows = [
-        {name: float(column[i]) for name, column in block.values.items()} for i in range(300)
-    ]
+    rows = [{name: float(column[i]) for name, column in block.values.items()} for i in range(300)]
 
     def bulk() -> int:
         return len(encode_readings("pump-001", 0, stamps_ms, block.values))

@@ -33,6 +33,14 @@ ENVELOPE_BAND_HZ = (2_500.0, 4_500.0)
 BY_ENVELOPE = frozenset(
     {"bearing_outer_race", "bearing_inner_race", "bearing_ball", "bearing_cage", "gear_tooth"}
 )
+RANGES_HZ = {
+    "cavitation": (100.0, 12_000.0),
+    "lubrication_loss": (100.0, 12_000.0),
+    "rotor_bar": (16.0, 32.0),
+    "gear_tooth": (2.0, 200.0),
+}
+"""Where to look for a fault, if not below 600 Hz."""
+SHOWN_ON = {"rotor_bar": "electric_motor", "bearing_inner_race": "electric_motor"}
 TITLES = {
     "temperature_c": "temperature, °C",
     "velocity_mm_s_rms": "velocity, mm/s RMS",
@@ -74,10 +82,11 @@ def record(kind: str, plans: Sequence[FaultPlan] = ()) -> Recorded:
 
 
 def kind_of(fault: str) -> str:
-    """Return the kind of machine on which a fault is shown: the first that can have it."""
+    """Return the kind of machine on which a fault is shown."""
     if fault in SENSOR_FAULTS:
         return "centrifugal_pump"
-    return next(name for name, kind in KINDS.items() if fault in kind.faults)
+    first = next(name for name, kind in KINDS.items() if fault in kind.faults)
+    return SHOWN_ON.get(fault, first)
 
 
 def plan_of(fault: str) -> FaultPlan:
@@ -116,9 +125,11 @@ def draw_fault(fault: str, path: Path) -> None:
     """Draw what a fault does: two channels over time, one spectrum."""
     kind, plan = kind_of(fault), plan_of(fault)
     healthy, faulty = record(kind), record(kind, [plan])
-    figure, axes = _figure(3, 1, 4.6)
+    rows = 2 if fault in SENSOR_FAULTS and fault not in DEVICE_FAULTS else 3
+    figure, axes = _figure(rows, 1, 0.4 + 1.4 * rows)
     minutes = healthy.block.times_s / 60.0
-    for axis, name in zip(axes, moved(healthy.block.values, faulty.block.values), strict=False):
+    changed = moved(healthy.block.values, faulty.block.values)[:2]
+    for axis, name in zip(axes[:2], changed, strict=True):
         axis.axvspan((LIVE_S + ONSET_S) / 60, (LIVE_S + ONSET_S + DURATION_S) / 60, color=TRUTH)
         axis.plot(minutes, healthy.block.values[name], color=HEALTHY, lw=0.8)
         axis.plot(minutes, faulty.block.values[name], color=FAULTY, lw=0.7)
@@ -128,10 +139,14 @@ def draw_fault(fault: str, path: Path) -> None:
         axes[2].plot(minutes, (faulty.clock_s - faulty.block.times_s) / 60, color=FAULTY, lw=1)
         axes[2].set_xlabel("minutes")
         _style(axes[2], "clock's error, min")
-    else:
+    elif rows == 3:
         _draw_spectrum(axes[2], fault, healthy, faulty)
     name = fault.replace("_", " ")
-    _finish(figure, path, f"{name[0].upper()}{name[1:]} of a {KINDS[kind].title}, severity 0.8")
+    _finish(figure, path, f"{name[0].upper()}{name[1:]} of {_a(KINDS[kind].title)}, severity 0.8")
+
+
+def _a(words: str) -> str:
+    return f"an {words}" if words[0] in "aeiou" else f"a {words}"
 
 
 def _draw_spectrum(axis: Any, fault: str, healthy: Recorded, faulty: Recorded) -> None:
@@ -142,8 +157,8 @@ def _draw_spectrum(axis: Any, fault: str, healthy: Recorded, faulty: Recorded) -
             f, a = envelope_spectrum(recorded.burst, rate_hz, *ENVELOPE_BAND_HZ)
         else:
             f, a = spectrum(recorded.burst, rate_hz)
-        highest_hz = 600.0 if by_envelope else (12_000.0 if fault == "cavitation" else 600.0)
-        shown = (f > 2) & (f < highest_hz)
+        low_hz, high_hz = RANGES_HZ.get(fault, (2.0, 600.0))
+        shown = (f > low_hz) & (f < high_hz)
         axis.plot(f[shown], a[shown], color=colour, lw=0.7)
     axis.set_xlabel("Hz (grey: healthy)")
     _style(axis, "envelope, m/s²" if by_envelope else "acceleration, m/s²")

@@ -10,11 +10,13 @@ import shlex
 import signal
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
+from simulator import cli_history, cli_scenario
 from simulator.errors import ScenarioError, SimulatorError
 from simulator.progress import Progress
 from simulator.report import RunReport
@@ -28,6 +30,9 @@ app = typer.Typer(
     "replayed; the pipeline's own code really runs: IoT rules, Kinesis, Lambda, Spark, training, "
     "endpoint, alarms. No account, no Docker.",
 )
+
+app.add_typer(cli_scenario.app, name="scenario")
+app.command()(cli_history.history)
 
 Seed = Annotated[int | None, typer.Option(help="Random seed; the same seed gives the same report.")]
 Speed = Annotated[
@@ -166,7 +171,7 @@ def up(
 def scenarios() -> None:
     """List the built-in scenarios."""
     for name, description in list_scenarios().items():
-        print(f"{name:<12} {description}")
+        print(f"{name:<16} {description}")
 
 
 def summary(report: RunReport, out: Path) -> str:
@@ -194,6 +199,7 @@ def summary(report: RunReport, out: Path) -> str:
         f"  no model      {values['no_model']['found']} of {values['faults']['total']} found, "
         f"{values['no_model']['false_alarm_episodes']} false alarms (the same rule on x_hat = 0)",
         f"  alerts        {values['alerts']} by SNS, one an episode",
+        *_maintenance(values),
         "",
     ]
     for item in values["truth"]:
@@ -208,6 +214,28 @@ def summary(report: RunReport, out: Path) -> str:
         f"  {out / 'report.json'}   the same in numbers",
     ]
     return "\n".join(lines)
+
+
+def _maintenance(values: dict[str, Any]) -> list[str]:
+    """Return what was repaired, if anything was: orders, standstill, cost, warning times."""
+    orders = values["maintenance"]
+    if not orders:
+        return []
+    counts = Counter(order["type"] for order in orders)
+    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
+    hours = sum(order["downtime_s"] for order in orders) / 3600
+    cost = sum(order["total_cost"] for order in orders)
+    lines = [
+        f"  maintenance   {len(orders)} orders ({kinds}), {hours:.1f} h of standstill, cost "
+        f"{cost:,.0f}"
+    ]
+    lead = values["lead_time_s"]
+    if lead["median"] is not None:
+        lines.append(
+            f"  lead time     median {lead['median'] / 60:.0f} min from detection to the failure "
+            f"that would come, shortest {lead['shortest'] / 60:.0f} min"
+        )
+    return lines
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ import orjson
 
 from simulator import evidence, report_html
 from simulator.errors import SimulatorError
+from simulator.fleet import decisions
 from simulator.fleet.fleet import Fleet
 from simulator.fleet.ground_truth import GroundTruth
 from simulator.fleet.recording import Recording
@@ -170,7 +171,10 @@ class _Run:
         if not isinstance(machines, Fleet):
             return []
         orders, base_ms = machines.work_orders, machines.plan.base_ms
-        write_orders(orders, self.options.out / BATCH_FOLDER, base_ms)
+        folder = self.options.out / BATCH_FOLDER
+        write_orders(orders, folder, base_ms)
+        if machines.reacts:
+            decisions.write_decisions(machines.decisions, folder / decisions.FILE)
         return [order.to_record(base_ms) for order in orders]
 
     def _expected_s(self) -> float:

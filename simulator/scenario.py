@@ -91,7 +91,7 @@ class Scenario:
 
         Raises ScenarioError.
         """
-        path = _find(path_or_name)
+        path = source_of(path_or_name)
         try:
             table = tomllib.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
@@ -116,7 +116,9 @@ class Scenario:
     def all_faults(self) -> tuple[FaultPlan, ...]:
         """The planned faults and those that the rates give with this seed."""
         devices = devices_of(self.fleet)
-        drawn = drawn_faults(self.seed, devices, self.fault_rates, self.live_s)
+        drawn = drawn_faults(
+            self.seed, devices, self.fault_rates, self.live_s, fitted=self.fleet.sensors
+        )
         return (*self.faults, *drawn)
 
     def with_seed(self, seed: int) -> Scenario:
@@ -141,7 +143,8 @@ def list_scenarios() -> dict[str, str]:
     return {path.stem: Scenario.load(path).description for path in sorted(FOLDER.glob("*.toml"))}
 
 
-def _find(path_or_name: str | Path) -> Path:
+def source_of(path_or_name: str | Path) -> Path:
+    """Return the file of a built-in scenario, or the given one; raises ScenarioError."""
     path = Path(path_or_name)
     if path.suffix == ".toml" or len(path.parts) > 1:
         if not path.is_file():

@@ -39,9 +39,7 @@ class Item(NamedTuple):
     """A message in the client's hands.
 
     ``number`` counts the device's messages; ``spacing_ns`` is how long the next one has to wait
-    after it. ``delay_s``: how long it travels, ``plain_delay_s``: without straggling.
-    ``again_s`` and ``again_delay_s``: when after its arrival it is sent once more and how long
-    that copy travels; ``twice`` tells whether it is.
+    after it. The rest are its `fates.Fates`.
     """
 
     number: int
@@ -51,10 +49,10 @@ class Item(NamedTuple):
     payload: bytes
     is_reading: bool
     lost: bool
-    twice: bool
     delay_s: float
     plain_delay_s: float
-    again_s: float
+    twice: bool
+    again_wait_s: float
     again_delay_s: float
 
 
@@ -62,7 +60,6 @@ class Copy(NamedTuple):
     """A copy that reaches the broker at ``at_s``; ``repeat`` tells the second of a message."""
 
     item: Item
-    published_s: float
     at_s: float
     repeat: bool
 
@@ -96,16 +93,16 @@ class Spacing:
 class SendQueue:
     """The messages that a client holds, and when it sends each of them.
 
-    `take` and `advance` append to ``copies``, ``lost`` and ``dropped``; whoever reads empties
-    them.
+    `take` and `advance` decide what becomes of messages, `decided` tells it.
     """
 
     def __init__(self, settings: NetworkSettings, absent: Sequence[Absence]) -> None:
         self.free_ns = -NS_PER_S
         """When the next message may leave."""
-        self.copies: list[Copy] = []
-        self.lost: list[Item] = []
-        self.dropped: list[Item] = []
+        self._copies: list[Copy] = []
+        self._lost: list[Item] = []
+        self._dropped: list[Item] = []
+        self._absent = absent
         self._bound = settings.buffer
         self._drops_oldest = settings.when_full == "drop_oldest"
         self._waiting: deque[Item] = deque()
@@ -117,7 +114,7 @@ class SendQueue:
         self._ends_s = [end_ns / NS_PER_S for end_ns in self._ends_ns]
 
     @property
-    def holds(self) -> int:
+    def held(self) -> int:
         """Return how many messages wait, those to be sent again included."""
         return len(self._waiting) + len(self._unacknowledged)
 
@@ -126,10 +123,16 @@ class SendQueue:
         """Return how many messages wait in the bounded buffer."""
         return len(self._waiting)
 
-    def undisturbed(self, from_s: float, to_s: float) -> bool:
-        """Tell whether the connection lasts from ``from_s`` to ``to_s``."""
-        following = bisect_right(self._ends_s, from_s)
-        return following == len(self._starts_s) or self._starts_s[following] > to_s
+    def decided(self) -> tuple[list[Copy], list[Item], list[Item]]:
+        """Return copies on their way, messages lost, and those dropped, since the last call."""
+        found = self._copies, self._lost, self._dropped
+        self._copies, self._lost, self._dropped = [], [], []
+        return found
+
+    def next_absence(self, at_s: float) -> Absence | None:
+        """Return the first absence that ends after ``at_s``; None if there is none."""
+        following = bisect_right(self._ends_s, at_s)
+        return self._absent[following] if following < len(self._absent) else None
 
     def take(self, items: Sequence[Item]) -> None:
         """Accept messages, produced in this order and not before those accepted already."""
@@ -177,13 +180,13 @@ class SendQueue:
         """Drop what the buffer has no room for."""
         while len(self._waiting) > self._bound:
             oldest = self._drops_oldest
-            self.dropped.append(self._waiting.popleft() if oldest else self._waiting.pop())
+            self._dropped.append(self._waiting.popleft() if oldest else self._waiting.pop())
 
     def _send(self, item: Item, at_ns: int) -> None:
         """Send a message over the connection that exists at ``at_ns``."""
         self.free_ns = at_ns + item.spacing_ns
         if item.lost:
-            self.lost.append(item)
+            self._lost.append(item)
             return
         published_s = item.sent_s if at_ns == item.sent_ns else at_ns / NS_PER_S
         at_s = published_s + item.delay_s
@@ -192,13 +195,13 @@ class SendQueue:
             on_time = item._replace(delay_s=item.plain_delay_s)
             self._unacknowledged.append((self._ends_ns[following], on_time))
             return
-        self.copies.append(Copy(item, published_s, at_s, repeat=False))
+        self._copies.append(Copy(item, at_s, repeat=False))
         if item.twice:
-            self.copies.append(Copy(item, published_s, self._again_s(item, at_s), repeat=True))
+            self._copies.append(Copy(item, self._again_s(item, at_s), repeat=True))
 
     def _again_s(self, item: Item, at_s: float) -> float:
         """Return when the second copy arrives: while connected."""
-        again_s = at_s + item.again_s + item.again_delay_s
+        again_s = at_s + item.again_wait_s + item.again_delay_s
         while True:
             last = bisect_right(self._starts_s, again_s) - 1
             if last < 0 or again_s >= self._ends_s[last]:

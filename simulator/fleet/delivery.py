@@ -1,20 +1,25 @@
 """Hand messages to the broker in order of arrival, one batch per virtual second.
 
-One SimPy process serves the whole fleet. It keeps the books on *distinct* messages, so that
-published = lost + discarded + delivered holds once the fleet has finished; further copies of
-a message are counted apart. `fleet` and `replay` fill it; it knows no broker, only a callback.
+One SimPy process serves the whole fleet. `fleet` and `replay` fill it with what a `Connection`
+returns; it keeps the books (`books`), measures the way (`hops`) and knows no broker, only a
+callback.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field
-from operator import itemgetter
+from itertools import repeat
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 import simpy
 
-from simulator.fleet.network import Fate
+from simulator.fleet.books import BoolArray, FleetCounters, Ledger, MessageCounters
+from simulator.fleet.hops import Hops, HopStatistics
+from simulator.fleet.parcels import Parcels, Pending
+from simulator.fleet.sent import BURST, REPEAT, Sent
+
+__all__ = ["Delivery", "FleetCounters", "Message", "MessageCounters", "Publish", "PublishResult"]
 
 
 class Message(NamedTuple):
@@ -46,92 +51,60 @@ class PublishResult(Protocol):
 
 Publish = Callable[[Sequence[Message]], PublishResult]
 
-
-@dataclass
-class MessageCounters:
-    """Books on one kind of message; all but the last two count distinct messages.
-
-    ``duplicates_sent``: further copies put on the way; ``duplicates_delivered``: copies that
-    the broker accepted beyond the first of their message.
-    """
-
-    published: int = 0
-    lost_in_network: int = 0
-    discarded_by_broker: int = 0
-    delivered: int = 0
-    duplicates_sent: int = 0
-    duplicates_delivered: int = 0
-
-    @property
-    def under_way(self) -> int:
-        """Return how many distinct messages are between device and broker."""
-        return self.published - self.lost_in_network - self.discarded_by_broker - self.delivered
-
-
-@dataclass
-class FleetCounters:
-    """Books on readings and on bursts."""
-
-    readings: MessageCounters = field(default_factory=MessageCounters)
-    bursts: MessageCounters = field(default_factory=MessageCounters)
-
-
-class _Copies:
-    """Fate of a message of which several copies travel."""
-
-    __slots__ = ("accepted", "left")
-
-    def __init__(self, left: int) -> None:
-        self.left = left
-        self.accepted = 0
-
-
-Parcel = tuple[float, str, int, str, bytes, MessageCounters, "_Copies | None"]
-"""Arrival, device id, order of entry, topic, payload, books, state shared by copies."""
+Topics = tuple[str, str]
+"""Where a device publishes its readings, and its bursts."""
 
 
 class Delivery:
     """Collect messages with their arrival times and publish them when they are due."""
 
     def __init__(self, env: simpy.Environment, publish: Publish) -> None:
-        self.counters = FleetCounters()
         self._env = env
         self._publish = publish
-        self._due: dict[int, list[Parcel]] = {}
-        self._order = 0
+        self._ledger = Ledger()
+        self._hops = Hops()
+        self._pending = Pending()
+        self._devices: dict[str, int] = {}
+        self._addresses: list[tuple[str, str, str]] = []
+        self._addressed = 0
+        self._topics = self._clients = np.empty(0, dtype=np.object_)
         self._woken = env.event()
         self._emptied = env.event()
         self._closed = False
 
-    def add(
-        self, device_id: str, books: MessageCounters, topic: str, payload: bytes, fate: Fate
-    ) -> None:
-        """Take one message of a device; messages of a device come in order of production."""
-        books.published += 1
-        arrivals = fate.arrivals_s
-        if not arrivals:
-            books.lost_in_network += 1
-            return
-        copies = None
-        if len(arrivals) > 1:
-            books.duplicates_sent += len(arrivals) - 1
-            copies = _Copies(len(arrivals))
-        for at in arrivals:
-            self._order += 1
-            parcel = (at, device_id, self._order, topic, payload, books, copies)
-            self._due.setdefault(int(at), []).append(parcel)
-        if not self._woken.triggered:
+    @property
+    def counters(self) -> FleetCounters:
+        """Return the books so far."""
+        return self._ledger.counters
+
+    def hops(self) -> dict[str, HopStatistics]:
+        """Return what the arrivals so far tell about each device's way; by device id."""
+        return {name: self._hops.of(device) for name, device in self._devices.items()}
+
+    def put(self, device_id: str, topics: Topics, sent: Sent, origin_s: float = 0.0) -> None:
+        """Take what a device's connection tells of its messages.
+
+        Times in ``sent`` count from ``origin_s`` on the simulation clock. What arrives before
+        the present second is published with it. ``topics`` are those of the first call.
+        """
+        self._ledger.enter(sent)
+        device = self._devices.get(device_id)
+        if device is None:
+            device = self._devices[device_id] = len(self._devices)
+            self._addresses.append((*topics, device_id))
+        self._pending.put(device, sent, origin_s)
+        if not self._pending.empty and not self._woken.triggered:
             self._woken.succeed()
 
     def emptied(self) -> simpy.Event:
         """Return an event that succeeds when nothing is under way (at once if so now)."""
         self._emptied = self._env.event()
-        if not self._due:
+        if self._pending.empty:
             self._emptied.succeed()
         return self._emptied
 
     def close(self) -> None:
-        """Tell that nothing more will be added; `run` ends when all is delivered."""
+        """Tell that nothing more will be put; `run` ends when all is delivered."""
         self._closed = True
         if not self._woken.triggered:
             self._woken.succeed()
@@ -140,10 +113,11 @@ class Delivery:
         """Publish batches until closed and empty (a SimPy process).
 
         The batch of second s holds arrivals in [s, s + 1) and is handed over at s + 1, when
-        no earlier arrival can be added any more. With nothing under way it waits for `add`.
+        no earlier arrival can be put any more. With nothing under way it waits for `put`;
+        otherwise it looks every second, since a block may bring arrivals before those known.
         """
         while True:
-            if not self._due:
+            if self._pending.empty:
                 if not self._emptied.triggered:
                     self._emptied.succeed()
                 if self._closed:
@@ -151,42 +125,48 @@ class Delivery:
                 self._woken = self._env.event()
                 yield self._woken
                 continue
-            second = max(int(self._env.now), min(self._due))
+            second = int(self._env.now)
             yield self._env.timeout(second + 1 - self._env.now)
-            for due in sorted(s for s in self._due if s <= second):
-                self._hand_over(self._due.pop(due))
+            parcels = self._pending.take_before(second + 1.0, list(self._devices))
+            if parcels is not None:
+                self._hand_over(parcels)
 
-    def _hand_over(self, parcels: list[Parcel]) -> None:
-        parcels.sort(key=itemgetter(0, 1, 2))
-        result = self._publish(
-            [Message(topic, payload, device, at) for at, device, _, topic, payload, _, _ in parcels]
+    def _hand_over(self, parcels: Parcels) -> None:
+        result = self._publish(self._messages(parcels))
+        accepted = _accepted(result, len(parcels.at_s))
+        devices, numbers, flags = parcels.devices, parcels.numbers, parcels.flags
+        self._ledger.settle(devices, numbers, flags, accepted)
+        travel_s = parcels.at_s - parcels.sent_s
+        if flags.max() >= REPEAT:
+            first = flags < REPEAT
+            devices, numbers, travel_s = devices[first], numbers[first], travel_s[first]
+        self._hops.follow(devices, numbers, travel_s)
+
+    def _messages(self, parcels: Parcels) -> list[Message]:
+        """Return parcels as the broker takes them."""
+        if self._addressed != len(self._devices):
+            readings, bursts, clients = zip(*self._addresses, strict=True)
+            self._topics = np.array([readings, bursts], dtype=np.object_)
+            self._clients = np.array(clients, dtype=np.object_)
+            self._addressed = len(self._devices)
+        rows = zip(
+            self._topics[parcels.flags & BURST, parcels.devices].tolist(),
+            parcels.payloads.tolist(),
+            self._clients[parcels.devices].tolist(),
+            parcels.at_s.tolist(),
+            strict=True,
         )
-        dropped = _dropped(result, len(parcels))
-        for position, parcel in enumerate(parcels):
-            _settle(parcel[5], parcel[6], accepted=position not in dropped)
+        # Not Message(*row) nor Message._make: this loop makes no step in Python's own code.
+        return list(map(tuple.__new__, repeat(Message), rows))
 
 
-def _dropped(result: PublishResult, count: int) -> frozenset[int]:
+def _accepted(result: PublishResult, count: int) -> BoolArray | None:
+    """Return which messages of a batch the broker took; None for all."""
     if not result.discarded:
-        return frozenset()
+        return None
     positions = getattr(result, "discarded_positions", None)
-    return frozenset(range(count - result.discarded, count) if positions is None else positions)
-
-
-def _settle(books: MessageCounters, copies: _Copies | None, *, accepted: bool) -> None:
-    """Book one copy; a message is delivered with its first accepted copy."""
-    if copies is None:
-        if accepted:
-            books.delivered += 1
-        else:
-            books.discarded_by_broker += 1
-        return
-    copies.left -= 1
-    if accepted:
-        copies.accepted += 1
-        if copies.accepted == 1:
-            books.delivered += 1
-        else:
-            books.duplicates_delivered += 1
-    elif copies.left == 0 and copies.accepted == 0:
-        books.discarded_by_broker += 1
+    accepted = np.ones(count, dtype=np.bool_)
+    accepted[slice(count - result.discarded, count) if positions is None else list(positions)] = (
+        False
+    )
+    return accepted

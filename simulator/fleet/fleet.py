@@ -12,8 +12,8 @@ what was ordered until then. Both give the same bytes for the same orders.
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Generator, Iterator
+from typing import Any
 
 import simpy
 
@@ -24,8 +24,7 @@ from simulator.fleet.ground_truth import GroundTruth
 from simulator.fleet.life import MachineLife
 from simulator.fleet.maintenance import Decision
 from simulator.fleet.network import Connection
-from simulator.fleet.plant import Batch, PlantPlan, Unit, life_of
-from simulator.fleet.settings import FaultPlan, FleetSettings, LifeSettings, NetworkSettings
+from simulator.fleet.plant import Batch, FleetPlan, PlantPlan, Unit, life_of, plan_of, reacts
 from simulator.fleet.truth import told, truth_of
 from simulator.fleet.work_orders import WorkOrder
 from simulator.fleet.workshop import Ahead, Order, batches, units_of
@@ -35,44 +34,6 @@ BLOCK_S = 300.0
 
 READINGS_UNDER_WAY = 1_500_000
 """Larger fleets wake more often, so that what is made ahead fits into memory."""
-
-
-class FleetPlan(Protocol):
-    """The part of a scenario that the fleet reads."""
-
-    @property
-    def seed(self) -> int: ...
-    @property
-    def history_s(self) -> float: ...
-    @property
-    def live_s(self) -> float: ...
-    @property
-    def fleet(self) -> FleetSettings: ...
-    @property
-    def network(self) -> NetworkSettings: ...
-    @property
-    def life(self) -> LifeSettings: ...
-    @property
-    def all_faults(self) -> Sequence[FaultPlan]: ...
-
-
-def plan_of(scenario: FleetPlan, base_ms: int) -> PlantPlan:
-    """Return what a scenario asks of its machines when second 0 is at ``base_ms``."""
-    return PlantPlan(
-        seed=scenario.seed,
-        fleet=scenario.fleet,
-        live_start_s=scenario.history_s,
-        total_s=scenario.history_s + scenario.live_s,
-        base_ms=base_ms,
-        faults=tuple(scenario.all_faults),
-        life=scenario.life,
-        clock=scenario.network.clock,
-    )
-
-
-def reacts(life: LifeSettings) -> bool:
-    """Tell whether what the machines do depends on what the pipeline says of them."""
-    return life.maintenance.policy == "condition_based"
 
 
 def block_of(plan: PlantPlan, wanted_s: float) -> float:
@@ -204,13 +165,13 @@ class Fleet:
     def _machine(self, device_id: str, block_s: float) -> Generator[simpy.Event, Any, None]:
         """Run one machine (a SimPy process): once a block, put its messages on their way."""
         plan, origin_s = self._plan, self._origin()
-        offline = [
-            (origin_s + plan.live_start_s + o.onset_s,
-             origin_s + plan.live_start_s + o.onset_s + o.duration_s)
-            for o in self._scenario.network.offline
-            if o.device == device_id
-        ]  # fmt: skip
-        connection = Connection(device_id, plan.seed, self._scenario.network, offline)
+        connection = Connection(
+            device_id,
+            plan.seed,
+            self._scenario.network,
+            live_start_s=plan.live_start_s,
+            horizon_s=plan.total_s,
+        )
         topics = telemetry_topic(device_id), burst_topic(device_id)
         begun = 0
         while begun * block_s < plan.total_s:
@@ -219,22 +180,11 @@ class Fleet:
             batch = next(self._batches)
             if batch.device_id != device_id:
                 raise InvariantBroken(f"messages of {batch.device_id} came for {device_id}")
-            if batch.payloads:
-                self._send(device_id, topics, batch, connection)
+            sent = connection.send(batch.sent_s, batch.payloads, batch.is_reading, end_s)
+            self._delivery.put(device_id, topics, sent, origin_s)
             yield self._env.timeout(end_s - begun * block_s)
             begun += 1
-
-    def _send(
-        self, device_id: str, topics: tuple[str, str], batch: Batch, connection: Connection
-    ) -> None:
-        """Give each message of a batch its fate, in order of production."""
-        fates = connection.send(batch.sent_s + self._origin())
-        readings, bursts = self.counters.readings, self.counters.bursts
-        for payload, is_reading, fate in zip(batch.payloads, batch.is_reading, fates, strict=True):
-            if is_reading:
-                self._delivery.add(device_id, readings, topics[0], payload, fate)
-            else:
-                self._delivery.add(device_id, bursts, topics[1], payload, fate)
+        self._delivery.put(device_id, topics, connection.finish(), origin_s)
 
     def _told_lives(self) -> dict[str, MachineLife]:
         """Return the lives of all machines that have one, told to the end."""

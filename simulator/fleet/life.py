@@ -277,7 +277,7 @@ class MachineLife:
                 opened_s=order.opened_s,
                 started_s=order.began_s,
                 finished_s=at_s,
-                down_s=at_s - self._down_since_s,
+                down_s=at_s - max(self._down_since_s, order.opened_s),
                 is_running=not still,
                 alert_id=order.alert_id,
                 seed=self._seed,

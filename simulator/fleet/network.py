@@ -1,77 +1,45 @@
 """The way from a device to the broker: delay, loss, repetition, reordering, being offline.
 
 One `Connection` per device. It decides what becomes of each message in the order in which the
-device produced it, with one random stream per decision, so that the outcome depends neither on
-block lengths nor on other devices. `delivery` hands the result over in time.
+device produced it, so that the outcome depends neither on block lengths nor on other devices.
+`delivery` hands the result over in time.
 
-A quiet connection is computed for a whole block at once. Where messages have to wait or the
-connection breaks, `connection.SendQueue` steps through them; both give the same bits.
+A block that meets a quiet connection is computed at once. Where the connection breaks or the
+buffer fills, `connection.SendQueue` steps through the messages; both give the same bits.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import compress
-from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from simulator.errors import InvariantBroken
 from simulator.fleet.connection import NS_PER_S, Item, SendQueue, Spacing, nanoseconds
-from simulator.fleet.loss import BoolArray, LossChain
+from simulator.fleet.fates import Chances, Repeats
 from simulator.fleet.outages import absences
+from simulator.fleet.sent import (
+    BURST,
+    NONE,
+    NOTHING,
+    REPEAT,
+    TWICE,
+    Produced,
+    Sent,
+    Tally,
+    arriving,
+    joined,
+    tally,
+)
 from simulator.fleet.settings import NetworkSettings
-from simulator.fleet.streams import FloatArray, stream
+from simulator.fleet.streams import FloatArray
 
-RETRY_S = 2.0
-"""Mean time after which a QoS 1 client repeats a publish whose acknowledgement it missed."""
+CLEAR_S = 10.0
+"""Most messages sent this long before a connection breaks have arrived by then."""
 
-BURST, TWICE, REPEAT = np.uint8(1), np.uint8(2), np.uint8(4)
-"""Flags of a copy: of a burst, of a message with two copies, the second of them."""
-
-FlagArray = npt.NDArray[np.uint8]
-
-
-class Tally(NamedTuple):
-    """Numbers of distinct messages."""
-
-    readings: int = 0
-    bursts: int = 0
-
-
-class Sent(NamedTuple):
-    """What is newly known of a device's messages.
-
-    ``produced``: accepted by `send`; ``lost``: never arriving, of which ``dropped`` for want of
-    room in the buffer. The rest are columns (n,) of the copies that reach the broker:
-    ``at_s`` and, when produced, ``sent_s`` in the seconds given to `send`; ``numbers`` count the
-    device's messages from 0.
-    """
-
-    produced: Tally
-    lost: Tally
-    dropped: Tally
-    at_s: FloatArray
-    sent_s: FloatArray
-    numbers: npt.NDArray[np.int64]
-    flags: FlagArray
-    payloads: Sequence[bytes]
-
-
-class _Fates(NamedTuple):
-    """What chance has in store for messages; (n,) each, None where nothing can happen."""
-
-    delay_s: FloatArray
-    plain_delay_s: FloatArray
-    lost: BoolArray | None
-    twice: BoolArray | None
-    again_s: FloatArray | None
-    again_delay_s: FloatArray | None
-
-
-NONE = Tally()
+STEP = 16
+"""Messages given to the queue at a time, until it is empty again."""
 
 
 class Connection:
@@ -96,16 +64,16 @@ class Connection:
         )
         """When the device is not connected."""
         self._settings = settings
-        self._chances = _Chances(seed, device_id, settings)
+        self._chances = Chances(seed, device_id, settings)
         self._spacing = Spacing(settings)
         self._queue = SendQueue(settings, self.absences)
         self._produced = 0
-        self._latest_s = float("-inf")
+        self._until_s = float("-inf")
 
     @property
     def held(self) -> int:
         """Return how many messages the client holds, their fate open."""
-        return self._queue.holds
+        return self._queue.held
 
     @property
     def buffered(self) -> int:
@@ -122,60 +90,150 @@ class Connection:
         """Accept messages produced at ``sent_s`` and return what is known of all fates now.
 
         ``sent_s`` (n,) never decreases, also from call to call. ``until_s``: nothing else will
-        be produced before; without it, before the last of ``sent_s``. What cannot have been
-        sent by then is held back, since what comes later may push it out of the buffer.
+        be produced before; without it, before the last of ``sent_s``. What cannot have left by
+        then is held back, since what comes later may push it out of the buffer.
+
+        Raises InvariantBroken if a message is older than one before or younger than ``until_s``.
         """
         count = len(sent_s)
         if until_s is None:
-            until_s = float(sent_s[-1]) if count else self._latest_s
-        if count and not self._latest_s <= sent_s[0] <= sent_s[-1] <= until_s:
-            raise InvariantBroken("messages were produced before others or after the block's end")
-        self._latest_s = until_s
-        if not count and not self._queue.holds:
+            until_s = float(sent_s[-1]) if count else self._until_s
+        if count and not self._until_s <= sent_s[0] <= sent_s[-1] <= until_s:
+            raise InvariantBroken("messages were produced before others or after their block")
+        self._until_s = until_s
+        if not count and not self._queue.held:
             return NOTHING
-        fates = self._chances.draw(count)
-        first, self._produced = self._produced, self._produced + count
-        if not self._queue.holds:
-            published_s = self._published(sent_s, payloads, until_s)
-            if published_s is not None:
-                quiet = self._quiet(first, sent_s, published_s, payloads, is_reading, fates)
-                if quiet is not None:
-                    return quiet
-        self._queue.take(self._items(first, sent_s, payloads, is_reading, fates))
-        self._queue.advance(math.floor(until_s * NS_PER_S))
-        return self._decided(_tally(is_reading))
+        produced = Produced(self._produced, sent_s, payloads, is_reading, self._chances.draw(count))
+        self._produced += count
+        parts: list[Sent] = []
+        begin = 0
+        while begin < count or not parts:
+            end = self._end_of_part(sent_s, begin)
+            part_until_s = until_s if end == count else float(sent_s[end])
+            parts.append(self._part(produced.part(begin, end), part_until_s))
+            begin = end
+        return joined(parts)
 
     def finish(self) -> Sent:
-        """Send all that is held, as soon as the connection is back, and return its fate."""
+        """Send all that is held as soon as the connection is back, and return its fate."""
         self._queue.advance(math.inf)
         return self._decided(NONE)
 
-    def _published(
-        self, sent_s: FloatArray, payloads: Sequence[bytes], until_s: float
-    ) -> FloatArray | None:
-        """Return when an unbroken connection publishes each message, in order and at its pace.
+    def _end_of_part(self, sent_s: FloatArray, begin: int) -> int:
+        """Return where a block is best cut next, so that the queue sees few of its messages.
 
-        None if some have to wait beyond ``until_s``, or for room in the buffer.
+        It changes no bit: it is as if the block had been shorter.
         """
+        count = len(sent_s)
+        if begin == count or not (self._queue.held or self.absences):
+            return count
+        now_s = float(sent_s[begin])
+        absence = self._queue.next_absence(now_s)
+        if absence is not None and now_s >= absence.start_s - CLEAR_S:
+            return min(count, max(begin + STEP, int(np.searchsorted(sent_s, absence.end_s))))
+        if self._queue.held:
+            return min(count, begin + STEP)
+        if absence is None:
+            return count
+        return int(np.searchsorted(sent_s, absence.start_s - CLEAR_S))
+
+    def _part(self, produced: Produced, until_s: float) -> Sent:
+        """Return the fate of messages, and of older ones, as far as it is known at ``until_s``."""
+        until_ns = math.floor(until_s * NS_PER_S)
+        if not self._queue.held:
+            quiet = self._quiet(produced, until_ns)
+            if quiet is not None:
+                return quiet
+        self._queue.take(self._items(produced))
+        self._queue.advance(until_ns)
+        return self._decided(tally(produced.is_reading))
+
+    def _quiet(self, produced: Produced, until_ns: int) -> Sent | None:
+        """Return the fate of messages of which none is held; None if the queue has to look."""
         queue, spacing = self._queue, self._spacing
-        last_ns = int(sent_s[-1] * NS_PER_S)
+        sent_s, fates = produced.sent_s, produced.fates
         if sent_s[0] * NS_PER_S >= queue.free_ns and (
             len(sent_s) == 1 or (sent_s[1:] - sent_s[:-1]).min() > spacing.longest_s
         ):
-            queue.free_ns = last_ns + spacing.of_size(len(payloads[-1]))
-            return sent_s
-        # p[k] = max(s[k], p[k-1] + spacing[k-1]): subtract the sum of the spacings, and it is a
-        # running maximum. In whole numbers, so that it does not matter where a block begins.
-        sent_ns, spacing_ns = nanoseconds(sent_s), spacing.of(payloads)
+            published_s = sent_s
+            free_ns = int(sent_s[-1] * NS_PER_S) + spacing.of_size(len(produced.payloads[-1]))
+        else:
+            paced = self._paced(sent_s, produced.payloads, until_ns)
+            if paced is None:
+                return None
+            published_s, free_ns = paced
+        again_s = at_s = published_s + fates.delay_s
+        if fates.repeats is not None:
+            again_s = at_s + fates.repeats.wait_s + fates.repeats.delay_s
+        if self.absences:
+            absence = queue.next_absence(float(sent_s[0]))
+            if absence is not None and absence.start_s <= again_s.max():
+                return None
+        queue.free_ns = free_ns
+        return arriving(produced, at_s, again_s)
+
+    def _paced(
+        self, sent_s: FloatArray, payloads: Sequence[bytes], until_ns: int
+    ) -> tuple[FloatArray, int] | None:
+        """Return when each message leaves at the connection's pace, and when it is free again.
+
+        None if some have to wait beyond ``until_ns``, or for room in the buffer.
+        """
+        # p[k] = max(s[k], p[k-1] + spacing[k-1]): less the sum of the spacings, it is a running
+        # maximum. In whole numbers, so that it does not matter where a block begins.
+        sent_ns, spacing_ns = nanoseconds(sent_s), self._spacing.of(payloads)
         offset_ns = np.cumsum(spacing_ns) - spacing_ns
         ready_ns = sent_ns - offset_ns
-        ready_ns[0] = max(int(ready_ns[0]), queue.free_ns)
+        ready_ns[0] = max(int(ready_ns[0]), self._queue.free_ns)
         published_ns = np.maximum.accumulate(ready_ns) + offset_ns
-        if published_ns[-1] > until_s * NS_PER_S:
+        if published_ns[-1] > until_ns:
             return None
         left = np.searchsorted(published_ns, sent_ns, side="right")
         if np.any(np.arange(1, len(sent_ns) + 1) - left > self._settings.buffer):
             return None
-        # A message that waits is never lost to a break here: `_quiet` looks at the arrivals.
-        self._free_after_ns = int(published_ns[-1] + spacing_ns[-1])
-        return np.where(published_ns == sent_ns, sent_s, published_ns / NS_PER_S)
+        published_s = np.where(published_ns == sent_ns, sent_s, published_ns / NS_PER_S)
+        return published_s, int(published_ns[-1] + spacing_ns[-1])
+
+    def _items(self, produced: Produced) -> list[Item]:
+        """Return messages one by one, as the queue wants them."""
+        first, sent_s, payloads, is_reading, fates = produced
+        nothing = np.zeros(len(sent_s))
+        repeats = fates.repeats or Repeats(nothing > 0.0, nothing, nothing)
+        rows = zip(
+            range(first, first + len(sent_s)),
+            sent_s.tolist(),
+            nanoseconds(sent_s).tolist(),
+            self._spacing.of(payloads).tolist(),
+            payloads,
+            is_reading,
+            (nothing > 0.0 if fates.lost is None else fates.lost).tolist(),
+            fates.delay_s.tolist(),
+            fates.plain_delay_s.tolist(),
+            repeats.twice.tolist(),
+            repeats.wait_s.tolist(),
+            repeats.delay_s.tolist(),
+            strict=True,
+        )
+        return [Item(*row) for row in rows]
+
+    def _decided(self, produced: Tally) -> Sent:
+        """Return what the queue has decided since the last time."""
+        copies, lost, dropped = self._queue.decided()
+        if not copies and not lost and not dropped:
+            return NOTHING._replace(produced=produced)
+        return Sent(
+            produced,
+            tally([item.is_reading for item in [*lost, *dropped]]),
+            tally([item.is_reading for item in dropped]),
+            np.array([copy.at_s for copy in copies], dtype=np.float64),
+            np.array([copy.item.sent_s for copy in copies], dtype=np.float64),
+            np.array([copy.item.number for copy in copies], dtype=np.int64),
+            np.array([_flag_of(copy.item, repeat=copy.repeat) for copy in copies], dtype=np.uint8),
+            [copy.item.payload for copy in copies],
+        )
+
+
+def _flag_of(item: Item, *, repeat: bool) -> int:
+    return (
+        (0 if item.is_reading else BURST) | (TWICE if item.twice else 0) | (REPEAT if repeat else 0)
+    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from simulator.fleet.settings import (
     FaultPlan,
     FleetSettings,
     LifeSettings,
+    NetworkSettings,
     WearSettings,
 )
 from simulator.fleet.streams import FloatArray
@@ -56,6 +57,45 @@ class PlantPlan:
     def faults_of(self, device_id: str) -> tuple[FaultPlan, ...]:
         """Return the faults planned for a device."""
         return tuple(plan for plan in self.faults if plan.device == device_id)
+
+
+class FleetPlan(Protocol):
+    """The part of a scenario that the fleet reads."""
+
+    @property
+    def seed(self) -> int: ...
+    @property
+    def history_s(self) -> float: ...
+    @property
+    def live_s(self) -> float: ...
+    @property
+    def fleet(self) -> FleetSettings: ...
+    @property
+    def network(self) -> NetworkSettings: ...
+    @property
+    def life(self) -> LifeSettings: ...
+    @property
+    def all_faults(self) -> Sequence[FaultPlan]: ...
+
+
+def plan_of(scenario: FleetPlan, base_ms: int, decisions: tuple[Decision, ...] = ()) -> PlantPlan:
+    """Return what a scenario asks of its machines when second 0 is at ``base_ms``."""
+    return PlantPlan(
+        seed=scenario.seed,
+        fleet=scenario.fleet,
+        live_start_s=scenario.history_s,
+        total_s=scenario.history_s + scenario.live_s,
+        base_ms=base_ms,
+        faults=tuple(scenario.all_faults),
+        life=scenario.life,
+        clock=scenario.network.clock,
+        decisions=decisions,
+    )
+
+
+def reacts(life: LifeSettings) -> bool:
+    """Tell whether what the machines do depends on what the pipeline says of them."""
+    return life.maintenance.policy == "condition_based"
 
 
 class Batch(NamedTuple):
@@ -129,22 +169,25 @@ class Unit:
             (positions < len(block.times_s)).tolist(),
         )
 
-    def _bursts(self, block: Block, stamps_ms: np.ndarray) -> list[bytes]:
+    def burst_starts_ms(self, block: Block, stamps_ms: np.ndarray) -> list[int]:
+        """Return when each burst of a block began by the device's clock.
+
+        A burst ends with a sample: the clock that stamped the one stamps both.
+        """
         rows = np.searchsorted(block.times_s, [burst.end_s for burst in block.bursts])
-        rate_hz = self._plan.fleet.burst_rate_hz
+        return [
+            max(0, int(stamps_ms[row]) - round((burst.end_s - burst.start_s) * 1000.0))
+            for burst, row in zip(block.bursts, rows.tolist(), strict=True)
+        ]
+
+    def _bursts(self, block: Block, stamps_ms: np.ndarray) -> list[bytes]:
         return [
             encode_burst(
-                Burst(
-                    self.device_id,
-                    burst.seq,
-                    # A burst ends with a sample, so the clock that stamped the one stamps both.
-                    max(0, int(stamps_ms[row]) - round((burst.end_s - burst.start_s) * 1000.0)),
-                    rate_hz,
-                    SCALE_M_S2,
-                    burst.samples,
-                )
+                Burst(self.device_id, burst.seq, start_ms, burst.rate_hz, SCALE_M_S2, burst.samples)
             )
-            for burst, row in zip(block.bursts, rows.tolist(), strict=True)
+            for burst, start_ms in zip(
+                block.bursts, self.burst_starts_ms(block, stamps_ms), strict=True
+            )
         ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect, insort
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
@@ -39,11 +40,18 @@ def drawn_faults(
                 continue
             for plan in _of_device(seed, device, sensors, rate, number, live_s):
                 spans = taken.setdefault((device, plan.kind, plan.sensor), [])
-                begin_s, end_s = plan.onset_s, plan.onset_s + plan.duration_s
-                if all(end_s <= other[0] or other[1] <= begin_s for other in spans):
-                    spans.append((begin_s, end_s))
+                if _insert(spans, plan.onset_s, plan.onset_s + plan.duration_s):
                     plans.append(plan)
     return tuple(plans)
+
+
+def _insert(spans: list[tuple[float, float]], begin_s: float, end_s: float) -> bool:
+    """Add a span to sorted ones that do not overlap; say False and leave it out if it would."""
+    at = bisect(spans, (begin_s, end_s))
+    if (at and spans[at - 1][1] > begin_s) or (at < len(spans) and spans[at][0] < end_s):
+        return False
+    insort(spans, (begin_s, end_s))
+    return True
 
 
 def _can_have(kind: str, rate: FaultRate, sensors: Sequence[str]) -> bool:

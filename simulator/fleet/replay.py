@@ -13,7 +13,7 @@ from typing import Any
 
 import simpy
 
-from pipeline.messages import Reading, encode_reading, telemetry_topic
+from pipeline.messages import Reading, burst_topic, encode_reading, telemetry_topic
 from simulator.errors import InvariantBroken
 from simulator.fleet.delivery import Delivery, FleetCounters, Publish
 from simulator.fleet.ground_truth import GroundTruth
@@ -21,7 +21,7 @@ from simulator.fleet.network import Connection
 from simulator.fleet.recording import Recording, Run
 from simulator.fleet.settings import NetworkSettings
 
-QUIET_NETWORK = NetworkSettings(delay_s=0.05, delay_sigma=0.3)
+QUIET_NETWORK = NetworkSettings(delay_s=0.05, delay_sigma=0.3, buffer=10**9)
 """A recording is replayed completely and in order: its own gaps are the only ones."""
 
 
@@ -103,15 +103,25 @@ class Replay:
         """Put rows of a run on their way at their recorded times plus ``shift_s``."""
         names = [channel.name for channel in self.recording.format.channels]
         base_ms = self._epoch_ms(self._origin())
-        topic = telemetry_topic(run.device_id)
-        fates = connection.send(run.times_ms[rows] / 1000.0 + shift_s)
-        table = zip(run.times_ms[rows].tolist(), run.values[rows].tolist(), fates, strict=True)
-        for seq, (time_ms, values, fate) in enumerate(table, rows.start):
-            reading = Reading(
-                run.device_id, seq, base_ms + time_ms, dict(zip(names, values, strict=True))
+        times_ms = run.times_ms[rows]
+        payloads = [
+            encode_reading(
+                Reading(
+                    run.device_id, seq, base_ms + time_ms, dict(zip(names, values, strict=True))
+                )
             )
-            books = self.counters.readings
-            self._delivery.add(run.device_id, books, topic, encode_reading(reading), fate)
+            for seq, (time_ms, values) in enumerate(
+                zip(times_ms.tolist(), run.values[rows].tolist(), strict=True), rows.start
+            )
+        ]
+        topics = telemetry_topic(run.device_id), burst_topic(run.device_id)
+        sent_s = times_ms / 1000.0 + shift_s
+        for sent in (
+            connection.send(sent_s, payloads, [True] * len(payloads)),
+            # What is still with the client is sent before the live part is waited for.
+            connection.finish(),
+        ):
+            self._delivery.put(run.device_id, topics, sent)
 
     def _origin(self) -> float:
         if self._origin_s is None:

@@ -1,8 +1,8 @@
-"""Work orders: the records that maintenance leaves, with the free text that a crew would write.
+"""Work orders: the records that maintenance leaves, for the batch path.
 
-Structured fields are exact; the text is a crew's: short, with abbreviations, now and then a typo
-or a missing fact. Both depend on (seed, device, number of the order) alone. Files go the batch
-path, beside recorded histories.
+Structured fields are exact but say what the crew knew: after a wrong diagnosis they name the part
+that was treated. `crew_notes` has the free text. All of it depends on (seed, device, number of
+the order) alone. Files lie beside recorded histories.
 """
 
 from __future__ import annotations
@@ -10,111 +10,18 @@ from __future__ import annotations
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-
+from simulator.fleet.crew_notes import note
+from simulator.fleet.repairs import work_on
 from simulator.fleet.streams import stream
 
 SCHEMA = 1
-
-
-class Repair(NamedTuple):
-    """How a failure mode is put right: what was seen, what was done, the part and its price."""
-
-    seen: tuple[str, ...]
-    done: tuple[str, ...]
-    part: str
-    cost: float
-
-
-_BEARING = ("replaced bearing DE", "changed both bearings, regreased", "new bearing fitted hot")
-
-REPAIRS: Mapping[str, Repair] = {
-    "bearing_outer_race": Repair(
-        ("rumbling noise at DE bearing", "spalling on outer race, load zone", "high env. acc. DE"),
-        _BEARING, "BRG-6205-C3", 48.0,
-    ),
-    "bearing_inner_race": Repair(
-        ("bearing rough by hand, IR pitted", "vib up with 1x side bands", "noisy DE, hot"),
-        _BEARING, "BRG-6205-C3", 48.0,
-    ),
-    "bearing_ball": Repair(
-        ("ball surface flaked", "clicking, comes and goes", "metal in grease"),
-        _BEARING, "BRG-6205-C3", 48.0,
-    ),
-    "bearing_cage": Repair(
-        ("cage worn, rattles", "brass dust in housing", "rattle at low speed"),
-        _BEARING, "BRG-6205-C3", 48.0,
-    ),
-    "imbalance": Repair(
-        ("1x high, rest quiet", "deposits on rotor", "shakes at full speed"),
-        ("cleaned and balanced in place, G2.5", "balanced rotor, 2 runs", "removed build-up"),
-        "BAL-KIT", 25.0,
-    ),
-    "misalignment": Repair(
-        ("2x up, coupling warm", "rubber dust under coupling", "soft foot found"),
-        ("laser aligned, 0.04 mm left", "shimmed and aligned", "new coupling element, aligned"),
-        "CPL-INSERT", 60.0,
-    ),
-    "looseness": Repair(
-        ("foundation bolt loose", "many harmonics, bolt cracked", "base plate moves"),
-        ("bolts retorqued", "replaced 2 bolts, regrouted", "tightened, thread locked"),
-        "BOLT-M16", 12.0,
-    ),
-    "cavitation": Repair(
-        ("sounds like gravel", "impeller pitted at vanes", "suction pressure low"),
-        ("impeller replaced", "suction valve found throttled, opened; impeller dressed"),
-        "IMP-120", 640.0,
-    ),
-    "overheating": Repair(
-        ("fan cover blocked", "cooling fins full of dust", "ran hot, fan blade gone"),
-        ("cleaned fins and cover", "new cooling fan", "freed air path"),
-        "FAN-AX", 85.0,
-    ),
-    "thermal_runaway": Repair(
-        ("tripped on temp twice", "winding smells", "insulation low 0.8 MOhm"),
-        ("rewound", "dried and varnished", "thermal protection reset, cooling fixed"),
-        "WDG-SET", 900.0,
-    ),
-    "lubrication_loss": Repair(
-        ("grease dry and dark", "oil below min", "squeals on start"),
-        ("regreased, line unblocked", "topped up and changed filter", "new grease, 20 g"),
-        "GRS-LGHP2", 18.0,
-    ),
-    "seal_leak": Repair(
-        ("drip at mech seal", "puddle under unit", "seal faces scored"),
-        ("mech seal replaced", "new seal and sleeve", "o-ring and seal kit"),
-        "SEAL-32", 210.0,
-    ),
-    "filter_clogging": Repair(
-        ("dp high over filter", "filter black", "flow down, filter full"),
-        ("filter changed", "element replaced, housing cleaned", "filter washed, new gasket"),
-        "FLT-10U", 35.0,
-    ),
-    "rotor_bar": Repair(
-        ("2sf side bands in current", "hums under load", "cracked bar by growler test"),
-        ("rotor exchanged", "motor swapped for spare", "bar brazed"),
-        "RTR-SPARE", 1_150.0,
-    ),
-    "gear_tooth": Repair(
-        ("tooth chipped on pinion", "mesh side bands at 1x pinion", "chips on magnet plug"),
-        ("pinion replaced, oil changed", "gear set exchanged"),
-        "GEAR-SET", 780.0,
-    ),
-}  # fmt: skip
-
-_NOTHING = (
-    "checked all, nothing found, ran ok",
-    "no fault found. vib normal by hand-held",
-    "looked over unit, all ok",
-)
-_SHORT = {"replaced": "repl.", "bearing": "brg", "temperature": "temp", "pressure": "press."}
-_CREWS = ("A", "B", "C")
+CREWS = ("A", "B", "C")
 
 
 @dataclass(frozen=True)
@@ -123,6 +30,7 @@ class WorkOrder:
 
     ``found`` is the failure mode that was there ("" for none), ``treated`` what was put right;
     ``is_wrong``: another part was treated. ``is_running``: the machine started again after it.
+    ``down_s``: how long the machine stood still for it; orders of one standstill share its time.
     """
 
     number: int
@@ -149,12 +57,25 @@ class WorkOrder:
         return f"WO-{self.device_id}-{self.number + 1:04d}"
 
     def to_record(self, base_ms: int) -> dict[str, Any]:
-        """Return the record as it is stored; ``base_ms`` is the epoch time of second 0."""
+        """Return the record as it is stored; ``base_ms`` is the epoch time of second 0.
+
+        ``failure_mode`` is what the crew thinks it found, None for nothing: see `found` for what
+        there was. ``action``: overhaul, inspect, or that of the work (replace, adjust, ...).
+        """
         rng = stream(self.seed, self.device_id, "work_order", str(self.number))
+        crew, choice = CREWS[int(rng.integers(len(CREWS)))], float(rng.random())
+        is_overhaul = self.type == "preventive"
+        # An overhaul takes the first way, with a new part wherever there is one.
+        works = [
+            work_on(mode, self.kind_of_machine, 0.0 if is_overhaul else choice)
+            for mode in self.treated
+        ]
         hours = (self.finished_s - self.started_s) / 3_600.0
-        parts = [REPAIRS[mode] for mode in self.treated]
-        parts_cost = sum(part.cost for part in parts)
+        # Failure modes of the same part take it once.
+        parts = {work.part: work.cost for work in works}
+        parts_cost = sum(parts.values())
         labour_cost = hours * self.labour_per_h
+        seen = self.found if is_overhaul else "".join(self.treated[:1])
         return {
             "schema": SCHEMA,
             "order_id": self.order_id,
@@ -164,9 +85,11 @@ class WorkOrder:
             "opened_ms": base_ms + round(self.opened_s * 1_000),
             "started_ms": base_ms + round(self.started_s * 1_000),
             "finished_ms": base_ms + round(self.finished_s * 1_000),
-            "crew": _CREWS[int(rng.integers(len(_CREWS)))],
+            "crew": crew,
+            "failure_mode": seen or None,
+            "action": "overhaul" if is_overhaul else works[0].action if works else "inspect",
             "treated": list(self.treated),
-            "parts": [part.part for part in parts],
+            "parts": list(parts),
             "parts_cost": round(parts_cost, 2),
             "labour_h": round(hours, 2),
             "labour_cost": round(labour_cost, 2),
@@ -176,34 +99,15 @@ class WorkOrder:
             ),
             "restarted": self.is_running,
             "alert_id": self.alert_id or None,
-            "text": self._text(rng),
+            "text": note(rng, self.type, self.found, works, hours, is_running=self.is_running),
         }
-
-    def _text(self, rng: np.random.Generator) -> str:
-        """Return what the crew wrote."""
-        sentences = []
-        if self.type == "preventive":
-            sentences.append(
-                _one(rng, ("planned overhaul", "PM as per schedule", "yearly PM done"))
-            )
-        if self.type == "condition":
-            sentences.append(_one(rng, ("after alert", "called by monitoring", "CM alarm")))
-        if self.found:
-            sentences.append(_one(rng, REPAIRS[self.found].seen))
-        if self.type != "preventive":
-            done = [_one(rng, REPAIRS[mode].done) for mode in self.treated]
-            sentences += done or [_one(rng, _NOTHING)]
-        if not self.is_running:
-            sentences.append(_one(rng, ("still not running", "trips again, to be cont.")))
-        elif rng.random() < 0.4:
-            sentences.append(_one(rng, ("test run ok", "back in service", "handed over to prod.")))
-        return _as_written(rng, "; ".join(sentences))
 
 
 def write_orders(orders: Iterable[WorkOrder], folder: Path, base_ms: int) -> list[Path]:
     """Write ``maintenance/dt=.../orders.jsonl`` below a folder, a file for each day of finishing.
 
-    The same orders give the same bytes. Each file is there whole or not at all.
+    The same orders give the same bytes. Each file is there whole or not at all; a day's file
+    that is there already is replaced.
     """
     days: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for order in orders:
@@ -221,23 +125,3 @@ def write_orders(orders: Iterable[WorkOrder], folder: Path, base_ms: int) -> lis
         os.replace(unfinished, path)
         written.append(path)
     return written
-
-
-def _one(rng: np.random.Generator, choices: tuple[str, ...]) -> str:
-    return choices[int(rng.integers(len(choices)))]
-
-
-def _as_written(rng: np.random.Generator, text: str) -> str:
-    """Return a text as it is typed with gloves on: shortened, in one case, with a slip."""
-    for word, short in _SHORT.items():
-        if rng.random() < 0.4:
-            text = text.replace(word, short)
-    style = rng.random()
-    if style < 0.15:
-        text = text.upper()
-    elif style < 0.6:
-        text = text[:1].upper() + text[1:]
-    if len(text) > 8 and rng.random() < 0.25:
-        at = int(rng.integers(1, len(text) - 2))
-        text = text[:at] + text[at + 1] + text[at] + text[at + 2 :]
-    return text

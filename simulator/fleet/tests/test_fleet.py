@@ -14,7 +14,8 @@ import simpy
 
 from simulator.errors import InvariantBroken
 from simulator.fleet.delivery import Message
-from simulator.fleet.fleet import Fleet, FleetPlan
+from simulator.fleet.fleet import Fleet
+from simulator.fleet.plant import FleetPlan
 from simulator.fleet.settings import (
     FaultPlan,
     FleetSettings,
