@@ -12,6 +12,7 @@ acknowledgement, sends it again first of all (MQTT 3.1.1, section 4.4).
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
@@ -30,9 +31,7 @@ CONNECTION_BYTES_PER_S = 512 * 1024
 """Throughput of one connection (AWS IoT Core quotas)."""
 
 MOST_PAYLOAD_BYTES = 128 * 1024
-"""The broker refuses longer messages, so none takes longer than a quarter of a second."""
-
-SLOWEST_S = MOST_PAYLOAD_BYTES / CONNECTION_BYTES_PER_S
+"""The broker refuses longer messages, so none keeps the line longer than a quarter of a second."""
 
 
 class Item(NamedTuple):
@@ -73,21 +72,21 @@ class Spacing:
     """How long a message keeps a connection busy: the pace of the client and of the line."""
 
     def __init__(self, settings: NetworkSettings) -> None:
-        self._pace_ns = -(-NS_PER_S // settings.backlog_per_s)
-        self.longest_s = max(1.0 / settings.backlog_per_s, SLOWEST_S)
-        self._least = int(self._pace_ns)
+        self._pace_ns = math.ceil(NS_PER_S / settings.backlog_per_s)
+        self.longest_s = max(self._pace_ns / NS_PER_S, MOST_PAYLOAD_BYTES / CONNECTION_BYTES_PER_S)
+        """What leaves this far apart never waits, whatever its size."""
 
     def of_size(self, size: int) -> int:
         """Return nanoseconds for one payload of ``size`` bytes."""
         line_ns = -(-min(size, MOST_PAYLOAD_BYTES) * NS_PER_S // CONNECTION_BYTES_PER_S)
-        return max(self._least, line_ns)
+        return max(self._pace_ns, line_ns)
 
     def of(self, payloads: Sequence[bytes]) -> npt.NDArray[np.int64]:
         """Return nanoseconds for each payload; (n,)."""
         sizes = np.fromiter(map(len, payloads), np.int64, len(payloads))
         np.minimum(sizes, MOST_PAYLOAD_BYTES, out=sizes)
         line_ns = -(-sizes * NS_PER_S // CONNECTION_BYTES_PER_S)
-        return np.asarray(np.maximum(line_ns, self._least))
+        return np.asarray(np.maximum(line_ns, self._pace_ns))
 
 
 class SendQueue:

@@ -65,7 +65,8 @@ class Delivery:
         self._hops = Hops()
         self._pending = Pending()
         self._devices: dict[str, int] = {}
-        self._addresses: list[tuple[str, str, str]] = []
+        self._names: list[str] = []
+        self._addresses: list[Topics] = []
         self._addressed = 0
         self._topics = self._clients = np.empty(0, dtype=np.object_)
         self._woken = env.event()
@@ -91,7 +92,8 @@ class Delivery:
         device = self._devices.get(device_id)
         if device is None:
             device = self._devices[device_id] = len(self._devices)
-            self._addresses.append((*topics, device_id))
+            self._names.append(device_id)
+            self._addresses.append(topics)
         self._pending.put(device, sent, origin_s)
         if not self._pending.empty and not self._woken.triggered:
             self._woken.succeed()
@@ -127,7 +129,7 @@ class Delivery:
                 continue
             second = int(self._env.now)
             yield self._env.timeout(second + 1 - self._env.now)
-            parcels = self._pending.take_before(second + 1.0, list(self._devices))
+            parcels = self._pending.take_before(second + 1.0, self._names)
             if parcels is not None:
                 self._hand_over(parcels)
 
@@ -145,12 +147,11 @@ class Delivery:
     def _messages(self, parcels: Parcels) -> list[Message]:
         """Return parcels as the broker takes them."""
         if self._addressed != len(self._devices):
-            readings, bursts, clients = zip(*self._addresses, strict=True)
-            self._topics = np.array([readings, bursts], dtype=np.object_)
-            self._clients = np.array(clients, dtype=np.object_)
+            self._topics = np.array(self._addresses, dtype=np.object_)
+            self._clients = np.array(self._names, dtype=np.object_)
             self._addressed = len(self._devices)
         rows = zip(
-            self._topics[parcels.flags & BURST, parcels.devices].tolist(),
+            self._topics[parcels.devices, parcels.flags & BURST].tolist(),
             parcels.payloads.tolist(),
             self._clients[parcels.devices].tolist(),
             parcels.at_s.tolist(),
