@@ -16,7 +16,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from simulator import cli_history, cli_scenario
+from simulator import cli_history, cli_publish, cli_scenario
 from simulator.errors import ScenarioError, SimulatorError
 from simulator.progress import Progress
 from simulator.report import RunReport
@@ -33,6 +33,7 @@ app = typer.Typer(
 
 app.add_typer(cli_scenario.app, name="scenario")
 app.command()(cli_history.history)
+app.command()(cli_publish.publish)
 
 Seed = Annotated[int | None, typer.Option(help="Random seed; the same seed gives the same report.")]
 Speed = Annotated[
@@ -205,7 +206,7 @@ def summary(report: RunReport, out: Path) -> str:
     for item in values["truth"]:
         verdict = f"found after {item['delay_s']:.0f} s" if item["found"] else "NOT FOUND"
         lines.append(
-            f"  {item['device_id']:<18} {item['kind'].replace('_', ' '):<14} "
+            f"  {item['device_id']:<18} {item['kind'].replace('_', ' '):<20} "
             f"severity {item['severity']:.2f}  {verdict}"
         )
     lines += [

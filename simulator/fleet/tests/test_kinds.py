@@ -13,7 +13,7 @@ from simulator.errors import ScenarioError
 from simulator.fleet.catalogue import KINDS, SENSOR_LIMITS
 from simulator.fleet.faults import HEALTHY, MachineEffects
 from simulator.fleet.kinds import physics_of
-from simulator.fleet.kinds.compressor import discharge_rise_c
+from simulator.fleet.kinds.compressor import FILL_S, discharge_rise_c
 from simulator.fleet.kinds.kind import Kind
 from simulator.fleet.machine import Machine
 from simulator.fleet.operation import Operation
@@ -145,7 +145,9 @@ def test_a_compressor_is_loaded_for_the_share_that_is_drawn(demand: float) -> No
     compressor = draw("compressor")
     point = compressor.condition(at(1.0, demand, 20_000), HEALTHY)
     assert set(point.load.tolist()) == {0.0, 1.0}
-    assert point.load.mean() == pytest.approx(demand, abs=0.01)
+    # Samples of 1 s see the switch up to one sample late in every cycle, and half a cycle is cut.
+    seen_late = demand * (1.0 - demand) / FILL_S
+    assert point.load.mean() == pytest.approx(demand, abs=seen_late + FILL_S / 20_000)
     pressure = compressor.pressure_bar(point, HEALTHY)
     assert pressure.min() > 6.85
     assert pressure.max() < 7.9
@@ -154,7 +156,7 @@ def test_a_compressor_is_loaded_for_the_share_that_is_drawn(demand: float) -> No
     leaking = draw("compressor").condition(
         at(1.0, demand, 20_000), MachineEffects("compressor", {"seal_leak": np.ones(20_000)})
     )
-    assert leaking.load.mean() > demand + 0.02
+    assert leaking.load.mean() > point.load.mean() + 0.02
 
 
 @settings(max_examples=40, deadline=None)
