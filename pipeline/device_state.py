@@ -15,7 +15,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.bursts import BURST_FEATURES, burst_features
+from pipeline.bursts import burst_feature_names, burst_features
 from pipeline.features import FeatureRows, Signals, feature_rows
 from pipeline.messages import Burst, Reading
 from pipeline.sequence import Arrival, Progress
@@ -47,7 +47,7 @@ class DeviceState:
         """Return the state of a device that has sent nothing yet."""
         none = np.zeros(0, np.int64)
         values = np.zeros((0, len(spec.sensors)))
-        bursts = np.zeros((0, len(BURST_FEATURES)))
+        bursts = np.zeros((0, len(burst_feature_names(spec))))
         return cls(progress or Progress(), none, none, values, none, none, bursts)
 
     def to_bytes(self, spec: FeatureSpec) -> bytes:
@@ -85,7 +85,7 @@ class DeviceState:
         values, offset = _table(data, n_readings, len(spec.sensors), offset)
         burst_times, offset = _integers(data, n_bursts, offset)
         burst_seqs, offset = _integers(data, n_bursts, offset)
-        burst_values, _ = _table(data, n_bursts, len(BURST_FEATURES), offset)
+        burst_values, _ = _table(data, n_bursts, len(burst_feature_names(spec)), offset)
         return cls(progress, times, seqs, values, burst_times, burst_seqs, burst_values)
 
 
@@ -144,7 +144,7 @@ def advance(
     upper_ms = after_ms - spec.allowed_lateness_ms
     rows = feature_rows(signals, before_ms - spec.allowed_lateness_ms, upper_ms, spec)
 
-    keep = times > upper_ms[device] - spec.window_ms
+    keep = times > upper_ms[device] - spec.reach_ms
     parts = _split(device[keep], len(ordered), times[keep], seqs[keep], values[keep])
     keep = _bursts_needed(burst_device, burst_times, upper_ms, spec)
     burst_parts = _split(
@@ -184,7 +184,9 @@ def _accept(
             target.values.append([message.values[name] for name in spec.sensors])
         else:
             target.values.append(
-                burst_features(message.samples, message.rate_hz, message.scale_m_s2)
+                burst_features(
+                    message.samples, message.rate_hz, message.scale_m_s2, spec.bearing_hz
+                )
             )
     return readings, bursts, late, duplicates
 

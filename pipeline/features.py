@@ -13,16 +13,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.bursts import BURST_FEATURES
+from pipeline.bursts import burst_feature_names
 from pipeline.settings import BURST_SENSOR, FeatureSpec
+from pipeline.window_statistics import gap_counts, window_statistics
 
-STATISTICS = ("mean", "std", "slope")
-"""Per sensor: mean, deviation of the window's readings (divided by n), trend per second."""
+GAPS = "gaps"
+"""The name under which counts of gaps are attributed."""
+
+EWMA_SHARE = 1 / 3
+"""Time constant of the exponentially weighted mean, as a share of its window: what is left out
+beyond the window's start weighs 5 % (exp -3)."""
 
 _DEVICE_STRIDE_MS = 1 << 44
 """Apart from each other by this, devices share one sorted axis (2^44 ms: the year 2527)."""
-_CHUNK_READINGS = 1 << 17
-"""Readings gathered at once: bounds the memory of a batch without slowing it."""
 
 
 @dataclass(frozen=True)
@@ -60,15 +63,37 @@ class FeatureRows:
 
 
 def feature_names(spec: FeatureSpec) -> tuple[str, ...]:
-    """Return the names of the columns, e.g. ``temperature_c_mean``."""
-    names = tuple(f"{sensor}_{statistic}" for sensor in spec.sensors for statistic in STATISTICS)
-    return names + BURST_FEATURES if spec.bursts else names
+    """Return the names of the columns, e.g. ``temperature_c_mean``, ``temperature_c_mean_300s``.
+
+    First each sensor's statistics over the main window, then over the longer ones, then ratios,
+    counts of gaps, and the features of the latest burst.
+    """
+    return tuple(name for name, _ in _columns(spec))
 
 
 def sensor_of_feature(spec: FeatureSpec) -> tuple[str, ...]:
-    """Return for each feature the sensor it belongs to; bursts are one sensor of their own."""
-    names = tuple(sensor for sensor in spec.sensors for _ in STATISTICS)
-    return names + (BURST_SENSOR,) * len(BURST_FEATURES) if spec.bursts else names
+    """Return for each feature the sensor it belongs to.
+
+    A ratio belongs to its numerator; bursts are one sensor of their own, and so are gaps.
+    """
+    return tuple(sensor for _, sensor in _columns(spec))
+
+
+def _columns(spec: FeatureSpec) -> list[tuple[str, str]]:
+    """Return (name, sensor) of each column."""
+    suffixes = ["", *(f"_{ms / 1000:g}s".replace(".", "_") for ms in spec.long_windows_ms)]
+    columns = [
+        (f"{sensor}_{statistic}{suffix}", sensor)
+        for suffix in suffixes
+        for sensor in spec.sensors
+        for statistic in spec.statistics
+    ]
+    columns += [(f"{above}_per_{below}", above) for above, below in spec.ratios]
+    if spec.gap_ms:
+        columns += [(f"gap_count{suffix}", GAPS) for suffix in suffixes]
+    if spec.bursts:
+        columns += [(name, BURST_SENSOR) for name in burst_feature_names(spec)]
+    return columns
 
 
 def feature_rows(
@@ -86,10 +111,24 @@ def feature_rows(
     high = np.searchsorted(keys, at_keys, side="right")
     enough = high - low >= spec.min_count
     device, at_ms, low, high = device[enough], at_ms[enough], low[enough], high[enough]
-    features = _statistics(signals.event_time_ms, signals.values, low, high)
+    at_keys = at_keys[enough]
+    windows = [(low, high, spec.window_ms)]
+    for window_ms in spec.long_windows_ms:
+        windows.append((np.searchsorted(keys, at_keys - window_ms, side="right"), high, window_ms))
+    parts = [
+        _statistics(signals.event_time_ms, signals.values, first, last, window_ms, spec)
+        for first, last, window_ms in windows
+    ]
+    if spec.ratios:
+        parts.append(_ratios(signals, low, high, spec))
+    if spec.gap_ms:
+        parts += [
+            gap_counts(signals.event_time_ms, first, last, spec.gap_ms)[:, None].astype(np.float64)
+            for first, last, _ in windows
+        ]
     if spec.bursts:
-        latest = _latest_bursts(signals, at_keys[enough], spec)
-        features = np.hstack([features, latest])
+        parts.append(_latest_bursts(signals, at_keys, spec))
+    features = np.hstack(parts) if len(parts) > 1 else parts[0]
     return FeatureRows(device, at_ms, high - low, features)
 
 
@@ -99,15 +138,16 @@ def telemetry_features(
     at_ms: NDArray[np.int64],
     spec: FeatureSpec,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return one device's statistics ``(m, 3 * n_sensors)`` and counts ``(m,)`` at given times.
+    """Return one device's statistics of the main window, and counts ``(m,)``, at given times.
 
-    ``event_time_ms`` is sorted. An empty window gives NaN.
+    Statistics are ``(m, n_sensors * n_statistics)``. ``event_time_ms`` is sorted. An empty
+    window gives NaN.
     """
     low = np.searchsorted(event_time_ms, at_ms - spec.window_ms, side="right")
     high = np.searchsorted(event_time_ms, at_ms, side="right")
     some = high > low
-    features = np.full((len(at_ms), len(STATISTICS) * values.shape[1]), np.nan)
-    features[some] = _statistics(event_time_ms, values, low[some], high[some])
+    features = np.full((len(at_ms), len(spec.statistics) * values.shape[1]), np.nan)
+    features[some] = _statistics(event_time_ms, values, low[some], high[some], spec.window_ms, spec)
     return features, high - low
 
 
@@ -154,7 +194,7 @@ def _latest_bursts(
     signals: Signals, at_keys: NDArray[np.int64], spec: FeatureSpec
 ) -> NDArray[np.float64]:
     """Return the features of each row's latest burst that is not too old."""
-    latest = np.full((len(at_keys), len(BURST_FEATURES)), np.nan)
+    latest = np.full((len(at_keys), signals.burst_values.shape[1]), np.nan)
     if len(signals.burst_device):
         keys = signals.burst_device * _DEVICE_STRIDE_MS + signals.burst_time_ms
         position = np.searchsorted(keys, at_keys, side="right") - 1
@@ -168,74 +208,24 @@ def _statistics(
     values: NDArray[np.float64],
     low: NDArray[np.intp],
     high: NDArray[np.intp],
+    window_ms: int,
+    spec: FeatureSpec,
 ) -> NDArray[np.float64]:
-    """Return the statistics of the non-empty windows ``[low, high)``.
-
-    A sensor that gave no value (NaN) counts with the values it gave; with none it has NaN.
-    """
-    gaps = np.isnan(values)
-    if not gaps.any():
-        return _complete_statistics(event_time_ms, values, low, high)
-    features = np.full((len(low), values.shape[1], len(STATISTICS)), np.nan)
-    for sensor in range(values.shape[1]):
-        given = ~gaps[:, sensor]
-        before = np.concatenate([[0], np.cumsum(given)])
-        some = before[high] > before[low]
-        features[some, sensor] = _complete_statistics(
-            event_time_ms[given],
-            values[given, sensor : sensor + 1],
-            before[low[some]],
-            before[high[some]],
-        )
-    return features.reshape(len(low), len(STATISTICS) * values.shape[1])
+    """Return the statistics of the non-empty windows, a row a window."""
+    found = window_statistics(
+        event_time_ms, values, low, high, spec.statistics, window_ms * EWMA_SHARE
+    )
+    return found.reshape(len(low), found.shape[1] * found.shape[2])
 
 
-def _complete_statistics(
-    event_time_ms: NDArray[np.int64],
-    values: NDArray[np.float64],
-    low: NDArray[np.intp],
-    high: NDArray[np.intp],
+def _ratios(
+    signals: Signals, low: NDArray[np.intp], high: NDArray[np.intp], spec: FeatureSpec
 ) -> NDArray[np.float64]:
-    """Return the statistics of the non-empty windows ``[low, high)`` in chunks."""
-    features = np.empty((len(low), len(STATISTICS) * values.shape[1]))
-    columns = np.ascontiguousarray(values.T)
-    ends = np.cumsum(high - low)
-    start = 0
-    while start < len(low):
-        before = ends[start - 1] if start else 0
-        stop = max(start + 1, int(np.searchsorted(ends, before + _CHUNK_READINGS, side="right")))
-        rows = slice(start, stop)
-        features[rows] = _chunk_statistics(event_time_ms, columns, low[rows], high[rows])
-        start = stop
-    return features
-
-
-def _chunk_statistics(
-    event_time_ms: NDArray[np.int64],
-    columns: NDArray[np.float64],
-    low: NDArray[np.intp],
-    high: NDArray[np.intp],
-) -> NDArray[np.float64]:
-    """Return mean, deviation and slope in two passes over each window's own readings.
-
-    Values count from the window's first one: that keeps digits, and a stuck sensor has a
-    deviation of exactly 0. Overflow of absurd values gives inf, which is theirs to show.
-    """
-    n = high - low
-    starts = np.cumsum(n) - n
-    row = np.repeat(np.arange(len(n)), n)
-    index = np.arange(len(row)) + (low - starts)[row]
-    # From the window's first reading: readings of one moment have a spread of exactly 0.
-    seconds = (event_time_ms[index] - event_time_ms[low][row]) / 1000.0
-    seconds -= (np.add.reduceat(seconds, starts) / n)[row]
+    """Return the ratios of the main window's means; NaN where the lower one is 0 or missing."""
+    means = window_statistics(
+        signals.event_time_ms, signals.values, low, high, ("mean",), float(spec.window_ms)
+    )[:, :, 0]
+    above = means[:, [spec.sensors.index(name) for name, _ in spec.ratios]]
+    below = means[:, [spec.sensors.index(name) for _, name in spec.ratios]]
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        base = columns[:, low]
-        deviation = columns[:, index] - base[:, row]
-        shift = np.add.reduceat(deviation, starts, axis=1) / n
-        deviation -= shift[:, row]
-        std = np.sqrt(np.add.reduceat(deviation * deviation, starts, axis=1) / n)
-        spread = np.add.reduceat(seconds * seconds, starts)
-        slope = np.add.reduceat(deviation * seconds, starts, axis=1) / spread
-    slope[:, spread == 0] = 0.0
-    # (statistic, sensor, row) to (row, sensor, statistic): a sensor's features are neighbours.
-    return np.stack([base + shift, std, slope]).transpose(2, 1, 0).reshape(len(n), -1)
+        return np.where(below == 0, np.nan, above / below)

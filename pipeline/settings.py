@@ -53,8 +53,20 @@ _SPEC_KEYS = frozenset(
         "burst_max_age_s",
         "min_count",
         "optional",
+        "long_windows_s",
+        "statistics",
+        "ratios",
+        "gap_s",
+        "bearing_hz",
     }
 )
+
+_EXTENSIBLE = frozenset({"long_windows_s", "statistics", "ratios", "gap_s", "bearing_hz"})
+
+STATISTICS = ("mean", "std", "slope", "min", "max", "difference", "ewma")
+"""Per sensor and window: mean, deviation (divided by n), trend per second, lowest, highest,
+newest reading less the one before it, exponentially weighted mean."""
+DEFAULT_STATISTICS = ("mean", "std", "slope")
 
 
 @dataclass(frozen=True)
@@ -64,6 +76,11 @@ class FeatureSpec:
     ``limits`` has the lowest and highest physically possible value of each sensor. A reading may
     come without the ``optional`` sensors: not every kind of machine has them, or they fail. All
     times are whole milliseconds, so that windows are compared as integers.
+
+    ``long_windows_ms`` are further windows of the same statistics. ``ratios`` are pairs of
+    sensors whose means are divided. With ``gap_ms`` above 0, steps between readings longer than
+    that are counted. ``bearing_hz`` names frequencies (of a bearing's defects, at the machine's
+    speed) at which the bursts' envelope is measured.
     """
 
     sensors: tuple[str, ...]
@@ -75,6 +92,11 @@ class FeatureSpec:
     burst_max_age_ms: int = 900_000
     min_count: int = 5
     optional: tuple[str, ...] = ()
+    long_windows_ms: tuple[int, ...] = ()
+    statistics: tuple[str, ...] = DEFAULT_STATISTICS
+    ratios: tuple[tuple[str, str], ...] = ()
+    gap_ms: int = 0
+    bearing_hz: tuple[tuple[str, float], ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> FeatureSpec:
@@ -97,16 +119,22 @@ class FeatureSpec:
         min_count = body.get("min_count", 5)
         if type(min_count) is not int or min_count < 1:
             raise SettingsError(f"{FEATURE_SPEC}.min_count: must be a whole number >= 1")
+        window_ms = _milliseconds(body, "window_s", 60, lowest_ms=1)
         return cls(
             sensors=sensors,
             limits=limits,
-            window_ms=_milliseconds(body, "window_s", 60, lowest_ms=1),
+            window_ms=window_ms,
             hop_ms=_milliseconds(body, "hop_s", 10, lowest_ms=1),
             allowed_lateness_ms=_milliseconds(body, "allowed_lateness_s", 10, lowest_ms=0),
             bursts=bursts,
             burst_max_age_ms=_milliseconds(body, "burst_max_age_s", 900, lowest_ms=1),
             min_count=min_count,
             optional=_optional(body, sensors),
+            long_windows_ms=_long_windows(body, window_ms),
+            statistics=_statistics(body),
+            ratios=_ratios(body, sensors),
+            gap_ms=_milliseconds(body, "gap_s", 0, lowest_ms=0),
+            bearing_hz=_bearings(body),
         )
 
     def to_json(self) -> str:
@@ -124,7 +152,52 @@ class FeatureSpec:
         }
         if self.optional:
             body["optional"] = list(self.optional)
+        body |= self._extra()
         return json.dumps(body, separators=(",", ":"))
+
+    def _extra(self) -> dict[str, object]:
+        """Return the members beyond the basic ones; a spec without them reads as it always did."""
+        extra: dict[str, object] = {}
+        if self.long_windows_ms:
+            extra["long_windows_s"] = [window_ms / 1000 for window_ms in self.long_windows_ms]
+        if self.statistics != DEFAULT_STATISTICS:
+            extra["statistics"] = list(self.statistics)
+        if self.ratios:
+            extra["ratios"] = [list(pair) for pair in self.ratios]
+        if self.gap_ms:
+            extra["gap_s"] = self.gap_ms / 1000
+        if self.bearing_hz:
+            extra["bearing_hz"] = dict(self.bearing_hz)
+        return extra
+
+    def extended(self, text: str) -> FeatureSpec:
+        """Return this spec with further features, of which a JSON object has the members.
+
+        Every feature of this spec is one of the extended spec's too. Raises SettingsError.
+        """
+        try:
+            further = json.loads(text)
+        except ValueError as error:
+            raise SettingsError(f"extra features: not JSON: {error}") from None
+        if not isinstance(further, dict):
+            raise SettingsError("extra features: must be a JSON object")
+        for key in sorted(further.keys() - _EXTENSIBLE):
+            raise SettingsError(
+                f"extra features: {key!r} is not one of {', '.join(sorted(_EXTENSIBLE))}"
+            )
+        body = json.loads(self.to_json())
+        for key in ("long_windows_s", "statistics", "ratios"):
+            given = further.pop(key, [])
+            if not isinstance(given, list):
+                raise SettingsError(f"extra features: {key} must be a list")
+            own = body.get(key, list(DEFAULT_STATISTICS) if key == "statistics" else [])
+            body[key] = [*own, *(item for item in given if item not in own)]
+        return FeatureSpec.parse(json.dumps({**further, **body}))
+
+    @property
+    def reach_ms(self) -> int:
+        """How far the longest window reaches back."""
+        return max(self.window_ms, *self.long_windows_ms, 0)
 
     @cached_property
     def sensor_set(self) -> frozenset[str]:
@@ -167,6 +240,64 @@ def _optional(body: Mapping[str, object], sensors: tuple[str, ...]) -> tuple[str
         if name not in sensors:
             raise SettingsError(f"{FEATURE_SPEC}.optional: no sensor {name!r}")
     return tuple(names)
+
+
+def _long_windows(body: Mapping[str, object], window_ms: int) -> tuple[int, ...]:
+    given = body.get("long_windows_s", [])
+    where = f"{FEATURE_SPEC}.long_windows_s"
+    if not isinstance(given, list):
+        raise SettingsError(f"{where}: must be a list of seconds")
+    found = [
+        _milliseconds({"long_windows_s": value}, "long_windows_s", 0, lowest_ms=1)
+        for value in given
+    ]
+    if any(long_ms <= window_ms for long_ms in found):
+        raise SettingsError(f"{where}: must be longer than window_s ({window_ms / 1000:g} s)")
+    if len(set(found)) < len(found):
+        raise SettingsError(f"{where}: a window is there twice")
+    return tuple(found)
+
+
+def _statistics(body: Mapping[str, object]) -> tuple[str, ...]:
+    names = body.get("statistics", list(DEFAULT_STATISTICS))
+    if not isinstance(names, list) or not names or len(set(map(str, names))) < len(names):
+        raise SettingsError(f"{FEATURE_SPEC}.statistics: must be a list of different names")
+    for name in names:
+        if name not in STATISTICS:
+            raise SettingsError(
+                f"{FEATURE_SPEC}.statistics: {name!r} is not one of {', '.join(STATISTICS)}"
+            )
+    return tuple(names)
+
+
+def _ratios(body: Mapping[str, object], sensors: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    pairs = body.get("ratios", [])
+    where = f"{FEATURE_SPEC}.ratios"
+    if not isinstance(pairs, list):
+        raise SettingsError(f"{where}: must be a list of [sensor, sensor]")
+    for pair in pairs:
+        if not (isinstance(pair, list) and len(pair) == 2 and pair[0] != pair[1]):
+            raise SettingsError(f"{where}: {pair!r} is not [sensor, sensor]")
+        for name in pair:
+            if name not in sensors:
+                raise SettingsError(f"{where}: no sensor {name!r}")
+    found = tuple((above, below) for above, below in pairs)
+    if len(set(found)) < len(found):
+        raise SettingsError(f"{where}: a pair is there twice")
+    return found
+
+
+def _bearings(body: Mapping[str, object]) -> tuple[tuple[str, float], ...]:
+    given = body.get("bearing_hz", {})
+    where = f"{FEATURE_SPEC}.bearing_hz"
+    if not isinstance(given, dict):
+        raise SettingsError(f"{where}: must be an object of name and Hz")
+    for name, hz in given.items():
+        if not _SENSOR_NAME.fullmatch(name):
+            raise SettingsError(f"{where}.{name}: not a usable name")
+        if not _is_number(hz) or hz <= 0:
+            raise SettingsError(f"{where}.{name}: must be a frequency above 0 Hz")
+    return tuple((name, float(hz)) for name, hz in given.items())
 
 
 def _is_number(value: object) -> bool:

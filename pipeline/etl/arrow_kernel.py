@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.bursts import BURST_FEATURES
+from pipeline.bursts import burst_feature_names
 from pipeline.etl.raw_lines import RawMessage, parse_line
 from pipeline.features import FeatureRows, Signals, feature_names, feature_rows
 from pipeline.partitions import HOUR_MS
@@ -93,7 +93,7 @@ def compute_features(
     newest = np.full(len(encoded.dictionary), -1, np.int64)
     np.maximum.at(newest, device, table["event_time_ms"].to_numpy())
     readings = _sorted_once(table, device, ~is_burst, len(spec.sensors))
-    bursts = _sorted_once(table, device, is_burst, len(BURST_FEATURES))
+    bursts = _sorted_once(table, device, is_burst, len(burst_feature_names(spec)))
     counts["duplicates"] = len(device) - len(readings[0]) - len(bursts[0])
     rows = feature_rows(
         Signals(*readings, *bursts),

@@ -115,7 +115,7 @@ def _raw_uris(arguments: JobArguments) -> Iterator[str]:
     """Yield the folders of the hours that rows in the range, and their being final, depend on."""
     spec = arguments.spec
     last = (arguments.end_ms + spec.allowed_lateness_ms) // HOUR_MS
-    look_back_ms = {"telemetry": spec.window_ms}
+    look_back_ms = {"telemetry": spec.reach_ms}
     if spec.bursts:
         look_back_ms["bursts"] = spec.burst_max_age_ms
     for kind, back_ms in look_back_ms.items():

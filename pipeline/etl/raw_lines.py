@@ -10,8 +10,6 @@ import json
 from math import isfinite, nan
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from pipeline.bursts import burst_features, decode_samples
 from pipeline.errors import InvalidReading
 from pipeline.settings import FeatureSpec
@@ -52,7 +50,7 @@ def parse_line(line: bytes, spec: FeatureSpec) -> RawMessage | None:
     if type(seq) is not int or type(event_time_ms) is not int or seq < 0 or event_time_ms < 0:
         return None
     is_burst = "samples_b64" in body
-    values = _burst_values(body, late) if is_burst else _values(body, spec)
+    values = _burst_values(body, spec, late) if is_burst else _values(body, spec)
     if values is None or max(seq, event_time_ms) >= 1 << 53:
         return None
     return RawMessage(device_id, is_burst, late, seq, event_time_ms, values)
@@ -89,7 +87,7 @@ def _incomplete(found: list[Any], spec: FeatureSpec) -> list[float] | None:
     return [nan if value is None else float(value) for value in found]
 
 
-def _burst_values(body: Any, late: bool) -> list[float] | None:
+def _burst_values(body: Any, spec: FeatureSpec, late: bool) -> list[float] | None:
     rate_hz, scale, text = body.get("rate_hz"), body.get("scale_m_s2"), body["samples_b64"]
     if type(rate_hz) is not int or type(scale) not in (float, int) or type(text) is not str:
         return None
@@ -99,7 +97,9 @@ def _burst_values(body: Any, late: bool) -> list[float] | None:
         samples = decode_samples(text)
     except InvalidReading:
         return None
-    features = np.zeros(0) if late else burst_features(samples, rate_hz, scale)
+    if late:
+        return []
+    features = burst_features(samples, rate_hz, scale, spec.bearing_hz)
     found: list[float] = features.tolist()
     return found
 

@@ -22,7 +22,7 @@ from pipeline.model.baseline import fit_baselines
 from pipeline.model.dataset import Dataset
 from pipeline.model.hyperparameters import Hyperparameters
 from pipeline.model.scoring import Combination, Model, Parts, fit_metric, reconstruct, smooth
-from pipeline.settings import BURST_SENSOR, FeatureSpec
+from pipeline.settings import BURST_SENSOR, STATISTICS, FeatureSpec
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -89,12 +89,17 @@ def version(data: Dataset, chosen: Hyperparameters) -> str:
 
 
 def chosen_columns(spec: FeatureSpec, statistics: tuple[str, ...]) -> tuple[int, ...]:
-    """Return the positions of the features the model looks at: these statistics, and bursts."""
+    """Return the positions of the features the model looks at.
+
+    These statistics of every window, and all that is no statistic: ratios, gaps, bursts.
+    """
+    left_out = set(STATISTICS) - set(statistics)
     pairs = zip(feature_names(spec), sensor_of_feature(spec), strict=True)
     return tuple(
         position
         for position, (name, sensor) in enumerate(pairs)
-        if sensor == BURST_SENSOR or name.removeprefix(f"{sensor}_") in statistics
+        if sensor == BURST_SENSOR
+        or name.removeprefix(f"{sensor}_").partition("_")[0] not in left_out
     )
 
 
@@ -157,13 +162,13 @@ def _unseen_parts(data: Dataset, chosen: Hyperparameters) -> Parts:
     """Return the parts of every row, from the fold's model that was fitted without it."""
     parts = np.full((3, len(data)), np.nan)
     blocks = calibration.folds(
-        data.device_ids, data.event_time_ms, chosen.folds, chosen.spec.window_ms
+        data.device_ids, data.event_time_ms, chosen.folds, chosen.spec.reach_ms
     )
     for fold, (fit_rows, held_rows) in enumerate(blocks):
         if fit_rows.sum() < chosen.min_rows // 2 or not held_rows.any():
             raise DatasetError(
                 f"{len(data)} feature rows are too few for {chosen.folds} blocks of time with "
-                f"{chosen.spec.window_ms // 1000} s between them"
+                f"{chosen.spec.reach_ms // 1000} s between them"
             )
         model, _ = fit_model(data, fit_rows, chosen, chosen.seed + 1 + fold)
         units = [unit for unit, held in zip(data.device_ids, held_rows, strict=True) if held]
@@ -184,7 +189,7 @@ def _calibrate(
 ) -> tuple[Combination, dict[str, float]]:
     """Set both thresholds to the designed rate of episodes, each unit's time taken as one."""
     separation = chosen.smoothing_rows + chosen.exit_rows
-    separation += -(-chosen.spec.window_ms // chosen.spec.hop_ms)
+    separation += -(-chosen.spec.reach_ms // chosen.spec.hop_ms)
     devices = np.array(data.device_ids)
     thresholds = []
     for scores in (combination.score(held), combination.no_model_score(held)):

@@ -10,8 +10,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 
 from pipeline.errors import SettingsError
-from pipeline.features import STATISTICS
-from pipeline.settings import FeatureSpec
+from pipeline.settings import STATISTICS, FeatureSpec
 
 # Keys that SageMaker itself adds to the map (script mode and tuning); they are not ours.
 FOREIGN_PREFIXES = ("sagemaker_", "_tuning_")

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.features import STATISTICS
 from pipeline.model.dataset import Dataset
 from pipeline.model.hyperparameters import Hyperparameters, parse
-from pipeline.settings import FeatureSpec
+from pipeline.settings import DEFAULT_STATISTICS, FeatureSpec
 
 Floats = NDArray[np.float64]
 
@@ -20,7 +19,7 @@ SPEC = FeatureSpec(
     hop_ms=5_000,
     bursts=False,
 )
-WIDTH = len(SENSORS) * len(STATISTICS)
+WIDTH = len(SENSORS) * len(DEFAULT_STATISTICS)
 
 
 def chosen(**changes: str) -> Hyperparameters:

@@ -26,6 +26,18 @@ SPEC = FeatureSpec.parse(
         }
     )
 )
+RICH = SPEC.extended(
+    json.dumps(
+        {
+            "long_windows_s": [60, 33.5],
+            "statistics": ["min", "max", "difference", "ewma"],
+            "ratios": [["temperature_c", "pressure_bar"]],
+            "gap_s": 5,
+            "bearing_hz": {"bpfo": 107.3, "bpfi": 162.1},
+        }
+    )
+)
+"""Every kind of feature there is."""
 START_MS = 1_767_571_200_000
 """2026-01-05T00:00:00Z."""
 

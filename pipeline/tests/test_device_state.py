@@ -18,7 +18,7 @@ from pipeline.kinesis_records import Arrived, Record
 from pipeline.messages import Burst, Reading
 from pipeline.sequence import Arrival, Progress
 from pipeline.settings import FeatureSpec
-from pipeline.tests.streams import SPEC, START_MS, Weather, cut, stream, weathers
+from pipeline.tests.streams import RICH, SPEC, START_MS, Weather, cut, stream, weathers
 
 Rows = dict[tuple[str, int], tuple[int, bytes]]
 
@@ -85,14 +85,16 @@ def batch(messages: list[Reading | Burst], spec: FeatureSpec = SPEC) -> Rows:
 
 
 @settings(deadline=None, max_examples=60)
-@given(weathers, st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1))
+@given(
+    weathers, st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1), st.sampled_from([SPEC, RICH])
+)
 def test_batch_and_online_give_the_same_bits_however_the_stream_is_cut(
-    weather: Weather, one_seed: int, other_seed: int
+    weather: Weather, one_seed: int, other_seed: int, spec: FeatureSpec
 ) -> None:
     messages = stream(weather)
-    rows = online(messages, one_seed)
-    assert rows == online(messages, other_seed)
-    assert rows == batch(messages)
+    rows = online(messages, one_seed, spec)
+    assert rows == online(messages, other_seed, spec)
+    assert rows == batch(messages, spec)
 
 
 GAPPY = replace(SPEC, optional=("pressure_bar",))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -11,9 +12,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pipeline.bursts import BURST_FEATURES, burst_features
+from pipeline.errors import SettingsError
 from pipeline.features import feature_names, grid, sensor_of_feature, telemetry_features
 from pipeline.settings import FeatureSpec
-from pipeline.tests.streams import SPEC
+from pipeline.tests.streams import RICH, SPEC
 
 
 def plain(times_s: list[float], values: list[float]) -> list[float]:
@@ -184,3 +186,56 @@ def test_bands_that_the_rate_cannot_show_are_nan() -> None:
     values = burst_features(tone(50, 1_000), 1_000, 0.01)
     assert np.isnan(values[[4, 5, 6]]).all()
     assert np.isfinite(values[:4]).all()
+
+
+def test_the_bearings_frequency_stands_out_in_the_envelope_of_its_impacts() -> None:
+    rate_hz, defect_hz, carrier_hz = 12_000, 107.0, 3_000.0
+    t = np.arange(rate_hz) / rate_hz
+    rng = np.random.default_rng(3)
+    impacts = np.exp(-((t * defect_hz) % 1.0) * 12.0) * np.sin(2 * np.pi * carrier_hz * t)
+    samples = np.round(800 * impacts + rng.normal(0, 60, len(t))).astype(np.int16)
+    bearing = (("bpfo", defect_hz), ("bpfi", 171.0), ("beyond", 5_900.0))
+    values = burst_features(samples, rate_hz, 0.01, bearing)
+    assert (
+        values[: len(BURST_FEATURES)].tobytes() == burst_features(samples, rate_hz, 0.01).tobytes()
+    )
+    bpfo, bpfi, beyond = values[-3:]
+    assert bpfo > bpfi + 0.7
+    assert math.isnan(beyond)
+
+
+@pytest.mark.parametrize("hz", [20.0, 50.0, 400.0])
+def test_velocity_is_the_integral_of_acceleration(hz: float) -> None:
+    amplitude_m_s2, rate_hz = 5.0, 12_000
+    t = np.arange(rate_hz) / rate_hz
+    counts = amplitude_m_s2 * np.sin(2 * np.pi * hz * t) / 0.001
+    values = burst_features(np.round(counts).astype(np.int16), rate_hz, 0.001, (("bpfo", 100.0),))
+    expected_mm_s = 1000 * amplitude_m_s2 / (2 * np.pi * hz) / math.sqrt(2)
+    assert values[len(BURST_FEATURES)] == pytest.approx(expected_mm_s, rel=1e-3)
+
+
+def test_an_extended_spec_has_every_column_of_the_plain_one_and_reads_back() -> None:
+    names = feature_names(RICH)
+    assert set(feature_names(SPEC)) < set(names)
+    assert len(set(names)) == len(names) == len(sensor_of_feature(RICH))
+    assert {"temperature_c_ewma_33_5s", "gap_count", "temperature_c_per_pressure_bar"} < set(names)
+    assert FeatureSpec.parse(RICH.to_json()) == RICH
+    assert SPEC.extended("{}") == SPEC
+
+
+@pytest.mark.parametrize(
+    ("extra", "named"),
+    [
+        ('{"long_windows_s": [20]}', "must be longer than window_s"),
+        ('{"long_windows_s": [60, 60.0]}', "a window is there twice"),
+        ('{"statistics": ["median"]}', "'median' is not one of"),
+        ('{"ratios": [["temperature_c", "speed"]]}', "no sensor 'speed'"),
+        ('{"ratios": [["temperature_c"]]}', "is not"),
+        ('{"bearing_hz": {"bpfo": 0}}', "bpfo: must be a frequency above 0"),
+        ('{"window_s": 5}', "'window_s' is not one of"),
+        ("[]", "must be a JSON object"),
+    ],
+)
+def test_wrong_extra_features_are_named(extra: str, named: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(named)):
+        SPEC.extended(extra)
