@@ -7,8 +7,10 @@ PipelineError
     ModelNotReady          there is no model to score with
     StateConflict          another writer changed the state first; the batch is retried
     StateUnavailable       the state table kept refusing; the batch is retried
+    StreamRefused          the stream kept refusing records that are replayed
     DatasetError           stored features that cannot be used (none, wrong columns)
     JobInputError          arguments or input of the ETL job that make no sense
+    DataQualityFailed      the input of the ETL job breaks a rule of quality
 """
 
 from __future__ import annotations
@@ -46,9 +48,17 @@ class StateUnavailable(PipelineError):
     """The state table throttled the call for longer than is worth waiting."""
 
 
+class StreamRefused(PipelineError):
+    """The stream refused replayed records for longer than is worth waiting."""
+
+
 class DatasetError(PipelineError):
     """Stored features that cannot be read as the feature spec says."""
 
 
 class JobInputError(PipelineError):
     """Arguments or input of the ETL job from which nothing can be computed."""
+
+
+class DataQualityFailed(PipelineError):
+    """The input breaks a rule of quality; the run's report has the numbers."""
