@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
+from botocore.exceptions import ClientError
 
 RECORDS, BATCHES, MESSAGES = "dead-letter/dt=", "aws/lambda/", "dead-letter/iot/"
 REPLAYED = "dead-letter-replayed/"
@@ -156,7 +157,6 @@ def take_away(s3: Any, bucket: str, found: LetterObject, chosen: Sequence[DeadLe
     The copy is made before anything is taken away. Returns False, with nothing taken away, when
     the object has changed since it was read: the raw writer may have tried its batch again.
     """
-    missing = s3.exceptions.ClientError
     try:
         if len(chosen) == len(found.letters):
             s3.copy_object(
@@ -176,7 +176,7 @@ def take_away(s3: Any, bucket: str, found: LetterObject, chosen: Sequence[DeadLe
         taken = set(map(id, chosen))
         rest = [letter.line for letter in found.letters if id(letter) not in taken]
         s3.put_object(Bucket=bucket, Key=found.key, Body=_joined(rest), IfMatch=found.etag)
-    except missing as error:
+    except ClientError as error:
         if error.response["Error"]["Code"] in ("PreconditionFailed", "NoSuchKey"):
             return False
         raise

@@ -43,8 +43,6 @@ REASONS = ("not JSON", "missing sensor 'x'", IMPERSONATION)
 class Errors:
     """The error classes that a boto3 client carries."""
 
-    ClientError = ClientError
-
     class NoSuchKey(ClientError):
         """There is no such object."""
 
