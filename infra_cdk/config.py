@@ -40,6 +40,18 @@ PUMP_SPEC: dict[str, object] = {
 }
 
 
+EXTRA_FEATURES: dict[str, object] = {
+    "long_windows_s": [300],
+    "statistics": ["min", "max", "ewma"],
+    "gap_s": 10,
+}
+"""What the lake's features have beyond those that the model looks at."""
+
+QUALITY_COLUMNS = ("impossible_values", "stuck_sensors", "gaps")
+QUALITY_RULES = {"max_malformed_share": 0.2, "max_impossible_share": 0.2}
+"""Beyond these the features job fails: so much is not a broken sensor but a broken feed."""
+
+
 @dataclass(frozen=True)
 class StageConfig:
     """The settings of one stage."""
@@ -47,6 +59,8 @@ class StageConfig:
     stage: str
     feature_spec: str
     """Compact JSON: the default of the stack's parameter FeatureSpec."""
+    extra_features: str
+    quality_rules: str
     stream_shards: int
     stream_retention_hours: int
     mapping_batch_size: int
@@ -84,6 +98,8 @@ class StageConfig:
 DEV = StageConfig(
     stage="dev",
     feature_spec=json.dumps(PUMP_SPEC, separators=(",", ":")),
+    extra_features=json.dumps(EXTRA_FEATURES, separators=(",", ":")),
+    quality_rules=json.dumps(QUALITY_RULES, separators=(",", ":")),
     stream_shards=1,
     stream_retention_hours=24,
     mapping_batch_size=1000,

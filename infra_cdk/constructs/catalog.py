@@ -4,14 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from aws_cdk import CfnResource
 from aws_cdk import aws_glue as glue
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from infra_cdk.config import BURST_FEATURES, PUMP_SPEC, SENSOR_STATISTICS, StageConfig
+from infra_cdk.config import (
+    BURST_FEATURES,
+    EXTRA_FEATURES,
+    PUMP_SPEC,
+    QUALITY_COLUMNS,
+    SENSOR_STATISTICS,
+    StageConfig,
+)
 from infra_cdk.constructs.lake import Lake
 
 PARTITION_KEYS = (("dt", glue.Schema.STRING), ("hour", glue.Schema.STRING))
+
+
+# In property overrides a dot within a key is written with a backslash.
+PROJECTION = {
+    r"projection\.enabled": "true",
+    r"projection\.dt\.type": "date",
+    r"projection\.dt\.format": "yyyy-MM-dd",
+    r"projection\.dt\.range": "2020-01-01,NOW",
+    r"projection\.hour\.type": "integer",
+    r"projection\.hour\.range": "0,23",
+    r"projection\.hour\.digits": "2",
+}
+"""Athena User Guide, "Set up partition projection"."""
 
 
 class Catalog(Construct):
@@ -66,6 +87,9 @@ class Catalog(Construct):
                 ("event_time_ms", glue.Schema.BIG_INT),
                 ("n", glue.Schema.BIG_INT),
                 *((name, glue.Schema.DOUBLE) for name in feature_columns()),
+                *((name, glue.Schema.BIG_INT) for name in QUALITY_COLUMNS),
+                ("maintenance_count", glue.Schema.BIG_INT),
+                ("since_maintenance_s", glue.Schema.DOUBLE),
             ],
         )
 
@@ -78,7 +102,7 @@ class Catalog(Construct):
         data_format: glue.DataFormat,
         columns: Sequence[tuple[str, glue.Type]],
     ) -> glue.S3Table:
-        return glue.S3Table(
+        table = glue.S3Table(
             self,
             "".join(word.capitalize() for word in name.split("_")),
             database=self.database,
@@ -90,11 +114,28 @@ class Catalog(Construct):
             columns=[glue.Column(name=column, type=kind) for column, kind in columns],
             partition_keys=[glue.Column(name=key, type=kind) for key, kind in PARTITION_KEYS],
         )
+        if data_format == glue.DataFormat.JSON:
+            # Who writes the raw zone registers no partitions: their values follow from a rule.
+            resource = table.node.default_child
+            assert isinstance(resource, CfnResource)
+            for key, value in PROJECTION.items():
+                resource.add_property_override(f"TableInput.Parameters.{key}", value)
+        return table
 
 
 def feature_columns() -> tuple[str, ...]:
-    """Return the feature columns of the pump spec, in the order of ``pipeline.features``."""
-    sensors = PUMP_SPEC["sensors"]
+    """Return the feature columns of the pump spec and the extra ones, as ``pipeline.features``."""
+    sensors, windows = PUMP_SPEC["sensors"], EXTRA_FEATURES["long_windows_s"]
+    further = EXTRA_FEATURES["statistics"]
     assert isinstance(sensors, dict)
-    scalars = (f"{sensor}_{name}" for sensor in sensors for name in SENSOR_STATISTICS)
-    return (*scalars, *BURST_FEATURES)
+    assert isinstance(windows, list)
+    assert isinstance(further, list)
+    suffixes = ["", *(f"_{window_s}s" for window_s in windows)]
+    scalars = [
+        f"{sensor}_{name}{suffix}"
+        for suffix in suffixes
+        for sensor in sensors
+        for name in (*SENSOR_STATISTICS, *further)
+    ]
+    gaps = [f"gap_count{suffix}" for suffix in suffixes]
+    return (*scalars, *gaps, *BURST_FEATURES)

@@ -10,7 +10,7 @@ from infra_cdk.config import StageConfig
 from infra_cdk.constructs import arns
 from infra_cdk.constructs.assets import PipelineAssets
 from infra_cdk.constructs.catalog import Catalog
-from infra_cdk.constructs.lake import FEATURES_PREFIX, QUARANTINE_PREFIX, Lake
+from infra_cdk.constructs.lake import JOB_PREFIXES, MAINTENANCE_PREFIX, Lake
 from infra_cdk.constructs.permissions import NEW_KEYS, NEW_LOG_STREAMS, Statement, service_role
 
 
@@ -58,6 +58,9 @@ class FeaturesJob(Construct):
                 "--database": catalog.database.database_name,
                 "--table": catalog.features.table_name,
                 "--feature_spec": feature_spec,
+                "--extra_features": config.extra_features,
+                "--quality_rules": config.quality_rules,
+                "--baseline": "baselines/features.json",
             },
             # Pinned: a job without a version gets the newest one.
             glue_version="5.1",
@@ -83,23 +86,24 @@ def _statements(assets: PipelineAssets, lake: Lake, catalog: Catalog) -> list[St
         Statement(
             "ReadReadings",
             ["s3:GetObject"],
-            [lake.raw.arn_for_objects(prefix) for prefix in ("telemetry/*", "bursts/*")],
+            [
+                lake.raw.arn_for_objects(prefix)
+                for prefix in ("telemetry/*", "bursts/*", MAINTENANCE_PREFIX)
+            ],
             NEW_KEYS,
         ),
         Statement("ListLake", ["s3:ListBucket"], [lake.raw.bucket_arn, lake.processed.bucket_arn]),
         Statement(
-            "WriteFeaturesAndQuarantine",
+            "WriteFeatures",
             # Spark's committer renames: it reads and deletes what it wrote.
             ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
-            [
-                lake.processed.arn_for_objects(FEATURES_PREFIX),
-                lake.processed.arn_for_objects(QUARANTINE_PREFIX),
-            ],
+            [lake.processed.arn_for_objects(prefix) for prefix in JOB_PREFIXES],
             NEW_KEYS,
         ),
         Statement(
             "RegisterPartitions",
-            ["glue:GetTable", "glue:BatchCreatePartition"],
+            # A sensor that is new in the feature spec is a new column.
+            ["glue:GetTable", "glue:UpdateTable", "glue:BatchCreatePartition"],
             [
                 arns.regional("glue", "catalog"),
                 arns.regional("glue", f"database/{database}"),

@@ -13,6 +13,9 @@ IOT_DEAD_LETTERS = "dead-letter/iot/*"
 MAPPING_FAILURES = "aws/lambda/*"
 FEATURES_PREFIX = "features/*"
 QUARANTINE_PREFIX = "quarantine/*"
+MAINTENANCE_PREFIX = "maintenance/*"
+JOB_PREFIXES = (FEATURES_PREFIX, QUARANTINE_PREFIX, "quality/*", "baselines/*", "state/*")
+"""What the features job writes: rows, what is malformed, reports, baseline, and what it did."""
 SCORES_PREFIX = "scores/*"
 MODELS_PREFIX = "models/*"
 
@@ -53,6 +56,7 @@ class Lake(Construct):
                 s3.LifecycleRule(
                     id="quarantine", prefix="quarantine/", expiration=Duration.days(90)
                 ),
+                s3.LifecycleRule(id="quality", prefix="quality/", expiration=Duration.days(365)),
             ],
         )
         self.artefacts = self._bucket(

@@ -16,6 +16,8 @@ from infra_cdk.tests.snapshot import (
     text_of,
 )
 from pipeline import settings
+from pipeline.etl.arrow_kernel import table_columns
+from pipeline.etl.quality_rules import parse_rules
 from pipeline.features import feature_names
 
 BUCKETS = resources("AWS::S3::Bucket")
@@ -32,7 +34,7 @@ WILDCARDS = {
     ("fleetwin-dev-detector", "KeepScores"),
     ("fleetwin-dev-features-job", "ReadCode"),
     ("fleetwin-dev-features-job", "ReadReadings"),
-    ("fleetwin-dev-features-job", "WriteFeaturesAndQuarantine"),
+    ("fleetwin-dev-features-job", "WriteFeatures"),
     ("fleetwin-dev-features-job", "WriteLogs"),
     ("fleetwin-dev-training-job", "ReadFeatures"),
     ("fleetwin-dev-training-job", "WriteModels"),
@@ -141,7 +143,15 @@ def test_the_job_is_pinned_to_the_spark_that_is_tested() -> None:
     assert job["GlueVersion"] == "5.1"
     assert job["Command"]["Name"] == "glueetl"
     given = {name for name in job["DefaultArguments"] if "_" in name or name in ("--table",)}
-    assert given == {"--raw_bucket", "--processed_bucket", "--table", "--feature_spec"}
+    assert given == {
+        "--raw_bucket",
+        "--processed_bucket",
+        "--table",
+        "--feature_spec",
+        "--extra_features",
+        "--quality_rules",
+    }
+    parse_rules(job["DefaultArguments"]["--quality_rules"])
 
 
 def test_the_features_table_has_the_columns_that_the_pipeline_computes() -> None:
@@ -152,12 +162,12 @@ def test_the_features_table_has_the_columns_that_the_pipeline_computes() -> None
     assert tables.keys() == {"telemetry_raw", "bursts_raw", "features"}
     for table in tables.values():
         assert [key["Name"] for key in table["PartitionKeys"]] == ["dt", "hour"]
-    columns = [
-        column["Name"]
-        for column in tables["features"]["StorageDescriptor"]["Columns"]
-        if column["Name"] not in ("device_id", "event_time_ms", "n")
-    ]
-    assert tuple(columns) == feature_names(default_spec())
+    columns = [column["Name"] for column in tables["features"]["StorageDescriptor"]["Columns"]]
+    (job,) = resources("AWS::Glue::Job").values()
+    spec = default_spec().extended(job["DefaultArguments"]["--extra_features"])
+    computed = [name for name, _ in table_columns(spec, normalised=False)]
+    assert columns == computed
+    assert set(feature_names(default_spec())) < set(columns)
 
 
 def test_every_statement_of_a_role_has_a_name_and_only_the_listed_ones_a_wildcard() -> None:

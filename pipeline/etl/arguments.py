@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from pipeline.errors import JobInputError
+from pipeline.etl.quality_rules import parse_rules
 from pipeline.partitions import HOUR_MS
 from pipeline.settings import FeatureSpec
 
@@ -21,9 +22,25 @@ NAMES = (
 )
 
 
+OPTIONAL = {
+    "extra_features": "{}",
+    "quality_rules": "{}",
+    "baseline": "",
+    "fit_baseline": "false",
+}
+"""Arguments that may be left out, and what they are then."""
+
+AUTO = "auto"
+"""As start and end: whatever changed since the last run with it."""
+
+
 @dataclass(frozen=True)
 class JobArguments:
-    """What one run computes: rows with time in ``[start_ms, end_ms)``, both whole hours."""
+    """What one run computes: rows with time in ``[start_ms, end_ms)``, both whole hours.
+
+    An ``incremental`` run finds its ranges itself (both are 0). ``spec`` is the model's feature
+    spec with the extra features. ``baseline`` is a key in the processed bucket, empty for none.
+    """
 
     start_ms: int
     end_ms: int
@@ -32,6 +49,10 @@ class JobArguments:
     database: str
     table: str
     spec: FeatureSpec
+    quality_rules: dict[str, float]
+    baseline: str
+    fit_baseline: bool
+    incremental: bool
 
     @classmethod
     def parse(cls, argv: Sequence[str]) -> JobArguments:
@@ -40,9 +61,14 @@ class JobArguments:
         Raises JobInputError, and SettingsError for the feature spec.
         """
         options = resolved_options(argv, NAMES)
-        start_ms, end_ms = hour_ms(options["start"], "start"), hour_ms(options["end"], "end")
-        if start_ms >= end_ms:
-            raise JobInputError(f"--start {options['start']} is not before --end {options['end']}")
+        given = [name for name in OPTIONAL if _is_given(argv, name)]
+        options |= {**OPTIONAL, **resolved_options(argv, given)}
+        start_ms, end_ms = _range(options["start"], options["end"])
+        if options["fit_baseline"] not in ("true", "false"):
+            raise JobInputError("--fit_baseline: must be true or false")
+        fit_baseline = options["fit_baseline"] == "true"
+        if fit_baseline and not options["baseline"]:
+            raise JobInputError("--fit_baseline: needs --baseline, the key to write")
         return cls(
             start_ms=start_ms,
             end_ms=end_ms,
@@ -50,8 +76,27 @@ class JobArguments:
             processed_bucket=options["processed_bucket"],
             database=options["database"],
             table=options["table"],
-            spec=FeatureSpec.parse(options["feature_spec"]),
+            spec=FeatureSpec.parse(options["feature_spec"]).extended(options["extra_features"]),
+            quality_rules=parse_rules(options["quality_rules"]),
+            baseline=options["baseline"],
+            fit_baseline=fit_baseline,
+            incremental=options["start"] == AUTO,
         )
+
+
+def _is_given(argv: Sequence[str], name: str) -> bool:
+    return any(word == f"--{name}" or word.startswith(f"--{name}=") for word in argv)
+
+
+def _range(start: str, end: str) -> tuple[int, int]:
+    if AUTO in (start, end):
+        if start != end:
+            raise JobInputError(f"--start and --end: both {AUTO}, or both an hour")
+        return 0, 0
+    start_ms, end_ms = hour_ms(start, "start"), hour_ms(end, "end")
+    if start_ms >= end_ms:
+        raise JobInputError(f"--start {start} is not before --end {end}")
+    return start_ms, end_ms
 
 
 def resolved_options(argv: Sequence[str], names: Sequence[str]) -> dict[str, str]:

@@ -2,150 +2,212 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.bursts import burst_feature_names
-from pipeline.etl.raw_lines import RawMessage, parse_line
+from pipeline.etl.healthy_baseline import HealthyBaseline
+from pipeline.etl.maintenance import MaintenanceLog
+from pipeline.etl.packed import Columns
+from pipeline.etl.row_quality import QUALITY_COLUMNS, row_quality
 from pipeline.features import FeatureRows, Signals, feature_names, feature_rows
 from pipeline.partitions import HOUR_MS
 from pipeline.settings import FeatureSpec
 
-COUNTS = ("readings", "bursts", "late", "malformed", "duplicates")
+COUNTS = (
+    "readings",
+    "bursts",
+    "late",
+    "malformed",
+    "duplicates",
+    "missing",
+    "impossible",
+)
 """What the job counts; a row without a time carries them, one for each Spark partition."""
 
-MESSAGE_SCHEMA = (
-    "device_id string, is_burst boolean, late boolean, seq long, event_time_ms long, "
-    "values array<double>, malformed binary"
-)
-"""Readings and bursts in one table: one shuffle brings both of a device together."""
-
-_MESSAGE_TYPES = (
-    pa.string(),
-    pa.bool_(),
-    pa.bool_(),
-    pa.int64(),
-    pa.int64(),
-    pa.list_(pa.float64()),
-    pa.binary(),
-)
-_MESSAGE_NAMES = (*RawMessage._fields, "malformed")
-
-_Columns = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
+MAINTENANCE_COLUMNS = ("maintenance_count", "since_maintenance_s")
+_INTEGERS = ("n", *QUALITY_COLUMNS, "maintenance_count")
 
 
-def output_schema(spec: FeatureSpec) -> str:
+@dataclass(frozen=True)
+class Computation:
+    """What is computed: the spec, the range ``[start_ms, end_ms)``, and what rows are joined with.
+
+    With a ``baseline`` every feature is there once more, normalised, as ``<name>_z``.
+    """
+
+    spec: FeatureSpec
+    start_ms: int
+    end_ms: int
+    maintenance: MaintenanceLog = field(default_factory=MaintenanceLog)
+    baseline: HealthyBaseline | None = None
+
+
+def table_columns(spec: FeatureSpec, *, normalised: bool) -> list[tuple[str, str]]:
+    """Return (name, type) of the table's columns, without the partition keys."""
+    names = feature_names(spec)
+    if normalised:
+        names += tuple(f"{name}_z" for name in names)
+    kinds = [("device_id", "string"), ("event_time_ms", "bigint"), ("n", "bigint")]
+    kinds += [(name, "double") for name in names]
+    further = (*QUALITY_COLUMNS, *MAINTENANCE_COLUMNS)
+    return kinds + [(name, "bigint" if name in _INTEGERS else "double") for name in further]
+
+
+def output_schema(computation: Computation) -> str:
     """Return Spark's schema of what `compute_features` yields."""
-    features = ", ".join(f"`{name}` double" for name in feature_names(spec))
-    counts = ", ".join(f"{name} long" for name in COUNTS)
-    return (
-        f"device_id string, event_time_ms long, n long, {features}, "
-        f"dt string, hour string, {counts}"
-    )
+    columns = table_columns(computation.spec, normalised=computation.baseline is not None)
+    columns += [("dt", "string"), ("hour", "string"), *((name, "bigint") for name in COUNTS)]
+    return ", ".join(f"`{name}` {kind}" for name, kind in columns)
 
 
-def parse_lines(batches: Iterable[pa.RecordBatch], spec: FeatureSpec) -> Iterator[pa.RecordBatch]:
-    """Yield the messages of raw lines (one binary column); a malformed line keeps its text."""
-    for batch in batches:
-        rows: list[tuple[object, ...]] = []
-        for line in batch.column(0).to_pylist():
-            if line.isspace() or not line:
-                continue
-            message = parse_line(line, spec)
-            if message is None:
-                rows.append((None, False, False, 0, 0, [], line))
-            else:
-                rows.append((*message, None))
-        columns = zip(*rows, strict=True) if rows else [()] * len(_MESSAGE_TYPES)
-        yield pa.RecordBatch.from_arrays(
-            [pa.array(column, kind) for column, kind in zip(columns, _MESSAGE_TYPES, strict=True)],
-            names=_MESSAGE_NAMES,
-        )
+class _Devices(NamedTuple):
+    """The messages of several devices: names, and per kind the device of each message."""
+
+    ids: list[str]
+    reading_device: NDArray[np.int64]
+    readings: Columns
+    burst_device: NDArray[np.int64]
+    bursts: Columns
+    malformed: int
 
 
 def compute_features(
-    batches: Iterable[pa.RecordBatch], spec: FeatureSpec, start_ms: int, end_ms: int
+    batches: Iterable[pa.RecordBatch], computation: Computation
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the final rows in ``[start_ms, end_ms)`` of the devices in one Spark partition.
+    """Yield the final rows of the devices in one Spark partition, given as `PACKED_SCHEMA`.
 
     The partition has all messages of its devices. A last row has no time but the counts.
     """
-    found = list(batches)
-    if not found:
-        return
-    table = pa.Table.from_batches(found)
-    is_burst, late = table["is_burst"].to_numpy(), table["late"].to_numpy()
-    well_formed = table["device_id"].is_valid().to_numpy()
-    on_time = well_formed & ~late
+    spec = computation.spec
+    found = _unpacked(batches, spec)
     counts = {
-        "readings": int((well_formed & ~is_burst).sum()),
-        "bursts": int(is_burst.sum()),
-        "late": int(late.sum()),
-        "malformed": int((~well_formed).sum()),
+        "readings": len(found.readings.seq),
+        "bursts": len(found.bursts.seq),
+        "late": int(found.readings.late.sum()) + int(found.bursts.late.sum()),
+        "malformed": found.malformed,
     }
-    table, is_burst = table.filter(pa.array(on_time)), is_burst[on_time]
-    encoded = table["device_id"].combine_chunks().dictionary_encode()
-    device = encoded.indices.to_numpy().astype(np.int64)
     # As online: the newest message of either kind is how far the device has come.
-    newest = np.full(len(encoded.dictionary), -1, np.int64)
-    np.maximum.at(newest, device, table["event_time_ms"].to_numpy())
-    readings = _sorted_once(table, device, ~is_burst, len(spec.sensors))
-    bursts = _sorted_once(table, device, is_burst, len(burst_feature_names(spec)))
-    counts["duplicates"] = len(device) - len(readings[0]) - len(bursts[0])
+    newest = np.full(len(found.ids), -1, np.int64)
+    reading_device, readings = _on_time(found.reading_device, found.readings, newest)
+    burst_device, bursts = _on_time(found.burst_device, found.bursts, newest)
+    kept = _sorted_once(reading_device, readings)
+    signals = Signals(*kept, *_sorted_once(burst_device, bursts))
+    counts["duplicates"] = (
+        len(reading_device) + len(burst_device) - len(kept[0]) - len(signals.burst_device)
+    )
     rows = feature_rows(
-        Signals(*readings, *bursts),
-        np.full(len(newest), start_ms, np.int64),
-        np.minimum(newest - spec.allowed_lateness_ms, end_ms),
+        signals,
+        np.full(len(newest), computation.start_ms, np.int64),
+        np.minimum(newest - spec.allowed_lateness_ms, computation.end_ms),
         spec,
     )
-    yield _output(rows, encoded.dictionary, counts, spec)
+    yield _output(signals, rows, found.ids, counts, computation)
+
+
+def _unpacked(batches: Iterable[pa.RecordBatch], spec: FeatureSpec) -> _Devices:
+    widths = {False: len(spec.sensors), True: len(burst_feature_names(spec))}
+    position: dict[str, int] = {}
+    parts: dict[bool, list[Columns]] = defaultdict(list)
+    owners: dict[bool, list[NDArray[np.int64]]] = {
+        False: [np.zeros(0, np.int64)],
+        True: [np.zeros(0, np.int64)],
+    }
+    malformed = 0
+    for batch in batches:
+        columns = [batch.column(name).to_pylist() for name in ("device_id", "is_burst", "n")]
+        for name, is_burst, n, packed in zip(*columns, batch.column("packed"), strict=True):
+            if name is None:
+                malformed += 1
+                continue
+            device = position.setdefault(name, len(position))
+            parts[is_burst].append(Columns.unpack(packed.as_buffer(), n, widths[is_burst]))
+            owners[is_burst].append(np.full(n, device, np.int64))
+    return _Devices(
+        list(position),
+        np.concatenate(owners[False]),
+        Columns.joined(parts[False], widths[False]),
+        np.concatenate(owners[True]),
+        Columns.joined(parts[True], widths[True]),
+        malformed,
+    )
+
+
+def _on_time(
+    device: NDArray[np.int64], columns: Columns, newest: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], Columns]:
+    """Return the messages that count, and note in ``newest`` how far each device has come."""
+    if columns.late.any():
+        device = device[~columns.late]
+        columns = columns.taken(~columns.late)
+    np.maximum.at(newest, device, columns.event_time_ms)
+    return device, columns
 
 
 def _output(
-    rows: FeatureRows, device_ids: pa.Array, counts: dict[str, int], spec: FeatureSpec
+    signals: Signals,
+    rows: FeatureRows,
+    ids: list[str],
+    counts: dict[str, int],
+    computation: Computation,
 ) -> pa.RecordBatch:
     """Return the rows as `output_schema` says, and the row of counts."""
+    spec = computation.spec
+    quality, in_all = row_quality(signals, rows, spec)
+    counts |= in_all
+    features = rows.features
+    baseline = computation.baseline
+    if baseline is not None:
+        features = np.hstack([features, baseline.normalise(ids, rows.device, features)])
+    done, since_s = computation.maintenance.until(ids, rows.device, rows.event_time_ms)
     dt, hour = _hours(rows.event_time_ms)
-    columns = {
-        "device_id": device_ids.take(pa.array(rows.device)),
-        "event_time_ms": pa.array(rows.event_time_ms),
-        "n": pa.array(rows.n.astype(np.int64)),
-        **dict(zip(feature_names(spec), map(pa.array, rows.features.T), strict=True)),
-        "dt": pa.array(dt, pa.string()),
-        "hour": pa.array(hour, pa.string()),
-        **{name: pa.nulls(len(rows), pa.int64()) for name in COUNTS},
-    }
-    last = {name: pa.nulls(1, column.type) for name, column in columns.items()}
-    last |= {name: pa.array([count], pa.int64()) for name, count in counts.items()}
+    table = table_columns(spec, normalised=baseline is not None)
+    values = [
+        pa.array(ids, pa.string()).take(pa.array(rows.device)),
+        pa.array(rows.event_time_ms),
+        pa.array(rows.n.astype(np.int64)),
+        *map(pa.array, features.T),
+        *(pa.array(column) for column in quality),
+        pa.array(done),
+        pa.array(since_s, from_pandas=True),
+        pa.array(dt, pa.string()),
+        pa.array(hour, pa.string()),
+        *(pa.nulls(len(rows), pa.int64()) for _ in COUNTS),
+    ]
+    last = [pa.nulls(1, column.type) for column in values[: -len(COUNTS)]]
+    last += [pa.array([counts[name]], pa.int64()) for name in COUNTS]
     return pa.RecordBatch.from_arrays(
-        [pa.concat_arrays([column, last[name]]) for name, column in columns.items()],
-        names=list(columns),
+        [pa.concat_arrays(pair) for pair in zip(values, last, strict=True)],
+        names=[*(name for name, _ in table), "dt", "hour", *COUNTS],
     )
 
 
 def _sorted_once(
-    table: pa.Table, device: NDArray[np.int64], chosen: NDArray[np.bool_], width: int
-) -> _Columns:
-    """Return device, time, values of the chosen messages, each once, sorted by time and seq."""
-    part = table.filter(pa.array(chosen))
-    device, seq = device[chosen], part["seq"].to_numpy()
-    time = part["event_time_ms"].to_numpy()
-    cells = part["values"].combine_chunks().flatten().to_numpy()
-    values = cells.reshape(-1, width)
+    device: NDArray[np.int64], columns: Columns
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Return device, time, values of the messages, each once, sorted by time and seq."""
+    seq, time = columns.seq, columns.event_time_ms
     by_seq = np.lexsort((time, seq, device))
     device, seq, time = device[by_seq], seq[by_seq], time[by_seq]
     first = np.ones(len(seq), np.bool_)
     first[1:] = (seq[1:] != seq[:-1]) | (device[1:] != device[:-1])
     by_seq, device, seq, time = by_seq[first], device[first], seq[first], time[first]
     by_time = np.lexsort((seq, time, device))
-    return device[by_time], time[by_time], values[by_seq[by_time]]
+    return device[by_time], time[by_time], columns.values[by_seq[by_time]]
 
 
 def _hours(time_ms: NDArray[np.int64]) -> tuple[list[str], list[str]]:
     """Return the partition values of each time: date and hour in UTC."""
-    text = np.datetime_as_string((time_ms // HOUR_MS).astype("datetime64[h]"), unit="h")
+    hours, place = np.unique(time_ms // HOUR_MS, return_inverse=True)
+    text = np.datetime_as_string(hours.astype("datetime64[h]"), unit="h")
     split = [stamp.split("T") for stamp in text.tolist()]
-    return [dt for dt, _ in split], [hour for _, hour in split]
+    days, of_day = np.array([dt for dt, _ in split]), np.array([hour for _, hour in split])
+    if not len(place):
+        return [], []
+    return days[place].tolist(), of_day[place].tolist()

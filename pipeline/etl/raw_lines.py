@@ -1,7 +1,7 @@
 """One line of the raw zone, as the raw writer writes it, checked field by field.
 
-Standard library only: Glue's workers have no other JSON reader. A line that is not as it should
-be is not an error but a fact to be counted, so the answer is None.
+Standard library only, and slow: `raw_objects` parses whole blocks, and comes here with the lines
+that are in doubt. A wrong line is not an error but a fact to be counted, so the answer is a reason.
 """
 
 from __future__ import annotations
@@ -23,6 +23,10 @@ def _refuse(word: str) -> None:
 _read = json.JSONDecoder(parse_constant=_refuse).decode
 
 
+MAX_NUMBER = 1 << 53
+"""Whole numbers from here on are not exact in every JSON reader."""
+
+
 class RawMessage(NamedTuple):
     """A reading's values in the spec's order (NaN: none given), or a burst's features."""
 
@@ -34,8 +38,8 @@ class RawMessage(NamedTuple):
     values: list[float]
 
 
-def parse_line(line: bytes, spec: FeatureSpec) -> RawMessage | None:
-    """Return the message in a line, or None when it is malformed.
+def parse_line(line: bytes, spec: FeatureSpec) -> RawMessage | str:
+    """Return the message in a line, or the reason why it is malformed.
 
     A late burst has no features (an empty list): they would count nowhere.
     """
@@ -43,71 +47,77 @@ def parse_line(line: bytes, spec: FeatureSpec) -> RawMessage | None:
         body = _read(line.decode())
         device_id, late = body["device_id"], body["late"]
         seq, event_time_ms = body["seq"], body["event_time_ms"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return None
-    if type(device_id) is not str or type(late) is not bool or not device_id:
-        return None
-    if type(seq) is not int or type(event_time_ms) is not int or seq < 0 or event_time_ms < 0:
-        return None
+    except KeyError as error:
+        return f"missing field {error.args[0]!r}"
+    except (ValueError, TypeError, RecursionError):
+        return "not a JSON object"
+    wrong = _wrong_field(device_id, late, seq, event_time_ms)
+    if wrong is not None:
+        return wrong
     is_burst = "samples_b64" in body
     values = _burst_values(body, spec, late) if is_burst else _values(body, spec)
-    if values is None or max(seq, event_time_ms) >= 1 << 53:
-        return None
+    if isinstance(values, str):
+        return values
     return RawMessage(device_id, is_burst, late, seq, event_time_ms, values)
 
 
-def _values(body: Any, spec: FeatureSpec) -> list[float] | None:
-    try:
-        values = body["values"]
-        if spec.optional:
-            values = {**dict.fromkeys(spec.optional, None), **values}
-        found = [values[name] for name in spec.sensors]
-    except (KeyError, TypeError):
-        return None
-    if None in found:
-        return _incomplete(found, spec)
-    for value in found:
-        if type(value) is not float:
-            if type(value) is not int:
-                return None
-        elif not isfinite(value):
-            return None
-    return _finite(found) if int in map(type, found) else found
+def _wrong_field(device_id: Any, late: Any, seq: Any, event_time_ms: Any) -> str | None:
+    if type(device_id) is not str or not device_id:
+        return "device_id is not a text"
+    if type(late) is not bool:
+        return "late is neither true nor false"
+    for name, number in (("seq", seq), ("event_time_ms", event_time_ms)):
+        if type(number) is not int or not 0 <= number < MAX_NUMBER:
+            return f"{name} is not a whole number from 0 to 2^53 - 1"
+    return None
 
 
-def _incomplete(found: list[Any], spec: FeatureSpec) -> list[float] | None:
-    """Return the values with NaN for optional sensors that gave none."""
-    given = [value for value in found if value is not None]
-    if any(type(value) not in (float, int) for value in given) or _finite(given) is None:
-        return None
-    if any(
-        v is None and name not in spec.optional for v, name in zip(found, spec.sensors, strict=True)
-    ):
-        return None
-    return [nan if value is None else float(value) for value in found]
+def _values(body: Any, spec: FeatureSpec) -> list[float] | str:
+    """Return the values in the spec's order, NaN for an optional sensor that gave none."""
+    values = body.get("values")
+    if type(values) is not dict:
+        return "values is not an object"
+    found = []
+    for name in spec.sensors:
+        value = values.get(name)
+        if value is None:
+            if name not in spec.optional:
+                return f"value of {name!r} is missing"
+            found.append(nan)
+        elif type(value) not in (float, int):
+            return f"value of {name!r} is not a number"
+        else:
+            number = _finite(value)
+            if number is None:
+                return f"value of {name!r} is not finite"
+            found.append(number)
+    return found
 
 
-def _burst_values(body: Any, spec: FeatureSpec, late: bool) -> list[float] | None:
+def _burst_values(body: Any, spec: FeatureSpec, late: bool) -> list[float] | str:
     rate_hz, scale, text = body.get("rate_hz"), body.get("scale_m_s2"), body["samples_b64"]
-    if type(rate_hz) is not int or type(scale) not in (float, int) or type(text) is not str:
-        return None
-    if rate_hz < 1 or _finite([scale]) is None or scale <= 0:
-        return None
+    if type(rate_hz) is not int or rate_hz < 1:
+        return "rate_hz is not a whole number of at least 1"
+    number = _finite(scale) if type(scale) in (float, int) else None
+    if number is None or number <= 0:
+        return "scale_m_s2 is not a number above 0"
+    if type(text) is not str:
+        return "samples_b64 is not a text"
     try:
         samples = decode_samples(text)
-    except InvalidReading:
-        return None
+    except InvalidReading as error:
+        return error.reason
     if late:
         return []
-    features = burst_features(samples, rate_hz, scale, spec.bearing_hz)
+    features = burst_features(samples, rate_hz, number, spec.bearing_hz)
     found: list[float] = features.tolist()
     return found
 
 
-def _finite(numbers: list[float]) -> list[float] | None:
-    """Return the numbers as floats, or None when one is not finite."""
+def _finite(value: float) -> float | None:
+    """Return a number as a finite float, None when it is not."""
     try:
-        floats = [float(value) for value in numbers]
+        number = float(value)
     except OverflowError:
         return None
-    return floats if all(map(isfinite, floats)) else None
+    return number if isfinite(number) else None

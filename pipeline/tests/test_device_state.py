@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.device_state import DeviceState, advance
-from pipeline.etl.arrow_kernel import compute_features, parse_lines
+from pipeline.etl.arrow_kernel import Computation, compute_features
+from pipeline.etl.raw_objects import parse_objects
 from pipeline.features import feature_names
 from pipeline.ingestion.raw_zone import raw_objects
 from pipeline.kinesis_records import Arrived, Record
@@ -61,15 +62,14 @@ def batch(messages: list[Reading | Burst], spec: FeatureSpec = SPEC) -> Rows:
         if arrival is not Arrival.DUPLICATE:
             record = Record("shard", f"{number:06}", message.device_id, 0, b"")
             accepted.append((Arrived(record, message), arrival is Arrival.LATE))
-    lines = [
-        line
-        for body in raw_objects(accepted).values()
-        for line in gzip.decompress(body).splitlines()
-    ]
-    lines = [*lines, *lines[::3]]  # Repetitions in the raw zone must not count either.
-    table = pa.RecordBatch.from_arrays([pa.array(lines, pa.binary())], names=["value"])
+    objects = raw_objects(accepted)
+    # Repetitions in the raw zone must not count either.
+    lines = [line for body in objects.values() for line in gzip.decompress(body).splitlines()]
+    objects["twice.jsonl"] = b"\n".join(lines[::3])
+    content = pa.array(list(objects.values()), pa.binary())
+    table = pa.RecordBatch.from_arrays([pa.array(list(objects)), content], ["path", "content"])
     rows: Rows = {}
-    for found in compute_features(parse_lines([table], spec), spec, 0, 1 << 43):
+    for found in compute_features(parse_objects([table], spec), Computation(spec, 0, 1 << 43)):
         names = feature_names(spec)
         columns = np.column_stack([found.column(name).to_numpy(False) for name in names])
         for name, at_ms, n, features in zip(

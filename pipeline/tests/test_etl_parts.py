@@ -14,7 +14,7 @@ from botocore.stub import Stubber
 from pipeline.errors import JobInputError, PipelineError
 from pipeline.etl.arguments import JobArguments, hour_ms
 from pipeline.etl.catalog import register_partitions
-from pipeline.etl.raw_lines import parse_line
+from pipeline.etl.raw_lines import RawMessage, parse_line
 from pipeline.tests.streams import SPEC, START_MS
 
 OPTIONS = {
@@ -92,23 +92,24 @@ def test_a_line_gives_its_values_in_the_order_of_the_spec() -> None:
     ],
 )
 def test_a_line_with_a_wrong_field_is_malformed(change: dict[str, Any]) -> None:
-    assert parse_line(json.dumps({**LINE, **change}).encode(), SPEC) is None
+    assert isinstance(parse_line(json.dumps({**LINE, **change}).encode(), SPEC), str)
 
 
 def test_a_line_without_an_optional_sensor_has_no_number_there() -> None:
     gappy = replace(SPEC, optional=("pressure_bar",))
     for values in ({"temperature_c": 71}, {"temperature_c": 71, "pressure_bar": None}):
         found = parse_line(json.dumps({**LINE, "values": values}).encode(), gappy)
-        assert found is not None
+        assert isinstance(found, RawMessage)
         assert found.values[0] == 71.0
         assert np.isnan(found.values[1])
     for wrong in ({"pressure_bar": 4.0}, {"temperature_c": "hot"}, {"temperature_c": True}):
-        assert parse_line(json.dumps({**LINE, "values": wrong}).encode(), gappy) is None
+        found = parse_line(json.dumps({**LINE, "values": wrong}).encode(), gappy)
+        assert isinstance(found, str)
 
 
 @pytest.mark.parametrize("line", [b"", b"{", b"[]", b"7", b"\xff", b"[" * 100_000])
 def test_what_is_no_json_object_is_malformed(line: bytes) -> None:
-    assert parse_line(line, SPEC) is None
+    assert parse_line(line, SPEC) == "not a JSON object"
 
 
 def test_registering_tolerates_a_known_partition_and_raises_other_errors() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 import os
@@ -38,10 +39,16 @@ class FakeGlue:
 
     def __init__(self) -> None:
         self.partitions: dict[tuple[str, ...], str] = {}
+        self.columns: list[dict[str, str]] = [{"Name": "device_id", "Type": "string"}]
 
     def get_table(self, **request: Any) -> Any:
         """Describe the table."""
-        return {"Table": {"StorageDescriptor": {"InputFormat": "parquet", "Location": "s3://x/"}}}
+        storage = {"InputFormat": "parquet", "Location": "s3://x/", "Columns": self.columns}
+        return {"Table": {"Name": "features", "StorageDescriptor": storage}}
+
+    def update_table(self, **request: Any) -> Any:
+        """Replace the columns."""
+        self.columns = request["TableInput"]["StorageDescriptor"]["Columns"]
 
     def batch_create_partition(self, **request: Any) -> Any:
         """Create partitions, except those that exist."""
@@ -164,11 +171,14 @@ def test_the_job_writes_the_rows_of_the_online_path_and_again_changes_nothing(s3
     assert counts["late"] > 0
     assert counts["malformed"] == len(wrong)
     quarantined = [
-        line
-        for path in (s3 / "processed/quarantine").rglob("*.txt")
+        json.loads(line)
+        for path in (s3 / "processed/quarantine").rglob("*.json")
         for line in path.read_bytes().splitlines()
     ]
-    assert sorted(quarantined) == sorted(wrong)
+    assert sorted(base64.b64decode(row["line_b64"]) for row in quarantined) == sorted(wrong)
+    assert {row["source"] for row in quarantined} == {
+        "s3://raw/telemetry/dt=2026-01-05/hour=00/zz.jsonl.gz"
+    }
     assert counts["new_partitions"] == len(glue.partitions) == 2
     assert glue.partitions["2026-01-05", "01"] == ("s3://processed/features/dt=2026-01-05/hour=01/")
     files = sorted((s3 / "processed/features").rglob("*.parquet"))

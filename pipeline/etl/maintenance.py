@@ -1,0 +1,75 @@
+"""Maintenance logs, joined with feature rows as they were known at the row's time.
+
+A record counts from its ``finished_ms`` on, when the crew closed it: a row never knows of work
+that was not done yet, nor of what a later record says about it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAINTENANCE_PREFIX = "maintenance"
+
+
+@dataclass(frozen=True)
+class MaintenanceLog:
+    """Device -> sorted times (epoch ms) at which work on it was finished."""
+
+    finished_ms: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, lines: Iterable[str | bytes]) -> tuple[MaintenanceLog, list[str]]:
+        """Return the log in JSON lines, and a reason for each line that cannot be used.
+
+        A line needs ``device_id`` and ``finished_ms``. Of lines with the same ``order_id`` the
+        last counts: a file that is moved twice doubles nothing.
+        """
+        orders: dict[tuple[str, str], int] = {}
+        wrong = []
+        for number, line in enumerate(lines):
+            if not line or line.isspace():
+                continue
+            try:
+                record = json.loads(line)
+                device_id, finished = record["device_id"], record["finished_ms"]
+                order = str(record.get("order_id", f"line {number}"))
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                wrong.append(f"maintenance line {number + 1}: {type(error).__name__}: {error}")
+                continue
+            if type(device_id) is not str or type(finished) is not int:
+                wrong.append(f"maintenance line {number + 1}: device_id or finished_ms is wrong")
+                continue
+            orders[device_id, order] = finished
+        by_device: dict[str, list[int]] = defaultdict(list)
+        for (device_id, _), finished in orders.items():
+            by_device[device_id].append(finished)
+        found = {name: np.array(sorted(times), np.int64) for name, times in by_device.items()}
+        return cls(found), wrong
+
+    def until(
+        self, ids: list[str], device: NDArray[np.int64], event_time_ms: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return for each row how many works were finished by then, and seconds since the last.
+
+        ``device`` ``(m,)`` counts ``ids`` and is sorted. NaN where nothing was finished.
+        """
+        count = np.zeros(len(device), np.int64)
+        since_s = np.full(len(device), np.nan)
+        cuts = np.searchsorted(device, np.arange(len(ids) + 1))
+        for number, name in enumerate(ids):
+            times = self.finished_ms.get(name)
+            rows = slice(cuts[number], cuts[number + 1])
+            if times is None or rows.start == rows.stop:
+                continue
+            at_ms = event_time_ms[rows]
+            done = np.searchsorted(times, at_ms, side="right")
+            count[rows] = done
+            last = times[np.maximum(done - 1, 0)]
+            since_s[rows] = np.where(done > 0, (at_ms - last) / 1000.0, np.nan)
+        return count, since_s
