@@ -7,6 +7,7 @@ cannot be read is handed on with object and reason: nothing is dropped, nothing 
 
 from __future__ import annotations
 
+import gc
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
@@ -88,8 +89,16 @@ def _pieces(content: memoryview) -> Iterator[bytes]:
 
 def _parse_block(path: str, block: bytes, spec: FeatureSpec) -> pa.RecordBatch:
     rows = PackedRows()
-    if not _parse_at_once(block, spec, rows):
-        _parse_each(path, block, spec, rows)
+    # A block makes two dictionaries a line, none of them in a cycle: looking for cycles among
+    # them takes longer than parsing.
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        if not _parse_at_once(block, spec, rows):
+            _parse_each(path, block, spec, rows)
+    finally:
+        if was_enabled:
+            gc.enable()
     return rows.batch()
 
 
@@ -118,7 +127,9 @@ def _parse_at_once(block: bytes, spec: FeatureSpec, rows: PackedRows) -> bool:
     )
     if not right:
         return False
-    columns = np.array(table, np.float64)
+    cells = chain.from_iterable(table)
+    columns = np.fromiter(cells, np.float64, len(table) * len(spec.sensors))
+    columns = columns.reshape(len(table), len(spec.sensors))
     if not np.isfinite(columns).all():
         return False
     position = {name: number for number, name in enumerate(dict.fromkeys(ids))}

@@ -98,7 +98,7 @@ class SparkHost:
             "SPARK_LOCAL_IP": "127.0.0.1",
             "TMPDIR": str(folder / "tmp"),
             "FLEETWIN_HOST_TOKEN": self._token,
-            "FLEETWIN_SPARK_CONF": json.dumps(_settings(folder)),
+            "FLEETWIN_SPARK_CONF": json.dumps(spark_settings(folder)),
         }
         process = self._processes.spawn(
             "spark",
@@ -186,7 +186,7 @@ class SparkHost:
         pending.answered.succeed(answer)
 
 
-def _settings(folder: Path) -> dict[str, str]:
+def spark_settings(folder: Path) -> dict[str, str]:
     """Return Spark's settings; C1 and the serial collector halve the start-up (measured)."""
     # A host that is killed leaves its temporary files: they belong where the state is.
     java = (
