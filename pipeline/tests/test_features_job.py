@@ -13,17 +13,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 from pipeline.device_state import DeviceState, advance
-from pipeline.errors import JobInputError
+from pipeline.errors import DataQualityFailed, JobInputError
 from pipeline.features import feature_names
 from pipeline.ingestion.raw_batch import RawWriter
 from pipeline.settings import RawWriterSettings
 from pipeline.state_table import StateTable
 from pipeline.tests.fakes import FakeDynamoDb, FakeS3, Trouble
-from pipeline.tests.streams import SPEC, Weather, kinesis_record, payload, stream
+from pipeline.tests.streams import SPEC, START_MS, Weather, kinesis_record, payload, stream
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("java") is None, reason="no Java, which Spark runs on"),
@@ -95,7 +97,9 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         session.stop()
 
 
-def run_job(glue: FakeGlue, hours: dict[str, str] | None = None) -> dict[str, Any]:
+def run_job(
+    glue: FakeGlue, hours: dict[str, str] | None = None, extra: dict[str, str] | None = None
+) -> dict[str, Any]:
     from pipeline.etl.features_job import main
 
     options = {
@@ -105,6 +109,7 @@ def run_job(glue: FakeGlue, hours: dict[str, str] | None = None) -> dict[str, An
         "--database": "fleetwin_dev",
         "--table": "features",
         "--feature_spec": SPEC.to_json(),
+        **(extra or {}),
     }
     return main(["features_job.py", *(word for pair in options.items() for word in pair)], glue)
 
@@ -201,3 +206,117 @@ def test_counts_are_printed_as_one_json_line(s3: Path, capsys: pytest.CaptureFix
     counts = run_job(FakeGlue())
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
     assert [json.loads(line) for line in lines] == [counts]
+
+
+def clean(root: Path) -> None:
+    for folder in (*(root / "raw").iterdir(), *(root / "processed").iterdir()):
+        shutil.rmtree(folder)
+
+
+def report_of(root: Path) -> dict[str, Any]:
+    (path,) = (root / "processed/quality").rglob("*.json")
+    found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return found
+
+
+CALM = Weather(seed=7, devices=2, readings=300, lost=0, repeated=0, delay_s=0, silences=0.1)
+
+
+def test_broken_objects_are_reported_and_the_rest_is_processed(s3: Path) -> None:
+    clean(s3)
+    online, stored = store_stream(s3, CALM)
+    hour = s3 / "raw/telemetry/dt=2026-01-05/hour=00"
+    body = gzip.compress(b'{"schema":1}\n' * 400 + os.urandom(4_000))
+    (hour / "cut.jsonl.gz").write_bytes(body[:2_000])
+    (hour / "not.parquet").write_bytes(b"PAR1 and no more")
+    (hour / "half.jsonl").write_bytes(b'{"device_id":"pump-0","seq":1,"event_ti')
+    (hour / "empty.jsonl").write_bytes(b"")
+    (s3 / "raw/bursts/dt=2026-01-05/hour=01").mkdir(parents=True, exist_ok=True)
+    maintenance = s3 / "raw/maintenance/dt=2026-01-05"
+    maintenance.mkdir(parents=True)
+    finished_ms = START_MS + 120_000
+    order = {"order_id": "WO-1", "device_id": "pump-0", "finished_ms": finished_ms}
+    (maintenance / "orders.jsonl").write_text(json.dumps(order) + "\nnonsense\n", "utf-8")
+
+    counts = run_job(FakeGlue(), extra={"--quality_rules": '{"max_late_share":0.5,"min_rows":1}'})
+
+    assert processed_rows(s3) == online
+    assert counts["readings"] + counts["bursts"] == stored
+    report = report_of(s3)
+    named = {row["source"].rpartition("/")[2]: row["reason"] for row in report["malformed"]}
+    assert named.keys() == {"cut.jsonl.gz", "not.parquet", "half.jsonl"}
+    assert "not a readable Parquet object" in named["not.parquet"]
+    assert report["counts"]["malformed"] == counts["malformed"]
+    assert [rule["kept"] for rule in report["rules"]] == [True, True]
+    assert len(report["maintenance"]) == 1
+    for path in (s3 / "processed/features").rglob("*.parquet"):
+        with pq.ParquetFile(path) as file:
+            for row in file.read().to_pylist():
+                at_ms = row["event_time_ms"]
+                knows = row["device_id"] == "pump-0" and at_ms >= finished_ms
+                assert row["maintenance_count"] == int(knows)
+                expected = (at_ms - finished_ms) / 1000 if knows else None
+                assert row["since_maintenance_s"] == expected
+
+
+def test_a_broken_rule_fails_the_run_before_the_catalog_knows_of_it(s3: Path) -> None:
+    clean(s3)
+    store_stream(s3, CALM)
+    glue = FakeGlue()
+    with pytest.raises(
+        DataQualityFailed, match=r"min_rows is 1e\+06, found .*: see s3://processed"
+    ):
+        run_job(glue, extra={"--quality_rules": '{"min_rows":1000000}'})
+    assert glue.partitions == {}
+    assert [rule["kept"] for rule in report_of(s3)["rules"]] == [False]
+
+
+def test_an_incremental_run_computes_what_changed_and_nothing_else(s3: Path) -> None:
+    clean(s3)
+    auto = {"--start": "auto", "--end": "auto"}
+    assert run_job(FakeGlue(), auto)["ranges"] == 0
+    online, _ = store_stream(s3, CALM)
+    first = run_job(FakeGlue(), auto)
+    assert first["rows"] == len(online)
+    assert processed_rows(s3) == online
+    assert run_job(FakeGlue(), auto)["ranges"] == 0, "nothing has changed"
+
+    # A recording of another machine arrives late, in one of the hours.
+    line = {"schema": 1, "device_id": "fan-9", "late": False, "values": {"temperature_c": 1.0}}
+    line["values"] = {"temperature_c": 20.5, "pressure_bar": 1}
+    lines = [
+        json.dumps({**line, "seq": seq, "event_time_ms": START_MS + seq * 1000})
+        for seq in range(60)
+    ]
+    path = s3 / "raw/telemetry/dt=2026-01-05/hour=00/fan.jsonl"
+    path.write_text("\n".join(lines), "utf-8")
+    again = run_job(FakeGlue(), auto)
+    assert again["ranges"] == 1
+    rows = processed_rows(s3)
+    assert {key: row for key, row in rows.items() if key[0] != "fan-9"} == online
+    assert len(rows) > len(online)
+    # As if all had been there from the start.
+    shutil.rmtree(s3 / "processed/features")
+    run_job(FakeGlue())
+    assert processed_rows(s3) == rows
+
+
+def test_rows_are_normalised_by_the_baseline_of_healthy_hours(s3: Path) -> None:
+    clean(s3)
+    store_stream(s3, CALM)
+    glue = FakeGlue()
+    run_job(glue, extra={"--baseline": "baselines/f.json", "--fit_baseline": "true"})
+    before = len(glue.columns)
+    plain = processed_rows(s3)
+    normalised = run_job(glue, extra={"--baseline": "baselines/f.json"})
+    assert normalised["new_columns"] == len(glue.columns) - before == len(feature_names(SPEC))
+    assert processed_rows(s3) == plain, "the features themselves stay"
+    parts = []
+    for path in (s3 / "processed/features").rglob("*.parquet"):
+        with pq.ParquetFile(path) as file:
+            parts.append(file.read(columns=["device_id", "temperature_c_mean_z"]))
+    table = pa.concat_tables(parts)
+    for name in ("pump-0", "pump-1"):
+        z = table.filter(pc.equal(table["device_id"], name))["temperature_c_mean_z"].to_numpy()
+        assert abs(z.mean()) < 1e-9
+        assert z.std() == pytest.approx(1, abs=1e-9)
