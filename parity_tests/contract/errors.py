@@ -47,6 +47,7 @@ DOCUMENTED: dict[str, frozenset[str]] = {
 }
 
 NOT_PROVOKED = {
+    ("glue", "ResourceNumberLimitExceededException"): "after ten million partitions",
     ("glue", "JobRunNotInRunningStateException"): "stands in an answer of BatchStopJobRun",
     ("s3", "IncompleteBody"): "boto3 sends whole bodies",
     ("s3", "MalformedTrailerError"): "boto3 sends sound trailers",

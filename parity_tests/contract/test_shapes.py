@@ -17,8 +17,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from parity_tests.contract import (
+    errors_catalog,
     errors_services,
     errors_storage,
+    examples_catalog,
     examples_jobs,
     examples_storage,
     examples_streams,
@@ -42,13 +44,18 @@ EXAMPLES: list[Example] = [
         examples_tables,
         examples_streams,
         examples_jobs,
+        examples_catalog,
         examples_workflows,
     )
     for group in vars(module).values()
     if isinstance(group, Examples)
     for example in group.all
 ]
-CASES: list[ErrorCase] = [*errors_storage.storage.all, *errors_services.services.all]
+CASES: list[ErrorCase] = [
+    *errors_storage.storage.all,
+    *errors_services.services.all,
+    *errors_catalog.catalog.all,
+]
 
 SOURCES = Path(cloud_module.__file__).parent
 SERVICES_OF_FILES = {
@@ -59,7 +66,7 @@ SERVICES_OF_FILES = {
     ("logs",): ("logs",),
     ("alarm", "metrics"): ("cloudwatch",),
     ("functions", "event_source", "mapping", "invocations"): ("lambda",),
-    ("glue",): ("glue",),
+    ("glue", "partition_expr"): ("glue",),
     ("sagemaker", "training", "containers"): ("sagemaker", "sagemaker-runtime"),
     ("workflows", "asl"): ("stepfunctions",),
 }

@@ -25,6 +25,8 @@ from simulator.cloud.forward import Forwarder
 from simulator.cloud.functions import Functions
 from simulator.cloud.gateway import Gateway
 from simulator.cloud.glue import Glue
+from simulator.cloud.glue_catalog import Catalog
+from simulator.cloud.glue_partitions import Partitions
 from simulator.cloud.iam import Iam
 from simulator.cloud.iot import Iot
 from simulator.cloud.kinesis import Kinesis
@@ -75,6 +77,8 @@ class Cloud:
         self.iot = Iot(context)
         self.functions = Functions(context)
         self.mappings = EventSourceMappings(context, self.functions, self.kinesis)
+        self.catalog = Catalog(context)
+        self.partitions = Partitions(context, self.catalog)
         self.glue = Glue(context, self.s3)
         self.training = TrainingJobs(context)
         self.endpoints = Endpoints(context)
@@ -126,6 +130,7 @@ class Cloud:
         self.endpoints.close()
         self.processes.close()
         self.gateway.close()
+        self.catalog.close()
         self.logs.close()
         self.s3.close()
 
@@ -139,6 +144,8 @@ class Cloud:
             ("lambda", self.functions.operations()),
             ("lambda", self.mappings.operations()),
             ("glue", self.glue.operations()),
+            ("glue", self.catalog.operations()),
+            ("glue", self.partitions.operations()),
             ("sagemaker", self.training.operations()),
             ("sagemaker", self.endpoints.operations()),
             ("sagemaker-runtime", self.endpoints.runtime_operations()),

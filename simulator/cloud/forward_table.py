@@ -49,30 +49,6 @@ class Arns:
         """The parameter whose tags are meant."""
         return self.parameter({"Name": params.get("ResourceId", "*")})
 
-    def catalog(self, params: Params) -> Sequence[str]:
-        """Glue's catalog alone."""
-        return (self._arn("glue", "catalog"),)
-
-    def database(self, params: Params) -> Sequence[str]:
-        """Catalog and database; Glue checks the whole path (Glue developer guide, IAM)."""
-        name = params.get("DatabaseInput", {}).get("Name") or params.get("Name", "*")
-        return (*self.catalog(params), self._arn("glue", f"database/{name}"))
-
-    def table(self, params: Params) -> Sequence[str]:
-        """Catalog, database and table; all tables where none is named."""
-        database = params.get("DatabaseName", "*")
-        table = (
-            params.get("TableInput", {}).get("Name")
-            or params.get("TableName")
-            or params.get("Name")
-            or "*"
-        )
-        return (
-            *self.catalog(params),
-            self._arn("glue", f"database/{database}"),
-            self._arn("glue", f"table/{database}/{table}"),
-        )
-
     def role(self, params: Params) -> Sequence[str]:
         """The IAM role that is named."""
         return (f"arn:aws:iam::{self._account}:role/{params.get('RoleName', '*')}",)
@@ -133,17 +109,6 @@ class Arns:
                 ),
                 **_all(self.tagged_parameter, "AddTagsToResource ListTagsForResource"),
                 **_all(any_resource, "DescribeParameters"),
-            },
-            "glue": {
-                **_all(self.catalog, "GetDatabases"),
-                **_all(self.database, "CreateDatabase GetDatabase UpdateDatabase DeleteDatabase"),
-                **_all(
-                    self.table,
-                    "CreateTable GetTable GetTables UpdateTable DeleteTable BatchDeleteTable"
-                    " GetTableVersion GetTableVersions CreatePartition BatchCreatePartition"
-                    " GetPartition GetPartitions BatchGetPartition UpdatePartition"
-                    " BatchUpdatePartition DeletePartition BatchDeletePartition",
-                ),
             },
             "iam": {
                 **_all(

@@ -1,30 +1,67 @@
-"""Databases and tables of the Glue Data Catalog (jobs are in the table of `declared`)."""
+"""Databases and tables of the Glue Data Catalog (jobs are in the table of `declared`).
+
+The catalog outlives a twin. What an earlier one left is updated to the template, as a stack's
+update does: a table is left alone whose template has not changed, whatever columns a job has
+added to it since.
+"""
 
 from __future__ import annotations
 
+from typing import Any
+
+from simulator.cloud.errors import AwsError
 from simulator.cloud.resources.mapping import Outcome, Resource, maps
 
 
 @maps("AWS::Glue::Database")
 def database(resource: Resource) -> Outcome:
-    """Create a catalog database."""
+    """Create a catalog database, or update the one of an earlier run."""
     values = resource.properties.rest()
     params = resource.fit("glue", "CreateDatabase", values)
     name = params.get("DatabaseInput", {}).get("Name")
     if name is None:
         raise resource.error("DatabaseInput.Name", "is missing")
-    resource.call("glue", "CreateDatabase", params)
+    if _exists(resource, "GetDatabase", {"Name": name}):
+        resource.call("glue", "UpdateDatabase", {"Name": name, **params})
+    else:
+        resource.call("glue", "CreateDatabase", params)
     return str(name), {"Arn": resource.context.arn("glue", f"database/{name}")}
 
 
 @maps("AWS::Glue::Table")
 def table(resource: Resource) -> Outcome:
-    """Create a catalog table."""
+    """Create a catalog table, or update the one of an earlier run."""
     values = resource.properties.rest()
     params = resource.fit("glue", "CreateTable", values)
     name = params.get("TableInput", {}).get("Name")
     if name is None:
         raise resource.error("TableInput.Name", "is missing")
-    resource.call("glue", "CreateTable", params)
+    where = {"DatabaseName": params["DatabaseName"]}
+    if not _exists(resource, "GetTable", {**where, "Name": name}):
+        resource.call("glue", "CreateTable", params)
+    elif not _had(resource, {**where, "TableName": name}, params["TableInput"]):
+        resource.call("glue", "UpdateTable", params)
     arn = resource.context.arn("glue", f"table/{params['DatabaseName']}/{name}")
     return str(name), {"Arn": arn}
+
+
+def _exists(resource: Resource, operation: str, params: dict[str, Any]) -> bool:
+    context = resource.context
+    if not (context.state / "glue" / "catalog.json").exists():
+        return False
+    try:
+        context.dispatch(context.dispatch.root, "glue", operation, params)
+    except AwsError as error:
+        if error.code != "EntityNotFoundException":
+            raise
+        return False
+    return True
+
+
+def _had(resource: Resource, table: dict[str, Any], given: dict[str, Any]) -> bool:
+    """Tell whether the newest version or an archived one is what the template says."""
+    versions = resource.call("glue", "GetTableVersions", table)["TableVersions"]
+    wanted = {**given, "Name": given["Name"].lower()}
+    return any(
+        {name: version["Table"].get(name) for name in wanted} == wanted for version in versions
+    )

@@ -19,8 +19,6 @@ from simulator.cloud.tests.twin import ROOT, context_of
 from simulator.cloud.tests.wire import client_of
 
 STARTS_WORK = (
-    ("glue", "StartJobRun"),
-    ("glue", "StartCrawler"),
     ("events", "PutEvents"),
     ("ssm", "SendCommand"),
     ("sts", "AssumeRole"),
@@ -98,29 +96,12 @@ def test_a_long_poll_waits_on_the_clock_of_the_run(forwarder: Forwarder, context
     assert context.engine.env.now == 28.0
 
 
-def test_parameters_and_the_catalog_are_kept(forwarder: Forwarder, context: Context) -> None:
-    ssm, glue = clients(forwarder, context, "ssm", "glue")
+def test_parameters_are_kept(forwarder: Forwarder, context: Context) -> None:
+    (ssm,) = clients(forwarder, context, "ssm")
     ssm.put_parameter(Name="/fleetwin/dev/raw-bucket", Value="b", Type="String")
     assert ssm.get_parameter(Name="/fleetwin/dev/raw-bucket")["Parameter"]["Value"] == "b"
     found = ssm.get_parameters_by_path(Path="/fleetwin", Recursive=True)["Parameters"]
     assert [one["Name"] for one in found] == ["/fleetwin/dev/raw-bucket"]
-    where = {"DatabaseName": "fleetwin_dev", "TableName": "features"}
-    glue.create_database(DatabaseInput={"Name": "fleetwin_dev"})
-    glue.create_table(
-        DatabaseName="fleetwin_dev",
-        TableInput={
-            "Name": "features",
-            "PartitionKeys": [{"Name": "dt", "Type": "string"}],
-            "StorageDescriptor": {"Location": "s3://x/", "Columns": []},
-        },
-    )
-    partition = {"Values": ["2026-01-05"], "StorageDescriptor": {"Location": "s3://x/"}}
-    assert not glue.batch_create_partition(PartitionInputList=[partition], **where).get("Errors")
-    again = glue.batch_create_partition(PartitionInputList=[partition], **where)["Errors"]
-    assert again[0]["ErrorDetail"]["ErrorCode"] == "AlreadyExistsException"
-    expression = "dt >= '2026-01-01'"
-    found = glue.get_partitions(Expression=expression, **where)["Partitions"]
-    assert [one["Values"] for one in found] == [["2026-01-05"]]
 
 
 def test_errors_come_back_with_the_codes_of_aws(forwarder: Forwarder, context: Context) -> None:
@@ -203,16 +184,6 @@ def test_everything_listed_exists_in_aws_and_in_moto(forwarder: Forwarder) -> No
             [
                 "arn:aws:ssm:us-east-1:000000000000:parameter/a/b",
                 "arn:aws:ssm:us-east-1:000000000000:parameter/c",
-            ],
-        ),
-        (
-            "glue",
-            "BatchCreatePartition",
-            {"DatabaseName": "d", "TableName": "t"},
-            [
-                "arn:aws:glue:us-east-1:000000000000:catalog",
-                "arn:aws:glue:us-east-1:000000000000:database/d",
-                "arn:aws:glue:us-east-1:000000000000:table/d/t",
             ],
         ),
     ],
