@@ -7,9 +7,10 @@ and, through `Glue.wait_event`, by the workflow interpreter. The catalog is not 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 import simpy
 
@@ -25,7 +26,7 @@ GLUE_VERSIONS = ("5.0", "5.1")
 DPU_OF = {"Standard": 1.0, "G.025X": 0.25, "G.1X": 1.0, "G.2X": 2.0, "G.4X": 4.0, "G.8X": 8.0}
 _WORKERS, _WORKER_TYPE = 2, "G.1X"
 _OVERRIDES = ("Timeout", "MaxCapacity", "NumberOfWorkers", "WorkerType", "ExecutionClass")
-_REFUSED = ("Connections", "MaxRetries", "CodeGenConfigurationNodes", "JobRunQueuingEnabled")
+_REFUSED = ("Connections", "CodeGenConfigurationNodes", "JobRunQueuingEnabled")
 
 
 @dataclass
@@ -156,8 +157,36 @@ class Glue:
             engine.env.event(),
         )
         job.runs.append(run)
-        engine.process(self._life.of(run))
+        engine.process(self._attempts(job, run))
         return {"JobRunId": run_id}
+
+    def _attempts(self, job: _Job, run: Run) -> Generator[simpy.Event, Any, None]:
+        """Be the SimPy process of a run and, when it fails, of its retries.
+
+        A retry is a run of its own that names the one before it (Glue API reference, JobRun:
+        Attempt, PreviousRunId). A run that was stopped or timed out is not tried again.
+        """
+        yield from self._life.of(run)
+        for attempt in range(1, int(run.params.get("MaxRetries", 0)) + 1):
+            if run.state != "FAILED":
+                return
+            engine = self._context.engine
+            run = replace(
+                run,
+                run_id=f"{run.run_id.partition('_attempt_')[0]}_attempt_{attempt}",
+                attempt=attempt,
+                previous=run.run_id,
+                started=engine.now(),
+                ended=engine.env.event(),
+                stop=engine.env.event(),
+                state="STARTING",
+                completed=None,
+                error="",
+                running_since_s=None,
+                execution_s=0,
+            )
+            job.runs.append(run)
+            yield from self._life.of(run)
 
     def _get_run(self, call: Call) -> Answer:
         return {"JobRun": self._described(self._run_of(call.params))}
@@ -194,7 +223,7 @@ class Glue:
         capacity = _capacity(params)
         answer: Answer = {
             "Id": run.run_id,
-            "Attempt": 0,
+            "Attempt": run.attempt,
             "JobName": run.job,
             "StartedOn": run.started,
             "LastModifiedOn": run.completed or run.started,
@@ -211,6 +240,8 @@ class Glue:
             "GlueVersion": params["GlueVersion"],
             "DPUSeconds": capacity * ran_s,
         }
+        if run.previous:
+            answer["PreviousRunId"] = run.previous
         if run.completed is not None:
             answer["CompletedOn"] = run.completed
         if run.error:

@@ -31,6 +31,8 @@ DEFAULT_TIMEOUT_MIN = 480
 ENDED = frozenset({"SUCCEEDED", "FAILED", "STOPPED", "TIMEOUT", "ERROR"})
 SESSION = "GlueJobRunnerSession"
 LOG_GROUP = "/aws-glue/jobs/output"
+METRICS_ARGUMENT = "--enable-metrics"
+"""Glue's own switch; being there is enough, whatever its value."""
 
 
 @dataclass
@@ -50,6 +52,8 @@ class Run:
     error: str = ""
     running_since_s: float | None = None
     execution_s: int = 0
+    attempt: int = 0
+    previous: str = ""
 
     @property
     def timeout_s(self) -> float:
@@ -62,6 +66,7 @@ class _Outcome:
     state: str
     error: str = ""
     modelled_s: float = 0.0
+    rows_in: int = 0
     writes: job_files.Writes = field(default_factory=job_files.Writes)
 
 
@@ -111,7 +116,25 @@ class RunLife:
         run.state, run.error, run.completed = outcome.state, outcome.error, engine.now()
         if run.running_since_s is not None:
             run.execution_s = math.ceil(engine.env.now - run.running_since_s)
+        if METRICS_ARGUMENT in run.arguments:
+            self._count(run, outcome)
         run.ended.succeed(outcome.state)
+
+    def _count(self, run: Run, outcome: _Outcome) -> None:
+        """Record what Glue measures of a job with metrics on, of the run and of all its runs.
+
+        Names and dimensions: Glue Developer Guide, "Monitoring with Amazon CloudWatch". Those of
+        the JVM and of single executors are not there: they say nothing about AWS's workers.
+        """
+        ran_s = run.execution_s if run.running_since_s is not None else 0
+        values = (
+            ("glue.driver.aggregate.elapsedTime", 1_000.0 * ran_s, "Milliseconds"),
+            ("glue.driver.aggregate.recordsRead", float(outcome.rows_in), "Count"),
+        )
+        for name, value, unit in values:
+            for run_id in (run.run_id, "ALL"):
+                dimensions = {"JobName": run.job, "JobRunId": run_id, "Type": "count"}
+                self._context.cloudwatch.record("Glue", name, dimensions, value, unit)
 
     def _compute(self, run: Run) -> Generator[simpy.Event, Any, _Outcome]:
         """Have the host run the script; the clock stands unless the script sleeps or waits."""
@@ -182,5 +205,5 @@ class RunLife:
         elif refused is not None:
             error = refused
         else:
-            return _Outcome("SUCCEEDED", "", modelled_s, writes)
-        return _Outcome("FAILED", error, writes=writes)
+            return _Outcome("SUCCEEDED", "", modelled_s, answer.rows_in, writes)
+        return _Outcome("FAILED", error, rows_in=answer.rows_in, writes=writes)

@@ -219,10 +219,40 @@ def test_what_the_host_would_run_differently_is_refused_by_name(twin: JobTwin, g
     for more, named in (
         ({"GlueVersion": "4.0"}, "GlueVersion 4.0"),
         ({"Command": {"Name": "pythonshell", "ScriptLocation": "s3://assets/x.py"}}, "pythonshell"),
-        ({"MaxRetries": 2}, "MaxRetries"),
     ):
         with pytest.raises(NotSupportedByTwin, match=named):
             _create(twin, "odd", "", **more)
+
+
+def test_a_run_that_fails_is_tried_again_as_a_run_of_its_own(twin: JobTwin, glue: Glue) -> None:
+    script = """
+import sys
+given = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+if not given["--JOB_RUN_ID"].endswith("_attempt_2"):
+    raise OSError("not yet")
+"""
+    _create(twin, "stubborn", script, MaxRetries=2)
+    first = _run(twin, glue, "stubborn")
+    assert first["JobRunState"] == "FAILED"
+    twin.engine.run(glue.wait_event(first["Id"] + "_attempt_1"))
+    twin.engine.run(glue.wait_event(first["Id"] + "_attempt_2"))
+    runs = twin.do("glue", "GetJobRuns", JobName="stubborn")["JobRuns"][::-1]
+    assert [run["JobRunState"] for run in runs] == ["FAILED", "FAILED", "SUCCEEDED"]
+    assert [run["Attempt"] for run in runs] == [0, 1, 2]
+    assert [run.get("PreviousRunId") for run in runs] == [None, runs[0]["Id"], runs[1]["Id"]]
+    assert twin.do("glue", "GetJob", JobName="stubborn")["Job"]["MaxRetries"] == 2
+
+
+def test_a_job_with_metrics_on_has_what_it_read_and_how_long_it_took(
+    twin: JobTwin, glue: Glue
+) -> None:
+    _create(twin, "measured", READ_WRITE)
+    _run(twin, glue, "measured")
+    assert not twin.points.values, "only where it is asked for"
+    run = _run(twin, glue, "measured", **{"enable-metrics": "true"})
+    elapsed = twin.points.values["Glue/glue.driver.aggregate.elapsedTime"]
+    assert elapsed == [1_000 * run["ExecutionTime"]] * 2, "of the run, and of all runs"
+    assert min(twin.points.values["Glue/glue.driver.aggregate.recordsRead"]) >= 1_000
 
 
 def test_unknown_jobs_and_runs_are_not_found(twin: JobTwin, glue: Glue, tmp_path: Path) -> None:
