@@ -250,7 +250,8 @@ def _add_setting(name: str, member: str, value: Any, present: str) -> None:
         w.do("s3", f"Put{name}", Bucket=bucket, **{member: value})
         return {"Bucket": bucket}
 
-    s3.add(f"Put{name}", lambda w: {**_b(w), member: value})
+    answered = "TransitionDefaultMinimumObjectSize" if "Lifecycle" in name else ""
+    s3.add(f"Put{name}", lambda w: {**_b(w), member: value}, answered)
     s3.add(f"Get{name}", after_put, present)
     removal = "BucketLifecycle" if name == "BucketLifecycleConfiguration" else name
     if name not in ("BucketVersioning", "BucketNotificationConfiguration", "BucketLogging"):

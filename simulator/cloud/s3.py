@@ -11,6 +11,7 @@ from pathlib import Path
 
 from simulator.cloud.context import Context
 from simulator.cloud.operations import Answer, Call, Operation
+from simulator.cloud.s3_lifecycle import Lifecycle
 from simulator.cloud.s3_listing import ListOperations
 from simulator.cloud.s3_multipart import MultipartOperations
 from simulator.cloud.s3_objects import ObjectOperations, bucket_arn
@@ -25,11 +26,14 @@ class S3:
         self._context = context
         self.store = ObjectStore(context.engine, context.state)
         self.settings = BucketSettings(self.store)
+        uploads = MultipartOperations(context, self.store)
+        self.lifecycle = Lifecycle(context, self.store, self.settings, uploads)
         self._groups = (
             self.settings,
+            self.lifecycle,
             ObjectOperations(context, self.store),
             ListOperations(self.store),
-            MultipartOperations(context, self.store),
+            uploads,
         )
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
 """Multipart uploads: parts are scratch files until CompleteMultipartUpload joins them.
 
 `simulator.cloud.s3` joins their table with the others'. An upload that is never completed
-stays invisible and is removed with the run.
+stays invisible until a lifecycle rule aborts it, and is removed with the run.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from simulator.cloud.s3_objects import (
     encryption_of,
     object_arn,
     refuse_members,
+    require_readable,
 )
 from simulator.cloud.s3_store import ObjectStore, check_body, md5, timestamp
 
@@ -81,6 +82,18 @@ class MultipartOperations:
         )
         return found
 
+    def of_bucket(self, bucket: str) -> list[tuple[str, str, int]]:
+        """Return id, key and start (seconds since 1970) of a bucket's uploads."""
+        return [
+            (upload_id, upload.key, upload.started_s)
+            for upload_id, upload in self._uploads.items()
+            if upload.bucket == bucket
+        ]
+
+    def abort(self, upload_id: str) -> None:
+        """Drop an upload and its parts."""
+        self._forget(upload_id)
+
     def _upload_of(self, params: Params) -> _Upload:
         upload = self._uploads.get(params["UploadId"])
         if upload is None or (upload.bucket, upload.key) != (params["Bucket"], params["Key"]):
@@ -123,6 +136,7 @@ class MultipartOperations:
         self._context.iam.authorise(call.principal, "s3:GetObject", f"arn:aws:s3:::{bucket}/{key}")
         source = self._store.entry(bucket, key)
         check_copy_conditions(params, source)
+        require_readable(source, "Operation is not valid for the source object's storage class")
         first, last = 0, source.size - 1
         if "CopySourceRange" in params:
             first, last = byte_range(params["CopySourceRange"], source.size) or (first, last)

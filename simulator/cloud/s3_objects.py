@@ -113,6 +113,13 @@ def check_write_conditions(params: Params, current: Entry | None) -> None:
             raise precondition_failed("If-Match")
 
 
+def require_readable(entry: Entry, message: str) -> None:
+    """Raise InvalidObjectState for an archived object, of which nothing was restored."""
+    found = entry.attributes.get("StorageClass")
+    if found in ("GLACIER", "DEEP_ARCHIVE"):
+        raise AwsError("InvalidObjectState", message, 403, {"StorageClass": found})
+
+
 def precondition_failed(condition: str) -> AwsError:
     """Return S3's 412."""
     return AwsError(
@@ -249,15 +256,20 @@ class ObjectOperations:
         self._context.iam.authorise(call.principal, "s3:GetObject", f"arn:aws:s3:::{bucket}/{key}")
         source = self._store.entry(bucket, key)
         check_copy_conditions(params, source)
+        require_readable(source, "Operation is not valid for the source object's storage class")
         replace = params.get("MetadataDirective") == "REPLACE"
-        if (bucket, key) == (params["Bucket"], params["Key"]) and not replace:
+        same = (bucket, key) == (params["Bucket"], params["Key"])
+        if same and not replace and "StorageClass" not in params:
             raise AwsError(
                 "InvalidRequest",
                 "This copy request is illegal because it is trying to copy an object to itself"
                 " without changing the object's metadata, storage class, website redirect"
                 " location or encryption attributes.",
             )
-        attributes = dict(source.attributes)
+        # A copy begins in the class that the request names.
+        attributes = {k: v for k, v in source.attributes.items() if k != "StorageClass"}
+        if "StorageClass" in params:
+            attributes["StorageClass"] = params["StorageClass"]
         if replace:
             tags = {name: attributes[name] for name in ("TagSet",) if name in attributes}
             attributes = {**tags, **attributes_of(params)}
@@ -273,6 +285,7 @@ class ObjectOperations:
     def _get(self, call: Call) -> Answer:
         params = call.params
         entry = self._readable("GetObject", params)
+        require_readable(entry, "The operation is not valid for the object's storage class")
         wanted = byte_range(params["Range"], entry.size) if "Range" in params else None
         if wanted is None:
             body = self._store.read(params["Bucket"], params["Key"])

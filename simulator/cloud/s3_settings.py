@@ -1,8 +1,8 @@
 """Bucket settings: what was put is what get answers; each has AWS's own names and default.
 
-The settings are recorded, not enforced: objects keep one version, lifecycle rules never expire
-anything within a run, encryption changes nothing on disk, and policies are read by whoever
-authorises (`S3.bucket_policy`). Notifications are refused unless somebody listens.
+The settings are recorded here: objects keep one version, encryption changes nothing on disk,
+policies are read by whoever authorises (`S3.bucket_policy`), and `s3_lifecycle` validates and
+applies lifecycle rules. Notifications are refused unless somebody listens.
 """
 
 from __future__ import annotations
@@ -116,6 +116,10 @@ class BucketSettings:
     def get(self, bucket: str, name: str) -> Any:
         """Return a setting by its name in operations (``BucketPolicy``), None when never put."""
         return self._values.get((bucket, name))
+
+    def put(self, bucket: str, name: str, value: Any) -> None:
+        """Keep a setting that whoever enforces it has checked."""
+        self._values[bucket, name] = value
 
     def forget(self, bucket: str) -> None:
         """Drop everything about a bucket that is gone."""

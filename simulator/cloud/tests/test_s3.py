@@ -313,12 +313,21 @@ def test_a_bucket_goes_only_when_it_is_empty(twin: S3, s3: Any) -> None:
     assert code_of(gone) == "NoSuchBucket"
 
 
+LIFECYCLE_RULE: dict[str, Any] = {
+    "ID": "r",
+    "Status": "Enabled",
+    "Filter": {"Prefix": ""},
+    "Expiration": {"Days": 1},
+}
 SETTINGS: list[tuple[str, str, Any, dict[str, Any]]] = [
     (
         "bucket_lifecycle_configuration",
         "LifecycleConfiguration",
-        {"Rules": [{"ID": "r", "Status": "Enabled", "Filter": {"Prefix": ""}}]},
-        {"Rules": [{"ID": "r", "Status": "Enabled", "Filter": {"Prefix": ""}}]},
+        {"Rules": [LIFECYCLE_RULE]},
+        {
+            "Rules": [LIFECYCLE_RULE],
+            "TransitionDefaultMinimumObjectSize": "all_storage_classes_128K",
+        },
     ),
     (
         "public_access_block",
