@@ -10,22 +10,14 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from simulator.cloud.context import Context
 from simulator.cloud.errors import AwsError, NotSupportedByTwin
+from simulator.cloud.glue_guard import OPEN_TO_IAM, Guard
 from simulator.cloud.glue_store import CatalogStore, Database, Table
 from simulator.cloud.operations import Answer, Call, Operation, Params, Principal
 from simulator.cloud.pages import page
-
-IAM_ALLOWED_PRINCIPALS = "IAM_ALLOWED_PRINCIPALS"
-OPEN_TO_IAM: list[dict[str, Any]] = [
-    {
-        "Principal": {"DataLakePrincipalIdentifier": IAM_ALLOWED_PRINCIPALS},
-        "Permissions": ["ALL"],
-    }
-]
-"""An account's setting for new databases and tables until Lake Formation is given them."""
 
 _PAGE = 100
 _REFUSED = (
@@ -43,32 +35,6 @@ _REFUSED = (
     "ViewUpdateAction",
 )
 """What would change an answer and is not here; refused by name wherever it stands."""
-
-
-class Guard(Protocol):
-    """What the catalog asks of `simulator.cloud.lakeformation`."""
-
-    def columns_seen(
-        self, principal: Principal, database: str, table: str
-    ) -> tuple[str, ...] | None:
-        """Return the columns that may be seen, None for all; raises AccessDeniedException."""
-
-    def require(
-        self, principal: Principal, permission: str, database: str, table: str | None = None
-    ) -> None:
-        """Raise AccessDeniedException without the permission on a database or table."""
-
-    def default_permissions(self) -> tuple[Any, Any]:
-        """Return the defaults of the settings: for databases, for tables."""
-
-    def created(self, principal: Principal, database: str, table: str | None = None) -> None:
-        """Give a new database or table its first permissions."""
-
-    def removed(self, database: str, table: str | None = None) -> None:
-        """Forget the permissions of what is gone."""
-
-    def is_registered(self, location: str) -> bool:
-        """Tell whether a table's files are under Lake Formation's control."""
 
 
 def not_found(message: str) -> AwsError:
