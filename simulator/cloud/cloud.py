@@ -17,6 +17,7 @@ from simulator.cloud.alarms import Alarms
 from simulator.cloud.asl_tasks import Job
 from simulator.cloud.assembly import load_assembly
 from simulator.cloud.context import Context
+from simulator.cloud.datasync import DataSync
 from simulator.cloud.dispatch import Dispatch
 from simulator.cloud.dynamodb import DynamoDb
 from simulator.cloud.engine import Engine
@@ -80,6 +81,7 @@ class Cloud:
         self.catalog = Catalog(context)
         self.partitions = Partitions(context, self.catalog)
         self.glue = Glue(context, self.s3)
+        self.datasync = DataSync(context)
         self.training = TrainingJobs(context)
         self.endpoints = Endpoints(context)
         self.alarms = Alarms(context, self.metrics)
@@ -146,6 +148,7 @@ class Cloud:
             ("glue", self.glue.operations()),
             ("glue", self.catalog.operations()),
             ("glue", self.partitions.operations()),
+            ("datasync", self.datasync.operations()),
             ("sagemaker", self.training.operations()),
             ("sagemaker", self.endpoints.operations()),
             ("sagemaker-runtime", self.endpoints.runtime_operations()),
