@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aws_cdk import CfnResource
 from aws_cdk import aws_glue as glue
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
@@ -22,17 +21,16 @@ from infra_cdk.constructs.lake import Lake
 PARTITION_KEYS = (("dt", glue.Schema.STRING), ("hour", glue.Schema.STRING))
 
 
-# In property overrides a dot within a key is written with a backslash.
-PROJECTION = {
-    r"projection\.enabled": "true",
-    r"projection\.dt\.type": "date",
-    r"projection\.dt\.format": "yyyy-MM-dd",
-    r"projection\.dt\.range": "2020-01-01,NOW",
-    r"projection\.hour\.type": "integer",
-    r"projection\.hour\.range": "0,23",
-    r"projection\.hour\.digits": "2",
-}
-"""Athena User Guide, "Set up partition projection"."""
+def projection() -> dict[str, glue.PartitionProjectionConfiguration]:
+    """Return how the raw zone's partitions follow from a rule: who writes it registers none.
+
+    Source: Athena User Guide, "Set up partition projection".
+    """
+    configuration = glue.PartitionProjectionConfiguration
+    return {
+        "dt": configuration.date(min="2020-01-01", max="NOW", format="yyyy-MM-dd"),
+        "hour": configuration.integer(min=0, max=23, digits=2),
+    }
 
 
 class Catalog(Construct):
@@ -62,6 +60,7 @@ class Catalog(Construct):
             "telemetry/",
             glue.DataFormat.JSON,
             [*identity, ("values", glue.Schema.map(glue.Schema.STRING, glue.Schema.DOUBLE))],
+            is_projected=True,
         )
         self.bursts = self._table(
             "bursts_raw",
@@ -75,6 +74,7 @@ class Catalog(Construct):
                 ("scale_m_s2", glue.Schema.DOUBLE),
                 ("samples_b64", glue.Schema.STRING),
             ],
+            is_projected=True,
         )
         self.features = self._table(
             "features",
@@ -91,6 +91,7 @@ class Catalog(Construct):
                 ("maintenance_count", glue.Schema.BIG_INT),
                 ("since_maintenance_s", glue.Schema.DOUBLE),
             ],
+            is_projected=False,
         )
 
     def _table(
@@ -101,8 +102,10 @@ class Catalog(Construct):
         prefix: str,
         data_format: glue.DataFormat,
         columns: Sequence[tuple[str, glue.Type]],
+        *,
+        is_projected: bool,
     ) -> glue.S3Table:
-        table = glue.S3Table(
+        return glue.S3Table(
             self,
             "".join(word.capitalize() for word in name.split("_")),
             database=self.database,
@@ -113,14 +116,8 @@ class Catalog(Construct):
             data_format=data_format,
             columns=[glue.Column(name=column, type=kind) for column, kind in columns],
             partition_keys=[glue.Column(name=key, type=kind) for key, kind in PARTITION_KEYS],
+            partition_projection=projection() if is_projected else None,
         )
-        if data_format == glue.DataFormat.JSON:
-            # Who writes the raw zone registers no partitions: their values follow from a rule.
-            resource = table.node.default_child
-            assert isinstance(resource, CfnResource)
-            for key, value in PROJECTION.items():
-                resource.add_property_override(f"TableInput.Parameters.{key}", value)
-        return table
 
 
 def feature_columns() -> tuple[str, ...]:

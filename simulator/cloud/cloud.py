@@ -13,6 +13,7 @@ from typing import Any
 
 import simpy
 
+from simulator.cloud import iam_store
 from simulator.cloud.alarms import Alarms
 from simulator.cloud.asl_tasks import Job
 from simulator.cloud.assembly import load_assembly
@@ -98,6 +99,7 @@ class Cloud:
         """
         self.glue.prewarm()
         self.deployment = deploy(load_assembly(assembly), self.context, parameters)
+        iam_store.save(self.iam, self.context.state)
         return self.deployment
 
     def prewarm(self) -> simpy.Process:
@@ -133,6 +135,7 @@ class Cloud:
         self.processes.close()
         self.gateway.close()
         self.catalog.close()
+        iam_store.save(self.iam, self.context.state)
         self.logs.close()
         self.s3.close()
 

@@ -13,7 +13,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from simulator.cloud.errors import AccessDenied, AwsError, NotSupportedByTwin
 from simulator.cloud.iam_conditions import RequestContext
@@ -74,6 +74,8 @@ class Iam:
         self._denied: dict[tuple[object, ...], bool] = {}
         self._keys: dict[str, tuple[Principal, str]] = {}
         self._issued = 0
+        self.history: list[tuple[str, tuple[Any, ...]]] = []
+        """Every change of roles and policies: the method's name and its arguments."""
         key, secret, _ = _credentials("AKIA", f"{account}/root")
         self._root_key = (key, secret)
         self._keys[key] = (self.root, secret)
@@ -188,6 +190,7 @@ class Iam:
         role = _Role(arn, parse_trust_policy(trust_policy))
         role.inline = {name: parse_identity_policy(doc) for name, doc in (inline or {}).items()}
         self._roles[arn] = role
+        self.history.append(("put_role", (arn, trust_policy, dict(inline or {}))))
         for policy_arn in managed:
             self.attach(arn, policy_arn)
         self._forget()
@@ -196,22 +199,26 @@ class Iam:
         """Forget a role; its sessions may do nothing from now on."""
         self._role(arn)
         del self._roles[arn]
+        self.history.append(("remove_role", (arn,)))
         self._forget()
 
     def put_role_policy(self, role_arn: str, name: str, document: PolicyDocument) -> None:
         """Set one inline policy of a role. Raises NoSuchEntity for an unknown role."""
         self._role(role_arn).inline[name] = parse_identity_policy(document)
+        self.history.append(("put_role_policy", (role_arn, name, document)))
         self._forget()
 
     def remove_role_policy(self, role_arn: str, name: str) -> None:
         """Remove one inline policy. Raises NoSuchEntity when there is none of that name."""
         if self._role(role_arn).inline.pop(name, None) is None:
             raise _no_such_entity(f"The role policy with name {name} cannot be found.")
+        self.history.append(("remove_role_policy", (role_arn, name)))
         self._forget()
 
     def put_managed_policy(self, arn: str, document: PolicyDocument) -> None:
         """Register or replace a customer-managed policy; roles get it by `attach`."""
         self._managed[arn] = parse_identity_policy(document)
+        self.history.append(("put_managed_policy", (arn, document)))
         self._forget()
 
     def attach(self, role_arn: str, policy_arn: str) -> None:
@@ -226,6 +233,7 @@ class Iam:
         attached = self._role(role_arn).attached
         if policy_arn not in attached:
             attached.append(policy_arn)
+        self.history.append(("attach", (role_arn, policy_arn)))
         self._forget()
 
     def put_resource_policy(self, arn: str, document: PolicyDocument, name: str = "") -> None:
@@ -234,11 +242,13 @@ class Iam:
         ``name`` tells several documents of one resource apart (a function's permissions).
         """
         self._resource.setdefault(arn, {})[name] = parse_resource_policy(document)
+        self.history.append(("put_resource_policy", (arn, document, name)))
         self._forget()
 
     def remove_resource_policy(self, arn: str, name: str = "") -> None:
         """Remove a resource's policy, if there is one."""
         self._resource.get(arn, {}).pop(name, None)
+        self.history.append(("remove_resource_policy", (arn, name)))
         self._forget()
 
     def role_arns(self) -> list[str]:

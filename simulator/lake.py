@@ -1,0 +1,79 @@
+"""The lake of a twin's state folder, asked as its root or as one of its roles.
+
+Works beside a running twin and after it: catalog, permissions, roles and objects are files.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from simulator.cloud import iam_store
+from simulator.cloud.errors import AccessDenied, AwsError
+from simulator.cloud.glue_store import CatalogStore, Table
+from simulator.cloud.iam import Iam
+from simulator.cloud.job_files import split_uri
+from simulator.cloud.lake_access import TableAccess
+from simulator.cloud.lake_query import LakeQuery, MayRead
+from simulator.cloud.operations import Principal
+from simulator.errors import ScenarioError
+
+ACCOUNT, REGION = "000000000000", "us-east-1"
+SESSION = "fleetwin-sql"
+
+
+def lake_of(state: Path, database: str = "", role: str = "") -> LakeQuery:
+    """Return what answers statements; ``role`` a name or ARN, empty for the root.
+
+    Raises ScenarioError for a role that the twin does not have.
+    """
+    state = state.resolve()
+    iam = iam_store.load(state, ACCOUNT, REGION)
+    store = CatalogStore(state / "glue" / "catalog.json")
+    return LakeQuery(store, state, reader(iam, _principal(iam, role)), database)
+
+
+def _principal(iam: Iam, role: str) -> Principal:
+    if not role:
+        return iam.root
+    known = iam.role_arns()
+    arn = role if role.startswith("arn:") else f"arn:aws:iam::{iam.account}:role/{role}"
+    if arn not in known:
+        names = ", ".join(one.rpartition("/")[2] for one in known) or "none"
+        raise ScenarioError(f"--role {role}: the twin has no such role; it has {names}")
+    name = arn.rpartition("/")[2]
+    return Principal(f"arn:aws:sts::{iam.account}:assumed-role/{name}/{SESSION}", arn)
+
+
+def reader(iam: Iam, principal: Principal) -> MayRead:
+    """Return the decision about tables: IAM first, then Lake Formation where it governs."""
+
+    def may_read(table: Table) -> TableAccess:
+        _authorise_table(iam, principal, table)
+        _authorise_files(iam, principal, table)
+        return TableAccess()
+
+    return may_read
+
+
+def _authorise_table(iam: Iam, principal: Principal, table: Table) -> None:
+    for resource in (
+        "catalog",
+        f"database/{table.database}",
+        f"table/{table.database}/{table.name}",
+    ):
+        arn = f"arn:aws:glue:{iam.region}:{iam.account}:{resource}"
+        _authorise(iam, principal, "glue:GetTable", arn)
+
+
+def _authorise_files(iam: Iam, principal: Principal, table: Table) -> None:
+    bucket, prefix = split_uri(table.location)
+    probe = f"arn:aws:s3:::{bucket}/{prefix.rstrip('/')}/part"
+    _authorise(iam, principal, "s3:GetObject", probe)
+
+
+def _authorise(iam: Iam, principal: Principal, action: str, resource: str) -> None:
+    """Raise IAM's denial with the reason that Athena puts before it."""
+    try:
+        iam.authorise(principal, action, resource)
+    except AccessDenied as error:
+        raise AwsError("AccessDeniedException", f"PERMISSION_DENIED: {error.message}") from None
