@@ -1,4 +1,4 @@
-"""Refusals of the Glue Data Catalog."""
+"""Refusals of the Glue Data Catalog and of DataSync, which fills the lake."""
 
 from __future__ import annotations
 
@@ -42,3 +42,12 @@ catalog.add(
     lambda w: {**table(w), "PartitionInput": {**PARTITION, "Values": ["2026-01-05"]}},
 )
 catalog.add("glue", "ConcurrentModificationException", "UpdateTable", _stale)
+
+
+catalog.add(
+    "datasync",
+    "InvalidRequestException",
+    "DescribeTask",
+    lambda w: {"TaskArn": "arn:aws:datasync:us-east-1:000000000000:task/task-0123456789abcdef0"},
+    "errorCode",
+)

@@ -21,6 +21,7 @@ from parity_tests.contract import (
     errors_services,
     errors_storage,
     examples_catalog,
+    examples_datasync,
     examples_jobs,
     examples_storage,
     examples_streams,
@@ -45,6 +46,7 @@ EXAMPLES: list[Example] = [
         examples_streams,
         examples_jobs,
         examples_catalog,
+        examples_datasync,
         examples_workflows,
     )
     for group in vars(module).values()
@@ -67,6 +69,7 @@ SERVICES_OF_FILES = {
     ("alarm", "metrics"): ("cloudwatch",),
     ("functions", "event_source", "mapping", "invocations"): ("lambda",),
     ("glue", "partition_expr"): ("glue",),
+    ("datasync",): ("datasync",),
     ("sagemaker", "training", "containers"): ("sagemaker", "sagemaker-runtime"),
     ("workflows", "asl"): ("stepfunctions",),
 }

@@ -130,7 +130,7 @@ class World:
 
     def new_role(self, *statements: dict[str, Any]) -> str:
         """Return the ARN of a new role that every service may be."""
-        services = ["lambda", "glue", "sagemaker", "states", "iot"]
+        services = ["lambda", "glue", "sagemaker", "states", "iot", "datasync", "lakeformation"]
         principal = {"Service": [f"{name}.amazonaws.com" for name in services]}
         trust = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
         arn = f"arn:aws:iam::000000000000:role/{self.new('contract')}"
