@@ -1,4 +1,4 @@
-"""Refusals of the Glue Data Catalog and of DataSync, which fills the lake."""
+"""Refusals of the Glue Data Catalog, of DataSync, which fills the lake, and of EventBridge."""
 
 from __future__ import annotations
 
@@ -51,3 +51,23 @@ catalog.add(
     lambda w: {"TaskArn": "arn:aws:datasync:us-east-1:000000000000:task/task-0123456789abcdef0"},
     "errorCode",
 )
+
+catalog.add("events", "ResourceNotFoundException", "DescribeRule", lambda w: {"Name": "none"})
+catalog.add(
+    "events",
+    "InvalidEventPatternException",
+    "PutRule",
+    lambda w: {"Name": w.new("rule"), "EventPattern": "{"},
+)
+catalog.add("events", "ValidationException", "PutRule", lambda w: {"Name": w.new("rule")})
+
+
+def _crowded(w: World) -> dict[str, Any]:
+    name = w.new("rule")
+    w.do("events", "PutRule", Name=name, ScheduleExpression="rate(1 day)")
+    topic = "arn:aws:sns:us-east-1:000000000000:t"
+    targets = [{"Id": str(number), "Arn": topic} for number in range(6)]
+    return {"Rule": name, "Targets": targets}
+
+
+catalog.add("events", "LimitExceededException", "PutTargets", _crowded)

@@ -22,6 +22,7 @@ from parity_tests.contract import (
     errors_storage,
     examples_catalog,
     examples_datasync,
+    examples_events,
     examples_jobs,
     examples_storage,
     examples_streams,
@@ -47,6 +48,7 @@ EXAMPLES: list[Example] = [
         examples_jobs,
         examples_catalog,
         examples_datasync,
+        examples_events,
         examples_workflows,
     )
     for group in vars(module).values()
@@ -70,6 +72,7 @@ SERVICES_OF_FILES = {
     ("functions", "event_source", "mapping", "invocations"): ("lambda",),
     ("glue", "partition_expr"): ("glue",),
     ("datasync",): ("datasync",),
+    ("events", "event_patterns", "event_targets"): ("events",),
     ("sagemaker", "training", "containers"): ("sagemaker", "sagemaker-runtime"),
     ("workflows", "asl"): ("stepfunctions",),
 }

@@ -23,6 +23,7 @@ from simulator.cloud.dispatch import Dispatch
 from simulator.cloud.dynamodb import DynamoDb
 from simulator.cloud.engine import Engine
 from simulator.cloud.event_source_mappings import EventSourceMappings
+from simulator.cloud.events import Events
 from simulator.cloud.forward import Forwarder
 from simulator.cloud.functions import Functions
 from simulator.cloud.gateway import Gateway
@@ -74,6 +75,9 @@ class Cloud:
         self.metrics = context.cloudwatch = Metrics(context)
         self.logs = context.logs = Logs(context)
         self.s3 = S3(context)
+        self.events = Events(context, self.s3.tells_eventbridge)
+        context.emit = self.events.emit
+        self.s3.store.listeners.append(self.events.object_created)
         self.dynamodb = DynamoDb(context)
         self.kinesis = Kinesis(context)
         self.iot = Iot(context)
@@ -151,6 +155,7 @@ class Cloud:
             ("glue", self.glue.operations()),
             ("glue", self.catalog.operations()),
             ("glue", self.partitions.operations()),
+            ("events", self.events.operations()),
             ("datasync", self.datasync.operations()),
             ("sagemaker", self.training.operations()),
             ("sagemaker", self.endpoints.operations()),

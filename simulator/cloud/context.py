@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from simulator.cloud.dispatch import Dispatch
@@ -13,6 +14,14 @@ if TYPE_CHECKING:
     from simulator.cloud.logs import Logs
     from simulator.cloud.metrics import Metrics
     from simulator.cloud.processes import Processes
+
+Emit = Callable[[str, str, Mapping[str, Any], Sequence[str]], object]
+
+
+def _unheard(
+    source: str, detail_type: str, detail: Mapping[str, Any], resources: Sequence[str]
+) -> None:
+    """Be where events go while there is no EventBridge."""
 
 
 @dataclass
@@ -33,6 +42,8 @@ class Context:
     region: str = "us-east-1"
     gateway_url: str = ""
     assets: dict[str, Path] = field(default_factory=dict)
+    emit: Emit = field(default=_unheard)
+    """Offers an event to EventBridge's rules: source, detail type, detail, ARNs."""
     cloudwatch: Metrics = field(init=False)
     logs: Logs = field(init=False)
 

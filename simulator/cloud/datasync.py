@@ -18,7 +18,7 @@ from typing import Any
 
 import simpy
 
-from simulator.cloud import datasync_schedule
+from simulator.cloud import schedules
 from simulator.cloud.context import Context
 from simulator.cloud.datasync_buckets import BucketPlace
 from simulator.cloud.datasync_executions import ENDED, Execution, described
@@ -46,6 +46,11 @@ _KEPT = (
 )
 MOST_QUEUED = 50
 """Executions of one task that may wait (DataSync user guide, quotas)."""
+
+
+def _schedule(expression: str) -> schedules.Next:
+    """Return a task's schedule; tasks run at most once an hour (DataSync user guide)."""
+    return schedules.parse(expression, "InvalidRequestException", schedules.HOUR_S)
 
 
 @dataclass
@@ -151,7 +156,7 @@ class DataSync:
         refuse_unsupported(operation, params)
         Filters(params.get("Includes", ()), params.get("Excludes", ()))
         if "Schedule" in params:
-            datasync_schedule.parse(params["Schedule"]["ScheduleExpression"])
+            _schedule(params["Schedule"]["ScheduleExpression"])
 
     def _describe(self, call: Call) -> Answer:
         task = self._task(call.params["TaskArn"])
@@ -227,11 +232,11 @@ class DataSync:
         task.schedule += 1
         schedule = task.params.get("Schedule", {})
         if schedule.get("ScheduleExpression") and schedule.get("Status", "ENABLED") == "ENABLED":
-            following = datasync_schedule.parse(schedule["ScheduleExpression"])
+            following = _schedule(schedule["ScheduleExpression"])
             self._context.engine.process(self._on_schedule(task, task.schedule, following))
 
     def _on_schedule(
-        self, task: _Task, generation: int, following: datasync_schedule.Next
+        self, task: _Task, generation: int, following: schedules.Next
     ) -> Generator[simpy.Event, Any, None]:
         """Start the task when it is due, until its schedule changes; a busy task is left alone."""
         engine = self._context.engine
@@ -299,6 +304,9 @@ class DataSync:
                     execution.ended.succeed(execution.status)
                     return
             yield from self._transfer.run(execution)
+        detail = {"State": execution.status}
+        name = "DataSync Task Execution State Change"
+        self._context.emit("aws.datasync", name, detail, [execution.arn])
         execution.ended.succeed(execution.status)
 
     def _agents(self, task: _Task) -> Sequence[str]:

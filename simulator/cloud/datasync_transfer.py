@@ -9,6 +9,7 @@ at all, so an execution that ends early leaves whole files, and the next moves o
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -130,7 +131,8 @@ class Transfer:
         rate = min(LINK_BYTES_PER_S, limit) if limit > 0 else LINK_BYTES_PER_S
         seconds = work.files + work.bytes / rate
         work.files = work.bytes = 0.0
-        return seconds
+        # Whole milliseconds: DataSync tells no finer times.
+        return math.ceil(seconds * 1_000) / 1_000
 
     # -- prepare
 

@@ -74,10 +74,6 @@ class Arns:
             return key
         return self._arn("kms", key if key.startswith("alias/") else f"key/{key}")
 
-    def rule(self, params: Params) -> Sequence[str]:
-        """The EventBridge rule that is named."""
-        return (self._arn("events", f"rule/{params.get('Name') or params.get('Rule', '*')}"),)
-
     def table_of_operations(self) -> Mapping[str, Mapping[str, Resources]]:
         """Return service -> operation -> resolver: the allow-list."""
         return {
@@ -128,14 +124,6 @@ class Arns:
                 ),
                 **_all(self.alias, "CreateAlias UpdateAlias DeleteAlias"),
                 **_all(any_resource, "CreateKey ListKeys ListAliases"),
-            },
-            "events": {
-                **_all(
-                    self.rule,
-                    "PutRule DescribeRule DeleteRule EnableRule DisableRule PutTargets"
-                    " RemoveTargets ListTargetsByRule",
-                ),
-                **_all(any_resource, "ListRules"),
             },
         }
 

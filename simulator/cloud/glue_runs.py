@@ -118,7 +118,20 @@ class RunLife:
             run.execution_s = math.ceil(engine.env.now - run.running_since_s)
         if METRICS_ARGUMENT in run.arguments:
             self._count(run, outcome)
+        self._tell(run)
         run.ended.succeed(outcome.state)
+
+    def _tell(self, run: Run) -> None:
+        """Send Glue's event of a run's end (Glue Developer Guide, "Automating with events")."""
+        is_good = run.state == "SUCCEEDED"
+        detail = {
+            "jobName": run.job,
+            "severity": "INFO" if is_good else "ERROR",
+            "state": run.state,
+            "jobRunId": run.run_id,
+            "message": run.error or f"Job run {run.state.lower()}",
+        }
+        self._context.emit("aws.glue", "Glue Job State Change", detail, [])
 
     def _count(self, run: Run, outcome: _Outcome) -> None:
         """Record what Glue measures of a job with metrics on, of the run and of all its runs.

@@ -98,6 +98,11 @@ class S3:
         outside = self._context.region != "us-east-1"
         return {"LocationConstraint": self._context.region} if outside else {}
 
+    def tells_eventbridge(self, bucket: str) -> bool:
+        """Tell whether EventBridge hears of a bucket's objects."""
+        wanted = self.settings.get(bucket, "BucketNotificationConfiguration") or {}
+        return "EventBridgeConfiguration" in wanted
+
     def _list(self, call: Call) -> Answer:
         prefix = call.params.get("Prefix", "")
         buckets = [

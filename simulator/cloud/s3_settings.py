@@ -2,12 +2,13 @@
 
 The settings are recorded here: objects keep one version, encryption changes nothing on disk,
 policies are read by whoever authorises (`S3.bucket_policy`), and `s3_lifecycle` validates and
-applies lifecycle rules. Notifications are refused unless somebody listens.
+applies lifecycle rules. Of notifications only those to EventBridge are delivered.
 """
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -137,7 +138,7 @@ class BucketSettings:
             bucket = self._store.require_bucket(call.params["Bucket"])
             value = call.params[setting.member]
             if setting.name == "BucketNotificationConfiguration" and value:
-                self._require_listener()
+                _check_notifications(value)
             self._values[bucket, setting.name] = copy.deepcopy(value)
             return {}
 
@@ -167,6 +168,9 @@ class BucketSettings:
             table[setting.delete] = Operation(delete, bucket_arn, removal)
         return table
 
-    def _require_listener(self) -> None:
-        if not self._store.listeners:
-            raise NotSupportedByTwin("delivery of S3 event notifications")
+
+def _check_notifications(value: Mapping[str, Any]) -> None:
+    """Refuse by name what is not told of a bucket's objects: only EventBridge is."""
+    for name in value:
+        if name != "EventBridgeConfiguration":
+            raise NotSupportedByTwin(f"delivery of S3 event notifications by {name}")

@@ -3,6 +3,7 @@
 from simulator.cloud.resources import (
     catalog,
     declared,
+    eventing,
     functions,
     messaging,
     operating,
@@ -22,6 +23,7 @@ __all__ = [
     "Resource",
     "catalog",
     "declared",
+    "eventing",
     "functions",
     "messaging",
     "operating",

@@ -19,7 +19,6 @@ from simulator.cloud.tests.twin import ROOT, context_of
 from simulator.cloud.tests.wire import client_of
 
 STARTS_WORK = (
-    ("events", "PutEvents"),
     ("ssm", "SendCommand"),
     ("sts", "AssumeRole"),
 )

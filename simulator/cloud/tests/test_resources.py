@@ -99,6 +99,7 @@ MINIMAL: dict[str, dict[str, Any]] = {
         "EvaluationPeriods": 1,
         "ComparisonOperator": "GreaterThanThreshold",
     },
+    "AWS::Events::Rule": {"ScheduleExpression": "rate(1 day)"},
     "AWS::Logs::LogGroup": {},
     "AWS::SSM::Parameter": {"Type": "String", "Value": "v"},
     "AWS::KMS::Key": {"KeyPolicy": policy("kms:*", Principal={"AWS": ACCOUNT})},

@@ -1,8 +1,7 @@
-"""Schedules of DataSync tasks: rate and cron expressions on the run's clock, in UTC.
+"""Rate and cron expressions of DataSync tasks and EventBridge rules, on the run's clock in UTC.
 
-Used by `simulator.cloud.datasync`, which starts the executions. What a field may hold beyond
-numbers, names, lists, ranges and steps (``L``, ``W``, ``#``) is refused by name.
-Source: DataSync user guide, "Scheduling your task".
+What a field may hold beyond numbers, names, lists, ranges and steps (``L``, ``W``, ``#``) is
+refused by name. Source: EventBridge user guide, "Setting a schedule pattern".
 """
 
 from __future__ import annotations
@@ -11,16 +10,14 @@ import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from simulator.cloud.datasync_settings import invalid
-from simulator.cloud.errors import NotSupportedByTwin
+from simulator.cloud.errors import AwsError, NotSupportedByTwin
 
 Next = Callable[[datetime], datetime | None]
 """Returns the first time after a given one, None when there is none any more."""
 
 _RATE = re.compile(r"rate\((\d+) (minute|hour|day)s?\)")
 _SECONDS = {"minute": 60, "hour": 3_600, "day": 86_400}
-LEAST_S = 3_600
-"""Tasks run at most once an hour."""
+HOUR_S = 3_600
 _MONTHS = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]
 _DAYS = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"]
 _RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (1, 7), (1970, 2199))
@@ -28,30 +25,33 @@ _HORIZON = timedelta(days=366 * 8)
 """No valid day is further away: 29 February, over a century's turn."""
 
 
-def parse(expression: str) -> Next:
-    """Return the schedule of an expression; raises InvalidRequestException."""
+def parse(expression: str, code: str, least_s: int = 60) -> Next:
+    """Return the schedule of an expression that is due at most every ``least_s`` seconds.
+
+    Raises AwsError with ``code`` for one that is wrong or due more often.
+    """
+
+    def invalid(why: str) -> AwsError:
+        return AwsError(code, f"Invalid schedule expression {expression!r}: {why}.")
+
     if matched := _RATE.fullmatch(expression):
         period_s = int(matched[1]) * _SECONDS[matched[2]]
-        if period_s < LEAST_S:
-            raise invalid("Invalid schedule: a task runs at most once an hour.")
+        if period_s < least_s:
+            raise invalid(f"it is due more often than every {least_s} s")
         return lambda after: after + timedelta(seconds=period_s)
     if expression.startswith("cron(") and expression.endswith(")"):
-        return _cron(expression)
-    raise invalid(f"Invalid schedule expression: {expression!r}.")
+        return _cron(expression[5:-1].split(), least_s, invalid)
+    raise invalid("it is neither rate(...) nor cron(...)")
 
 
-def _cron(expression: str) -> Next:
-    fields = expression[5:-1].split()
+def _cron(fields: list[str], least_s: int, invalid: Callable[[str], AwsError]) -> Next:
     if len(fields) != len(_RANGES) or (fields[2] == "?") == (fields[4] == "?"):
-        raise invalid(
-            f"Invalid schedule expression: {expression!r}: six fields, and a question mark as"
-            " either the day of the month or the day of the week."
-        )
+        raise invalid("six fields, and a question mark as either the day of the month or the week")
     minutes, hours, days, months, weekdays, years = (
-        _field(text, place) for place, text in enumerate(fields)
+        _field(text, place, invalid) for place, text in enumerate(fields)
     )
-    if len(minutes) > 1:
-        raise invalid("Invalid schedule: a task runs at most once an hour.")
+    if least_s >= HOUR_S and len(minutes) > 1:
+        raise invalid(f"it is due more often than every {least_s} s")
 
     def following(after: datetime) -> datetime | None:
         at = after.replace(second=0, microsecond=0) + timedelta(minutes=1)
@@ -73,7 +73,7 @@ def _cron(expression: str) -> Next:
     return following
 
 
-def _field(text: str, place: int) -> frozenset[int]:
+def _field(text: str, place: int, invalid: Callable[[str], AwsError]) -> frozenset[int]:
     low, high = _RANGES[place]
     if text in ("*", "?"):
         return frozenset(range(low, high + 1))
@@ -86,9 +86,9 @@ def _field(text: str, place: int) -> frozenset[int]:
             end = _number(last, place) if dash else high if step or span == "*" else begin
             found.update(range(begin, end + 1, int(step or 1)))
         except ValueError:
-            raise NotSupportedByTwin(f"datasync: the schedule field {text!r}") from None
+            raise NotSupportedByTwin(f"the schedule field {text!r}") from None
     if not found or min(found) < low or max(found) > high:
-        raise invalid(f"Invalid schedule: {text!r} is out of range.")
+        raise invalid(f"{text!r} is out of range")
     return frozenset(found)
 
 
