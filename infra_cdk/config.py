@@ -71,6 +71,9 @@ class StageConfig:
     """Readings that claim to be further ahead of their arrival are dead-lettered."""
     iterator_age_alarm_ms: int
     log_retention_days: int
+    features_schedule: str
+    """When features are made of what is new: an expression of EventBridge, in UTC."""
+    features_on_schedule: bool
     training_instance: str
     endpoint_instance: str
 
@@ -111,6 +114,9 @@ DEV = StageConfig(
     max_future_s=300,
     iterator_age_alarm_ms=300_000,
     log_retention_days=30,
+    features_schedule="cron(20 * * * ? *)",
+    # A stage for trying things out makes features when it trains.
+    features_on_schedule=False,
     training_instance="ml.m5.large",
     endpoint_instance="ml.m5.large",
 )

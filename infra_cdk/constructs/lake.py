@@ -14,6 +14,8 @@ MAPPING_FAILURES = "aws/lambda/*"
 FEATURES_PREFIX = "features/*"
 QUARANTINE_PREFIX = "quarantine/*"
 MAINTENANCE_PREFIX = "maintenance/*"
+IMPORTS_PREFIX = "imports/*"
+"""What an import has brought, as manifests; the readings are in telemetry/."""
 JOB_PREFIXES = (FEATURES_PREFIX, QUARANTINE_PREFIX, "quality/*", "baselines/*", "state/*")
 """What the features job writes: rows, what is malformed, reports, baseline, and what it did."""
 SCORES_PREFIX = "scores/*"

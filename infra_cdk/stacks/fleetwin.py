@@ -8,6 +8,7 @@ from infra_cdk.config import StageConfig
 from infra_cdk.constructs.alarms import Alarms
 from infra_cdk.constructs.alerting import Alerting
 from infra_cdk.constructs.assets import PipelineAssets
+from infra_cdk.constructs.automation import Automation
 from infra_cdk.constructs.catalog import Catalog
 from infra_cdk.constructs.etl import FeaturesJob
 from infra_cdk.constructs.ingestion import Detector, RawWriter
@@ -94,6 +95,7 @@ class FleetwinStack(Stack):
             feature_spec=spec,
             training_settings=training,
         )
+        Automation(self, "Automation", config, lake=lake, features=features, topic=alerting.topic)
         Alarms(
             self,
             "Alarms",

@@ -36,6 +36,7 @@ WILDCARDS = {
     ("fleetwin-dev-features-job", "ReadReadings"),
     ("fleetwin-dev-features-job", "WriteFeatures"),
     ("fleetwin-dev-features-job", "WriteLogs"),
+    ("fleetwin-dev-features", "ReadManifest"),
     ("fleetwin-dev-training-job", "ReadFeatures"),
     ("fleetwin-dev-training-job", "WriteModels"),
     ("fleetwin-dev-training-job", "LogInToRegistry"),
@@ -223,7 +224,11 @@ def test_the_endpoint_that_is_invoked_is_the_one_that_the_workflow_moves() -> No
         for body in resources("AWS::Lambda::Function").values()
         if "ENDPOINT_NAME" in body["Environment"]["Variables"]
     )
-    (machine,) = resources("AWS::StepFunctions::StateMachine").values()
+    (machine,) = (
+        machine
+        for machine in resources("AWS::StepFunctions::StateMachine").values()
+        if machine["StateMachineName"] == "fleetwin-dev-training"
+    )
     assert machine["DefinitionSubstitutions"]["EndpointName"] == name
     invoked = role_statements("fleetwin-dev-detector")["Score"]["Resource"]
     assert text_of(invoked).endswith(f":endpoint/{name}")

@@ -12,7 +12,11 @@ import pytest
 
 from infra_cdk.tests.snapshot import listed, resources, role_statements
 
-(MACHINE,) = resources("AWS::StepFunctions::StateMachine").values()
+MACHINES = {
+    machine["StateMachineName"]: machine
+    for machine in resources("AWS::StepFunctions::StateMachine").values()
+}
+MACHINE = MACHINES["fleetwin-dev-training"]
 DEFINITION = json.loads(MACHINE["DefinitionString"])
 STATES = DEFINITION["States"]
 TASKS = {name: state for name, state in STATES.items() if state["Type"] == "Task"}

@@ -17,6 +17,8 @@ from simulator.cloud.cloud import Cloud
 from simulator.cloud.errors import AwsError, NotSupportedByTwin
 from simulator.cloud.event_patterns import compile_pattern
 from simulator.cloud.event_targets import arguments_of
+from simulator.cloud.template import deploy, load_assembly
+from simulator.targets import SNAPSHOT
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 ROLE = "arn:aws:iam::000000000000:role/automation"
@@ -286,3 +288,36 @@ def test_what_a_rule_cannot_do_here_is_refused_by_name(automation: Automation) -
             Bucket="raw",
             NotificationConfiguration=wanted,
         )
+
+
+def test_the_stacks_rules_start_the_features_job_with_what_they_are_about(tmp_path: Path) -> None:
+    cloud = Cloud(START, tmp_path / "state")
+    try:
+        # Without Cloud.boot, which would start Spark; the run is looked at before it needs it.
+        cloud.deployment = deploy(load_assembly(SNAPSHOT), cloud.context, {})
+        manifest = {"start": "2021-03-01T07", "end": "2021-03-02T00", "rows": 12}
+        cloud.call(
+            "s3",
+            "PutObject",
+            Bucket="fleetwin-dev-raw-000000000000",
+            Key="imports/skab/manifest.json",
+            Body=json.dumps(manifest).encode(),
+        )
+        cloud.engine.run(10.0)
+
+        def arguments() -> list[tuple[str, str]]:
+            runs = cloud.call("glue", "GetJobRuns", JobName="fleetwin-dev-features")["JobRuns"]
+            return [(run["Arguments"]["--start"], run["Arguments"]["--end"]) for run in runs]
+
+        assert arguments() == [("2021-03-01T07", "2021-03-02T00")]
+        (run,) = cloud.call("glue", "GetJobRuns", JobName="fleetwin-dev-features")["JobRuns"]
+        cloud.call(
+            "glue", "BatchStopJobRun", JobName="fleetwin-dev-features", JobRunIds=[run["Id"]]
+        )
+        cloud.engine.run(1_199.0)
+        assert len(arguments()) == 1, "the schedule of this stage is off"
+        cloud.call("events", "EnableRule", Name="fleetwin-dev-features-schedule")
+        cloud.engine.run(1_210.0)
+        assert arguments()[0] == ("auto", "auto")
+    finally:
+        cloud.close()
