@@ -13,6 +13,8 @@ from simulator.cloud.glue_store import CatalogStore, Table
 from simulator.cloud.iam import Iam
 from simulator.cloud.job_files import split_uri
 from simulator.cloud.lake_access import TableAccess
+from simulator.cloud.lake_formation_access import LakePermissions
+from simulator.cloud.lake_formation_store import PermissionStore
 from simulator.cloud.lake_query import LakeQuery, MayRead
 from simulator.cloud.operations import Principal
 from simulator.errors import ScenarioError
@@ -29,7 +31,10 @@ def lake_of(state: Path, database: str = "", role: str = "") -> LakeQuery:
     state = state.resolve()
     iam = iam_store.load(state, ACCOUNT, REGION)
     store = CatalogStore(state / "glue" / "catalog.json")
-    return LakeQuery(store, state, reader(iam, _principal(iam, role)), database)
+    permissions = LakePermissions(
+        PermissionStore(state / "lakeformation" / "permissions.json"), store
+    )
+    return LakeQuery(store, state, reader(iam, permissions, _principal(iam, role)), database)
 
 
 def _principal(iam: Iam, role: str) -> Principal:
@@ -44,13 +49,22 @@ def _principal(iam: Iam, role: str) -> Principal:
     return Principal(f"arn:aws:sts::{iam.account}:assumed-role/{name}/{SESSION}", arn)
 
 
-def reader(iam: Iam, principal: Principal) -> MayRead:
-    """Return the decision about tables: IAM first, then Lake Formation where it governs."""
+def reader(iam: Iam, permissions: LakePermissions, principal: Principal) -> MayRead:
+    """Return the decision about tables: IAM first, then Lake Formation where it governs.
+
+    The files of a registered location are read with what Lake Formation vends, for which IAM is
+    asked once (``lakeformation:GetDataAccess``); those of any other with the role's own rights.
+    """
 
     def may_read(table: Table) -> TableAccess:
         _authorise_table(iam, principal, table)
-        _authorise_files(iam, principal, table)
-        return TableAccess()
+        access = permissions.table_access(principal, table.database, table.name)
+        is_open = permissions.is_open(table.database, table.name)
+        if permissions.is_registered(table.location) and not is_open:
+            _authorise(iam, principal, "lakeformation:GetDataAccess", "*")
+        else:
+            _authorise_files(iam, principal, table)
+        return access
 
     return may_read
 

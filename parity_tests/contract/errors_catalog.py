@@ -6,6 +6,7 @@ from typing import Any
 
 from parity_tests.contract.errors import ErrorCases, twice
 from parity_tests.contract.examples_catalog import PARTITION, database, table, table_input
+from parity_tests.contract.examples_lake import filtered, grant, registered
 from parity_tests.contract.world import World
 
 catalog = ErrorCases()
@@ -71,3 +72,31 @@ def _crowded(w: World) -> dict[str, Any]:
 
 
 catalog.add("events", "LimitExceededException", "PutTargets", _crowded)
+
+
+def _again(w: World) -> dict[str, Any]:
+    return {**registered(w), "RoleArn": w.role}
+
+
+def _stale_filter(w: World) -> dict[str, Any]:
+    named = filtered(w)
+    rows: dict[str, Any] = {"AllRowsWildcard": {}}
+    return {"TableData": {**named, "ColumnWildcard": {}, "RowFilter": rows, "VersionId": "old"}}
+
+
+def _partial(w: World) -> dict[str, Any]:
+    return {**grant(w), "Permissions": ["DROP"]}
+
+
+catalog.add(
+    "lakeformation",
+    "EntityNotFoundException",
+    "DescribeResource",
+    lambda w: {"ResourceArn": "arn:aws:s3:::none"},
+)
+catalog.add("lakeformation", "AlreadyExistsException", "RegisterResource", _again)
+catalog.add("lakeformation", "InvalidInputException", "GrantPermissions", _partial)
+catalog.add(
+    "lakeformation", "ConcurrentModificationException", "UpdateDataCellsFilter", _stale_filter
+)
+catalog.deny("lakeformation", "AccessDeniedException", "GetLFTag", {"TagKey": "zone"})

@@ -33,6 +33,7 @@ from simulator.cloud.glue_partitions import Partitions
 from simulator.cloud.iam import Iam
 from simulator.cloud.iot import Iot
 from simulator.cloud.kinesis import Kinesis
+from simulator.cloud.lake_formation import LakeFormation
 from simulator.cloud.logs import Logs
 from simulator.cloud.metrics import Metrics
 from simulator.cloud.processes import Processes
@@ -85,7 +86,9 @@ class Cloud:
         self.mappings = EventSourceMappings(context, self.functions, self.kinesis)
         self.catalog = Catalog(context)
         self.partitions = Partitions(context, self.catalog)
-        self.glue = Glue(context, self.s3)
+        self.lake_formation = LakeFormation(context, self.catalog.store)
+        self.catalog.guard = self.lake_formation.permissions
+        self.glue = Glue(context, self.s3, self.lake_formation.permissions)
         self.datasync = DataSync(context)
         self.training = TrainingJobs(context)
         self.endpoints = Endpoints(context)
@@ -139,6 +142,7 @@ class Cloud:
         self.processes.close()
         self.gateway.close()
         self.catalog.close()
+        self.lake_formation.close()
         iam_store.save(self.iam, self.context.state)
         self.logs.close()
         self.s3.close()
@@ -155,6 +159,7 @@ class Cloud:
             ("glue", self.glue.operations()),
             ("glue", self.catalog.operations()),
             ("glue", self.partitions.operations()),
+            ("lakeformation", self.lake_formation.operations()),
             ("events", self.events.operations()),
             ("datasync", self.datasync.operations()),
             ("sagemaker", self.training.operations()),

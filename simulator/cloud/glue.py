@@ -18,6 +18,7 @@ from simulator.cloud.context import Context
 from simulator.cloud.errors import AwsError, NotSupportedByTwin
 from simulator.cloud.glue_runs import DEFAULT_TIMEOUT_MIN, ENDED, Run, RunLife
 from simulator.cloud.job_files import Objects
+from simulator.cloud.lake_formation_access import LakePermissions
 from simulator.cloud.operations import Answer, Call, Operation, Params
 from simulator.cloud.spark import SparkHost
 
@@ -43,10 +44,12 @@ class _Job:
 class Glue:
     """The job operations of Glue. Used on the engine's thread only."""
 
-    def __init__(self, context: Context, objects: Objects) -> None:
+    def __init__(
+        self, context: Context, objects: Objects, lake: LakePermissions | None = None
+    ) -> None:
         self._context = context
         self._host = SparkHost(context.engine, context.processes, context.state)
-        self._life = RunLife(context, objects, self._host)
+        self._life = RunLife(context, objects, self._host, lake)
         self._jobs: dict[str, _Job] = {}
 
     def prewarm(self) -> None:

@@ -233,6 +233,9 @@ class Catalog:
         self._require(call, "CREATE_TABLE", database.name)
         if name in database.tables:
             raise AwsError("AlreadyExistsException", "Table already exists.")
+        if self.guard is not None:
+            location = given.get("StorageDescriptor", {}).get("Location", "")
+            self.guard.require_location(call.principal, location)
         now = self._context.engine.now()
         database.tables[name] = Table(
             database.name, name, _table_input(given), now, now, call.principal.arn

@@ -41,5 +41,8 @@ class Guard(Protocol):
     def removed(self, database: str, table: str | None = None) -> None:
         """Forget the permissions of what is gone."""
 
+    def require_location(self, principal: Principal, location: str) -> None:
+        """Raise AccessDeniedException for a table in a place that the caller may not use."""
+
     def is_registered(self, location: str) -> bool:
         """Tell whether a table's files are under Lake Formation's control."""

@@ -18,6 +18,7 @@ import simpy
 from simulator.cloud import job_files
 from simulator.cloud.context import Context
 from simulator.cloud.errors import AwsError
+from simulator.cloud.lake_formation_access import LakePermissions
 from simulator.cloud.operations import Params, Principal
 from simulator.cloud.spark import HostAnswer, ScriptRun, SparkHost
 
@@ -73,8 +74,15 @@ class _Outcome:
 class RunLife:
     """Takes runs through their states."""
 
-    def __init__(self, context: Context, objects: job_files.Objects, host: SparkHost) -> None:
+    def __init__(
+        self,
+        context: Context,
+        objects: job_files.Objects,
+        host: SparkHost,
+        lake: LakePermissions | None = None,
+    ) -> None:
         self._context = context
+        self._lake = lake
         self._objects = objects
         self._host = host
 
@@ -200,7 +208,7 @@ class RunLife:
                 for name, value in environ.items()
                 if name.startswith(("AWS_", "FLEETWIN_"))
             },
-            mounts=job_files.mounts_for(context, principal, arguments),
+            mounts=job_files.mounts_for(context, principal, arguments, self._lake),
         )
 
     def _judged(

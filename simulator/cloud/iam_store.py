@@ -16,7 +16,12 @@ FORMAT = 1
 
 
 def save(iam: Iam, state: Path) -> None:
-    """Write what was done to the account's roles and policies, in its order."""
+    """Write what was done to the account's roles and policies, in its order.
+
+    A twin in which nothing was done leaves what an earlier one has written.
+    """
+    if not iam.history:
+        return
     write_json(_path(state), {"format": FORMAT, "account": iam.account, "history": iam.history})
 
 

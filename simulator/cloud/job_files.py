@@ -15,6 +15,7 @@ from typing import Protocol
 
 from simulator.cloud.context import Context
 from simulator.cloud.errors import AccessDenied, AwsError
+from simulator.cloud.lake_formation_access import LakePermissions
 from simulator.cloud.operations import Principal
 from simulator.cloud.s3_store import ObjectStore
 from simulator.cloud.spark import Mount
@@ -71,11 +72,18 @@ def local_source(context: Context, principal: Principal, uri: str) -> Path:
 
 
 def mounts_for(
-    context: Context, principal: Principal, arguments: Iterable[str]
+    context: Context,
+    principal: Principal,
+    arguments: Iterable[str],
+    lake: LakePermissions | None = None,
 ) -> dict[str, Mount]:
     """Return the buckets that the role may list, with the folders that it may not touch.
 
-    ``arguments`` are searched for URIs: their prefixes are further places to ask about.
+    ``arguments`` are searched for URIs: their prefixes are further places to ask about. Folders
+    with tables that Lake Formation governs need its grant too: one of which all is granted is
+    there, one of which nothing is granted is not. Raises AccessDeniedException where a part is
+    granted: user-defined functions need full table access, which cannot filter (Glue Developer
+    Guide, "Using AWS Glue with AWS Lake Formation for full table access").
     """
     named: dict[str, set[str]] = {}
     for argument in arguments:
@@ -92,10 +100,32 @@ def mounts_for(
             denied = [
                 place
                 for place in places
-                if place not in listed or not _may_touch(context, principal, bucket, place)
+                if place not in listed
+                or not _may_touch(context, principal, bucket, place)
+                or not _is_granted(context, principal, lake, f"s3://{bucket}/{place}/")
             ]
             mounts[bucket] = Mount(folder, tuple(denied))
     return mounts
+
+
+def _is_granted(
+    context: Context, principal: Principal, lake: LakePermissions | None, location: str
+) -> bool:
+    """Tell whether every governed table at a location may be read as a whole."""
+    for database, table in lake.governed(location) if lake is not None else ():
+        assert lake is not None
+        try:
+            access = lake.table_access(principal, database, table)
+            context.iam.authorise(principal, "lakeformation:GetDataAccess", "*")
+        except AwsError:
+            return False
+        if not access.is_whole:
+            raise AwsError(
+                "AccessDeniedException",
+                f"Insufficient Lake Formation permission(s) on {table}: the job has full table "
+                "access, which does not filter columns or rows, and only some are granted",
+            )
+    return True
 
 
 def _may_list(context: Context, principal: Principal, bucket: str, place: str) -> bool:

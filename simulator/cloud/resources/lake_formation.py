@@ -1,0 +1,81 @@
+"""Lake Formation: settings, registered locations, tags, filters and grants.
+
+They outlive a twin, as the catalog does: what an earlier one left is set again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from simulator.cloud.errors import AwsError
+from simulator.cloud.resources.mapping import Outcome, Resource, maps
+from simulator.cloud.validation import operation_model
+
+
+def _check_known(
+    resource: Resource, values: Mapping[str, Any], operation: str, member: str
+) -> None:
+    """Refuse a property that the wrapped member does not have, by the name that it has here."""
+    shape: Any = operation_model("lakeformation", operation).input_shape
+    for name in values:
+        if name not in shape.members[member].members:
+            raise resource.error(name, "property is not mapped by the twin")
+
+
+def _again(resource: Resource, operation: str, params: dict[str, Any]) -> None:
+    """Make one thing; that an earlier twin has made it is no error."""
+    try:
+        resource.call("lakeformation", operation, params)
+    except AwsError as error:
+        is_there = "already" in error.message or error.code == "AlreadyExistsException"
+        if not is_there:
+            raise
+
+
+@maps("AWS::LakeFormation::DataLakeSettings", recorded={"MutationType": "settings are replaced"})
+def settings(resource: Resource) -> Outcome:
+    """Put the account's settings."""
+    values = dict(resource.properties.rest())
+    if "Admins" in values:
+        values["DataLakeAdmins"] = values.pop("Admins")
+    _check_known(resource, values, "PutDataLakeSettings", "DataLakeSettings")
+    wrapped = {"DataLakeSettings": values}
+    params = resource.fit("lakeformation", "PutDataLakeSettings", wrapped)
+    resource.call("lakeformation", "PutDataLakeSettings", params)
+    return "DataLakeSettings", {}
+
+
+@maps("AWS::LakeFormation::Resource")
+def location(resource: Resource) -> Outcome:
+    """Register a location."""
+    params = resource.fit("lakeformation", "RegisterResource", resource.properties.rest())
+    _again(resource, "RegisterResource", params)
+    return str(params["ResourceArn"]), {}
+
+
+@maps("AWS::LakeFormation::Tag")
+def tag(resource: Resource) -> Outcome:
+    """Create a tag with its values."""
+    params = resource.fit("lakeformation", "CreateLFTag", resource.properties.rest())
+    _again(resource, "CreateLFTag", params)
+    return str(params["TagKey"]), {}
+
+
+@maps("AWS::LakeFormation::PrincipalPermissions")
+def permissions(resource: Resource) -> Outcome:
+    """Grant permissions."""
+    params = resource.fit("lakeformation", "GrantPermissions", resource.properties.rest())
+    resource.call("lakeformation", "GrantPermissions", params)
+    return f"{resource.logical_id}", {}
+
+
+@maps("AWS::LakeFormation::DataCellsFilter")
+def data_cells_filter(resource: Resource) -> Outcome:
+    """Create a filter of columns and rows."""
+    values = resource.properties.rest()
+    _check_known(resource, values, "CreateDataCellsFilter", "TableData")
+    table = {"TableData": values}
+    params = resource.fit("lakeformation", "CreateDataCellsFilter", table)
+    _again(resource, "CreateDataCellsFilter", params)
+    return str(params["TableData"]["Name"]), {}
