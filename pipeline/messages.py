@@ -74,6 +74,11 @@ class Burst:
     samples: NDArray[np.int16]
 
 
+def is_device_id(text: str) -> bool:
+    """Tell whether a text may name a device: letters, digits, hyphens, underscores, 64 at most."""
+    return _DEVICE_ID.fullmatch(text) is not None
+
+
 def telemetry_topic(device_id: str) -> str:
     """Return the MQTT topic of a device's readings."""
     return f"fleet/{device_id}/telemetry"

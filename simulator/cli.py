@@ -16,7 +16,14 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from simulator import cli_dead_letters, cli_history, cli_publish, cli_scenario, cli_sql
+from simulator import (
+    cli_dead_letters,
+    cli_history,
+    cli_import,
+    cli_publish,
+    cli_scenario,
+    cli_sql,
+)
 from simulator.errors import ScenarioError, SimulatorError
 from simulator.progress import Progress
 from simulator.report import RunReport
@@ -36,6 +43,7 @@ app.command()(cli_history.history)
 app.command()(cli_publish.publish)
 app.command()(cli_dead_letters.replay_dead_letters)
 app.command()(cli_sql.sql)
+app.command("import")(cli_import.import_history)
 
 Seed = Annotated[int | None, typer.Option(help="Random seed; the same seed gives the same report.")]
 Speed = Annotated[

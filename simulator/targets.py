@@ -15,9 +15,12 @@ from typing import Any
 
 import simpy
 
+from simulator.cloud import iam_store
+from simulator.cloud.assembly import load_assembly
 from simulator.cloud.cloud import Cloud
 from simulator.cloud.gateway import is_ours
 from simulator.cloud.java import find_java
+from simulator.cloud.template import deploy
 from simulator.cloud.workflows import Execution
 from simulator.errors import EnvironmentMissing, InvariantBroken
 
@@ -34,6 +37,24 @@ def template_default(parameter: str, assembly: Path = SNAPSHOT) -> str:
     raise EnvironmentMissing(
         f"no template in {assembly} has the parameter {parameter}: write them with `make synth`"
     )
+
+
+def quiet_twin(start: datetime, state: Path, assembly: Path = SNAPSHOT) -> Cloud:
+    """Return a twin on a state folder with the stack's resources, but no Spark and no workers.
+
+    For commands that fill the lake. Roles and rules that an earlier twin had are kept; the rules
+    that start workflows are off. The caller closes it.
+    """
+    cloud = Cloud(start, state)
+    try:
+        iam_store.restore(cloud.iam, state)
+        deploy(load_assembly(assembly), cloud.context, {})
+        for rule in cloud.call("events", "ListRules")["Rules"]:
+            cloud.call("events", "DisableRule", Name=rule["Name"])
+    except BaseException:
+        cloud.close()
+        raise
+    return cloud
 
 
 class Embedded:

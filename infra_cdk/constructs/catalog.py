@@ -28,7 +28,7 @@ def projection() -> dict[str, glue.PartitionProjectionConfiguration]:
     """
     configuration = glue.PartitionProjectionConfiguration
     return {
-        "dt": configuration.date(min="2020-01-01", max="NOW", format="yyyy-MM-dd"),
+        "dt": configuration.date(min="2000-01-01", max="NOW", format="yyyy-MM-dd"),
         "hour": configuration.integer(min=0, max=23, digits=2),
     }
 

@@ -34,9 +34,15 @@ def load(state: Path, account: str, region: str) -> Iam:
     if found.get("format") != FORMAT:
         raise ValueError(f"{path}: format {found.get('format')}, not {FORMAT}")
     iam = Iam(found["account"], region)
-    for method, arguments in found["history"]:
-        getattr(iam, method)(*arguments)
+    restore(iam, state)
     return iam
+
+
+def restore(iam: Iam, state: Path) -> None:
+    """Do in an account what was done in the one that left its state here."""
+    if _path(state).exists():
+        for method, arguments in json.loads(_path(state).read_text("utf-8"))["history"]:
+            getattr(iam, method)(*arguments)
 
 
 def _path(state: Path) -> Path:
