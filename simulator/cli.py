@@ -128,6 +128,9 @@ def run(
     zero_severity: Annotated[
         bool, typer.Option("--zero-severity", help="Inject the faults without any effect.")
     ] = False,
+    cold: Annotated[
+        bool, typer.Option("--cold", help="A Spark process for each job run, as on Glue; slower.")
+    ] = False,
 ) -> None:
     """Run a fleet through the whole pipeline and report what was found.
 
@@ -139,7 +142,14 @@ def run(
     chosen = _scenario(scenario, replay, seed)
     if zero_severity:
         chosen = chosen.with_zero_severity()
-    options = Options(chosen, out, speed=_speed(speed), port=port, progress=Progress.to_stderr())
+    options = Options(
+        chosen,
+        out,
+        speed=_speed(speed),
+        port=port,
+        progress=Progress.to_stderr(),
+        cold=cold,
+    )
     print(f"fleetwin: {chosen.name}, seed {chosen.seed}", file=sys.stderr)
     report = run_scenario(options)
     print(summary(report, out))

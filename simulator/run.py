@@ -54,6 +54,8 @@ class Options:
     progress: Progress = field(default_factory=Progress)
     parameters: dict[str, str] = field(default_factory=dict)
     assembly: Path | None = None
+    cold: bool = False
+    """A Spark process for each job run instead of one for all."""
 
 
 def run(options: Options) -> RunReport:
@@ -71,6 +73,7 @@ def run(options: Options) -> RunReport:
         speed=options.speed,
         seed=options.scenario.seed,
         port=options.port,
+        cold=options.cold,
         **({"assembly": options.assembly} if options.assembly else {}),
     )
     work = _Run(options, target, recording)

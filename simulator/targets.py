@@ -71,12 +71,15 @@ class Embedded:
         seed: int,
         port: int = 0,
         assembly: Path = SNAPSHOT,
+        cold: bool = False,
     ) -> None:
         if not (assembly / "manifest.json").exists():
             raise EnvironmentMissing(f"no templates in {assembly}: write them with `make synth`")
         find_java()  # Missed now, and not when the first job starts.
         self.cloud = Cloud(start, state, speed=speed, seed=seed, port=port)
         self._assembly = assembly
+        if cold:
+            self.cloud.glue.start_cold()
         if not is_ours(self.cloud.gateway.url):
             raise InvariantBroken("another program answers on the gateway's port")
 

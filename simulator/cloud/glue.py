@@ -54,7 +54,12 @@ class Glue:
 
     def prewarm(self) -> None:
         """Start Spark in the background; raises EnvironmentMissing when there is no Java 17."""
-        self._host.prewarm()
+        if not self._host.cold:
+            self._host.prewarm()
+
+    def start_cold(self) -> None:
+        """Have each job run start a Spark process of its own."""
+        self._host.cold = True
 
     def operations(self) -> dict[str, Operation]:
         """Return the job operations, keyed by botocore's name."""

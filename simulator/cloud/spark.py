@@ -79,6 +79,8 @@ class SparkHost:
         self._runs = 0
         self._process: Process | None = None
         self._pending: _Pending | None = None
+        self.cold = False
+        """One process for each job run, as Glue has it; slower, and nothing is left of the last."""
 
     def prewarm(self) -> None:
         """Start the host in the background, unless it runs.
@@ -164,6 +166,10 @@ class SparkHost:
         if line.startswith(mark):
             members: dict[str, Any] = json.loads(line[len(mark) :])
             if self._pending is not None and members.pop("token", None) == self._pending.token:
+                if self.cold:
+                    self._process = None
+                    process.kill()
+                    process.wait(5.0)
                 self._finish(HostAnswer(**members))
         elif self._pending is not None and line:
             self._pending.on_line(line)

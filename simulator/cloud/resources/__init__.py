@@ -11,6 +11,7 @@ from simulator.cloud.resources import (
     permissions,
     storage,
     streaming,
+    transfers,
 )
 from simulator.cloud.resources.mapping import MAPPINGS, Created, Resource
 
@@ -32,4 +33,5 @@ __all__ = [
     "permissions",
     "storage",
     "streaming",
+    "transfers",
 ]

@@ -63,6 +63,10 @@ def _answer(operation: str, params: Mapping[str, Any], number: int) -> dict[str,
         "CreateKey": {"KeyMetadata": {"KeyId": f"key-{number}"}},
         "DescribeStreamSummary": {"StreamDescriptionSummary": {"StreamStatus": "ACTIVE"}},
     }
+    if operation.startswith("CreateLocation"):
+        return {"LocationArn": ARN % ("datasync", f"location/loc-{number}")}
+    answers["CreateAgent"] = {"AgentArn": ARN % ("datasync", f"agent/agent-{number}")}
+    answers["CreateTask"] = {"TaskArn": ARN % ("datasync", f"task/task-{number}")}
     found: dict[str, Any] = answers.get(operation, {})
     return found
 

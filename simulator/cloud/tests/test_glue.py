@@ -265,3 +265,22 @@ def test_unknown_jobs_and_runs_are_not_found(twin: JobTwin, glue: Glue, tmp_path
             twin.do("glue", operation, **params)
         assert missing.value.code == "EntityNotFoundException"
     assert twin.do("glue", "DeleteJob", JobName="none") == {"JobName": "none"}
+
+
+def test_cold_each_run_has_a_process_of_its_own(twin: JobTwin, glue: Glue) -> None:
+    script = "import os, sys\nprint('process', os.getpid())\n"
+    _create(twin, "pid", script)
+
+    def process() -> str:
+        run = _run(twin, glue, "pid")
+        assert run["JobRunState"] == "SUCCEEDED", run.get("ErrorMessage")
+        text: str = twin.logs.text("/aws-glue/jobs/output")
+        return [line for line in text.splitlines() if line.startswith("process")][-1]
+
+    assert process() == process(), "one warm process for all"
+    glue.start_cold()
+    try:
+        processes = [process() for _ in range(3)]
+    finally:
+        glue._host.cold = False
+    assert len({*processes[1:]}) == 2

@@ -25,6 +25,7 @@ from simulator.errors import TemplateError
 
 SNAPSHOTS = Path(__file__).parents[3] / "infra_cdk" / "snapshots"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/worker"
+AGENT = f"arn:aws:datasync:us-east-1:{ACCOUNT}:agent/agent-00000000000000000"
 TRUST = {
     "Version": "2012-10-17",
     "Statement": [
@@ -119,6 +120,27 @@ MINIMAL: dict[str, dict[str, Any]] = {
         "Name": "f",
         "ColumnWildcard": {},
         "RowFilter": {"AllRowsWildcard": {}},
+    },
+    "AWS::DataSync::Agent": {"ActivationKey": "AAAAA-BBBBB-CCCCC-DDDDD-EEEEE"},
+    "AWS::DataSync::LocationS3": {
+        "S3BucketArn": "arn:aws:s3:::lake",
+        "S3Config": {"BucketAccessRoleArn": ROLE},
+    },
+    "AWS::DataSync::LocationNFS": {
+        "ServerHostname": "plant",
+        "Subdirectory": "/",
+        "OnPremConfig": {"AgentArns": [AGENT]},
+    },
+    "AWS::DataSync::LocationSMB": {
+        "ServerHostname": "plant",
+        "Subdirectory": "/",
+        "AgentArns": [AGENT],
+        "User": "reader",
+        "Password": "not-a-secret",
+    },
+    "AWS::DataSync::Task": {
+        "SourceLocationArn": f"arn:aws:datasync:us-east-1:{ACCOUNT}:location/loc-{17 * '0'}",
+        "DestinationLocationArn": f"arn:aws:datasync:us-east-1:{ACCOUNT}:location/loc-{17 * '1'}",
     },
     "AWS::Events::Rule": {"ScheduleExpression": "rate(1 day)"},
     "AWS::Logs::LogGroup": {},
