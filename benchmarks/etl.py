@@ -1,7 +1,7 @@
 """The features job: the kernel beside native SQL, the job from a cold start, and large inputs.
 
-``python -m benchmarks.etl`` writes `results/etl.json`; ``--rows 1 5 20`` are millions of readings
-for the job. All ratios are of one run on one machine, one after the other.
+``python -m benchmarks.etl`` writes `results/etl.json`; ``--rows 1 5 20 50`` are millions of
+readings for the job. All ratios are of one run on one machine, one after the other.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ SENSORS = ("temperature_c", "velocity_mm_s_rms", "pressure_bar", "current_a")
 SPEC = FeatureSpec(SENSORS, ((-40, 200), (0, 100), (-1, 40), (0, 200)), bursts=False)
 DEVICES = 100
 LINES_AN_OBJECT = 20_000
+LINES_A_TINY = 3
 
 SQL = """
 select r.device, g.at_ms, count(*) as n, {columns}
@@ -155,6 +156,42 @@ def job(rows: int, root: Path) -> dict[str, Any]:
     }
 
 
+def tiny_objects(count: int, root: Path) -> dict[str, Any]:
+    """Return what a cold process takes for an hour of so many objects, `LINES_A_TINY` each."""
+    write_tiny(count, root / "raw")
+    (root / "processed").mkdir(exist_ok=True)
+    hours = f"{START:%Y-%m-%dT%H}/{START + timedelta(hours=1):%Y-%m-%dT%H}"
+    command = [sys.executable, "-m", "benchmarks.etl_job_process", str(root), SPEC.to_json(), hours]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=3_600)
+    found = next(json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"s"'))
+    assert found["counts"]["readings"] == count * LINES_A_TINY, found
+    return {
+        "objects": count,
+        "rows": count * LINES_A_TINY,
+        "cold_s": found["s"],
+        "objects_per_s": count / found["s"],
+        "peak_mb": found["peak_mb"],
+    }
+
+
+def write_tiny(count: int, raw: Path) -> None:
+    """Write an hour in objects of a few lines, as a careless importer would."""
+    start_ms = int(START.timestamp() * 1000)
+    folder = raw / "telemetry" / partition_of(start_ms)
+    folder.mkdir(parents=True)
+    line = (
+        b'{"schema":1,"device_id":"pump-%03d","seq":%d,"event_time_ms":%d,"late":false,'
+        b'"values":{"temperature_c":50.0,"velocity_mm_s_rms":2.0,"pressure_bar":5.0,'
+        b'"current_a":10.0}}\n'
+    )
+    step_ms = 3_600_000 * DEVICES // (count * LINES_A_TINY)
+    for number in range(count):
+        device, first = number % DEVICES, number // DEVICES * LINES_A_TINY
+        seqs = range(first, first + LINES_A_TINY)
+        body = b"".join(line % (device, seq, start_ms + seq * step_ms) for seq in seqs)
+        (folder / f"{number:06d}.jsonl").write_bytes(body)
+
+
 def write_raw(rows: int, raw: Path) -> int:
     """Write readings as the raw writer does, in larger objects; return how many hours."""
     each = rows // DEVICES
@@ -185,6 +222,9 @@ def main() -> None:
     """Measure and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, nargs="*", default=[1, 5], help="millions, for the job")
+    parser.add_argument(
+        "--tiny", type=int, default=100_000, help="objects of one hour, a few lines each"
+    )
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="100,000 readings, written nowhere")
     chosen = parser.parse_args()
@@ -199,8 +239,12 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="fleetwin-bench-") as folder:
             jobs.append(job(round(millions * 1_000_000), Path(folder)))
         print(json.dumps(jobs[-1]), flush=True)
+    with tempfile.TemporaryDirectory(prefix="fleetwin-bench-") as folder:
+        tiny = tiny_objects(1_000 if chosen.quick else chosen.tiny, Path(folder))
+    print(json.dumps(tiny), flush=True)
     if not chosen.quick:
-        RESULTS.write_text(json.dumps({"kernel": kernel, "job": jobs}, indent=1) + "\n")
+        found = {"kernel": kernel, "job": jobs, "tiny_objects": tiny}
+        RESULTS.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

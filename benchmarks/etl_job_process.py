@@ -37,7 +37,8 @@ def main(root: Path, spec: str, ranges: list[str]) -> None:
     """Run the job over each range."""
     began = time.monotonic()
     from simulator.cloud.java import find_java
-    from simulator.cloud.spark import spark_settings
+    from simulator.cloud.java_archive import archive_options
+    from simulator.cloud.spark_settings import spark_settings
 
     os.environ.setdefault("JAVA_HOME", str(find_java()))
     os.environ["PYSPARK_PYTHON"] = sys.executable
@@ -46,7 +47,7 @@ def main(root: Path, spec: str, ranges: list[str]) -> None:
     from pipeline.etl.features_job import main as run_job
 
     builder = SparkSession.builder
-    for name, value in spark_settings(root).items():
+    for name, value in spark_settings(root, archive_options()).items():
         builder = builder.config(name, value)
     for bucket in ("raw", "processed"):
         mount = f"spark.hadoop.fs.viewfs.mounttable.{bucket}.linkFallback"

@@ -189,6 +189,17 @@ def up(
 
 
 @app.command()
+def prepare() -> None:
+    """Make what lets Spark start quickly: once for an environment, about half a minute.
+
+    Runs without it too, some seconds slower each. Make's targets do it by themselves.
+    """
+    from simulator.cloud.java_archive import make_archive
+
+    print(f"fleetwin: Spark's classes are in {make_archive()}")
+
+
+@app.command()
 def scenarios() -> None:
     """List the built-in scenarios."""
     for name, description in list_scenarios().items():

@@ -19,7 +19,9 @@ import simpy
 from simulator.cloud.engine import Engine
 from simulator.cloud.function_workers import Watchdog
 from simulator.cloud.java import find_java
+from simulator.cloud.java_archive import archive_options
 from simulator.cloud.processes import RUNTIME, Process, Processes
+from simulator.cloud.spark_settings import spark_settings
 
 MARK = "\x1efleetwin "
 HUNG_S = 540.0
@@ -100,7 +102,7 @@ class SparkHost:
             "SPARK_LOCAL_IP": "127.0.0.1",
             "TMPDIR": str(folder / "tmp"),
             "FLEETWIN_HOST_TOKEN": self._token,
-            "FLEETWIN_SPARK_CONF": json.dumps(spark_settings(folder)),
+            "FLEETWIN_SPARK_CONF": json.dumps(spark_settings(folder, archive_options())),
         }
         process = self._processes.spawn(
             "spark",
@@ -190,33 +192,3 @@ class SparkHost:
         else:
             self._watchdog.bury(pending.worker)
         pending.answered.succeed(answer)
-
-
-def spark_settings(folder: Path) -> dict[str, str]:
-    """Return Spark's settings; C1 and the serial collector halve the start-up (measured)."""
-    # A host that is killed leaves its temporary files: they belong where the state is.
-    java = (
-        "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto -Duser.timezone=UTC "
-        f'"-Djava.io.tmpdir={folder / "tmp"}"'
-    )
-    return {
-        "spark.master": "local[2]",
-        "spark.app.name": "fleetwin",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.memory": "1g",
-        "spark.driver.extraJavaOptions": java,
-        "spark.ui.enabled": "false",
-        "spark.ui.showConsoleProgress": "false",
-        "spark.local.dir": str(folder / "local"),
-        "spark.sql.warehouse.dir": str(folder / "warehouse"),
-        "spark.sql.session.timeZone": "UTC",
-        "spark.sql.shuffle.partitions": "4",
-        "spark.sql.adaptive.enabled": "false",
-        "spark.python.worker.reuse": "true",
-        "spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.viewfs.ViewFileSystemOverloadScheme",
-        # The checksumming file system fails on files that others overwrote and on ':' in keys.
-        "spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
-        "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
-        "spark.hadoop.mapreduce.fileoutputcommitter.algorithm.version": "2",
-    }
