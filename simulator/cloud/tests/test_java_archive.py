@@ -29,7 +29,7 @@ print("rows", builder.getOrCreate().range(3).count())
 @pytest.fixture
 def prefix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return an environment of its own, so that the one the tests run in stays as it is."""
-    monkeypatch.setattr(java_archive.sys, "prefix", str(tmp_path))
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
     return tmp_path
 
 
