@@ -10,7 +10,9 @@ from 13 to 16 of 16).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,19 +44,37 @@ class Baselines:
     unknown_location: Floats
     unknown_scale: Floats
 
-    def positions(self, units: list[str]) -> NDArray[np.int64]:
+    @cached_property
+    def _row_of(self) -> dict[str, int]:
+        return {unit: row for row, unit in enumerate(self.units)}
+
+    @cached_property
+    def _locations_and_factors(self) -> tuple[Floats, Floats]:
+        """Return locations and reciprocal scales with a last row for unknown units."""
+        locations = np.vstack([self.location, self.unknown_location])
+        scales = np.vstack([np.tile(self.scale, (len(self.units), 1)), self.unknown_scale])
+        return locations, np.divide(1.0, scales, out=np.zeros_like(scales), where=scales > 0.0)
+
+    def positions(self, units: Sequence[str]) -> NDArray[np.int64]:
         """Return the position of each unit, -1 for an unknown one."""
-        row_of = {unit: row for row, unit in enumerate(self.units)}
+        row_of = self._row_of
         return np.array([row_of.get(unit, -1) for unit in units], dtype=np.int64)
 
-    def normalise(self, units: list[str], features: Floats) -> Floats:
+    def normalise(self, units: Sequence[str], features: Floats) -> Floats:
         """Return (features - location) / scale as (n, d); NaN and unmoving features become 0."""
-        rows = self.positions(units)
-        location = np.vstack([self.location, self.unknown_location])[rows]
-        scale = np.vstack([np.tile(self.scale, (len(self.units), 1)), self.unknown_scale])[rows]
-        z = np.divide(features - location, scale, out=np.zeros_like(location), where=scale > 0.0)
-        limited: Floats = np.clip(np.nan_to_num(z, nan=0.0), -LARGEST, LARGEST)
-        return limited
+        return self.normalise_at(self.positions(units), features)
+
+    def normalise_at(self, rows: NDArray[np.int64], features: Floats) -> Floats:
+        """Do the same for units at known `positions` (n,)."""
+        locations, factors = self._locations_and_factors
+        with np.errstate(over="ignore", invalid="ignore"):  # Infinities and infinity times 0.
+            # -1, an unknown unit, wraps around to the last row.
+            z: Floats = features - locations.take(rows, axis=0, mode="wrap")
+            z *= factors.take(rows, axis=0, mode="wrap")
+        z[np.isnan(z)] = 0.0
+        np.minimum(z, LARGEST, out=z)
+        np.maximum(z, -LARGEST, out=z)
+        return z
 
 
 def fit_baselines(units: list[str], features: Floats) -> Baselines:

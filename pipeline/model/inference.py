@@ -1,7 +1,7 @@
 """The inference script: SageMaker's four functions, from a request's body to an answer's.
 
 The server calls `model_fn` once and then `input_fn`, `predict_fn`, `output_fn` for each request,
-as SageMaker's inference toolkits do. It imports NumPy only. The contract of the bodies:
+as SageMaker's inference toolkits do. It imports NumPy and orjson only. The bodies:
 
     {"rows": [{"device_id": ..., "event_time_ms": ..., "features": [number or null, ...]}]}
     {"model_version", "smoothing_rows", "enter", "exit", "enter_rows", "exit_rows", "sensors",
@@ -12,12 +12,14 @@ A row without any feature has no score: null, not 0, which would say "healthy".
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
+from itertools import chain
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from pipeline.errors import InvalidRequest
@@ -48,12 +50,43 @@ def input_fn(body: bytes, content_type: str) -> Request:
     if content_type.partition(";")[0].strip().lower() != JSON:
         raise UnsupportedType(f"content type {content_type!r} is not {JSON}")
     try:
-        parsed = json.loads(body, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise InvalidRequest(f"the body is not JSON: {error}") from None
+        parsed = orjson.loads(body)
+    except ValueError as error:
+        # NaN and Infinity are not JSON either, though some writers write them.
+        raise InvalidRequest(
+            f"the body is not JSON: {error} (write null for a missing feature)"
+        ) from None
     rows = parsed.get("rows") if isinstance(parsed, dict) else None
     if not isinstance(rows, list):
         raise InvalidRequest('the body must be an object with a list "rows"')
+    at_once = _at_once(rows)
+    return _one_by_one(rows) if at_once is None else at_once
+
+
+_id_and_features = itemgetter("device_id", "features")
+_NUMBERS = {float, int, type(None)}
+
+
+def _at_once(rows: list[Any]) -> Request | None:
+    """Return the rows if all of them are beyond doubt, else None: `_one_by_one` says why."""
+    try:
+        device_ids, features = zip(*map(_id_and_features, rows), strict=True)
+        widths = set(map(len, features))
+        right = (
+            set(map(type, rows)) == {dict}
+            and set(map(type, device_ids)) == {str}
+            and all(device_ids)
+            and set(map(type, features)) == {list}
+            and len(widths) == 1
+            and _NUMBERS.issuperset(map(type, chain.from_iterable(features)))
+        )
+        # NumPy makes NaN of None.
+        return Request(list(device_ids), np.array(features, np.float64)) if right else None
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+
+
+def _one_by_one(rows: list[Any]) -> Request:
     device_ids: list[str] = []
     values: list[list[float]] = []
     for position, row in enumerate(rows):
@@ -66,11 +99,6 @@ def input_fn(body: bytes, content_type: str) -> Request:
         values.append(features)
     width = len(values[0]) if values else 0
     return Request(device_ids, np.array(values, dtype=np.float64).reshape(len(rows), width))
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    # Python's reader takes NaN and Infinity, which are not JSON; a missing value is null.
-    raise ValueError(f"{name} is not a JSON value; write null for a missing feature")
 
 
 def _row(row: Any, position: int) -> tuple[str, list[float]]:
@@ -109,8 +137,8 @@ def predict_fn(request: Request, artefact: Artefact) -> dict[str, Any]:
         )
     features = request.features.reshape(len(request.device_ids), width)
     model, rule = artefact.model, artefact.rule
-    parts = model.parts(request.device_ids, features)
-    empty: NDArray[np.bool_] = np.all(np.isnan(features[:, list(model.columns)]), axis=1)
+    parts, shares = model.parts_and_contributions(request.device_ids, features)
+    empty = np.asarray(np.isnan(model.looked_at(features)).all(axis=1))
     return {
         "model_version": artefact.version,
         "smoothing_rows": rule.smoothing_rows,
@@ -120,16 +148,16 @@ def predict_fn(request: Request, artefact: Artefact) -> dict[str, Any]:
         "exit_rows": rule.exit_rows,
         "scores": _scores(artefact.combination.score(parts), empty),
         "no_model_scores": _scores(artefact.combination.no_model_score(parts), empty),
-        "contributions": model.contributions(request.device_ids, features).round(6).tolist(),
+        "contributions": shares.round(6).tolist(),
         "sensors": list(model.sensors),
     }
 
 
 def _scores(values: NDArray[np.float64], empty: NDArray[np.bool_]) -> list[float | None]:
-    return [
-        None if nothing else value
-        for value, nothing in zip(values.tolist(), empty.tolist(), strict=True)
-    ]
+    scores: list[float | None] = values.tolist()
+    for row in np.flatnonzero(empty).tolist():
+        scores[row] = None
+    return scores
 
 
 def output_fn(prediction: dict[str, Any], accept: str) -> tuple[bytes, str]:
@@ -137,4 +165,4 @@ def output_fn(prediction: dict[str, Any], accept: str) -> tuple[bytes, str]:
     wanted = {part.partition(";")[0].strip().lower() for part in accept.split(",")}
     if not wanted & {JSON, "application/*", "*/*", ""}:
         raise UnsupportedType(f"cannot answer in {accept!r}, only in {JSON}")
-    return json.dumps(prediction, allow_nan=False, separators=(",", ":")).encode(), JSON
+    return orjson.dumps(prediction), JSON

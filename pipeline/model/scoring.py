@@ -18,7 +18,9 @@ of z.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,8 +64,30 @@ class Metric:
         used because its columns stay closest to the original ones, so that a whitened column
         can be read as that feature's.
         """
-        whitened: Floats = np.matmul(vectors[:, None, :], self.whitening[positions])[:, 0, :]
+        whitened: Floats = _times_own(vectors[None], positions, self.whitening[:, None])[0]
         return whitened
+
+
+def _times_own(stack: Floats, positions: NDArray[np.int64], matrices: Floats) -> Floats:
+    """Multiply each row of (k, n, d) vectors with its own machine's (k, d, d) matrices.
+
+    `matrices` is (n_units + 1, k, d, d). One product a machine, not one a row: a row's matrix
+    is larger than the row, and copying it for each takes longer than multiplying.
+    """
+    if len(positions) <= 1:
+        alone: Floats = stack @ matrices[positions[0]] if len(positions) else stack
+        return alone
+    changes = positions[1:] - positions[:-1]
+    if (changes < 0).any():
+        order = np.argsort(positions, kind="stable")
+        found = np.empty_like(stack)
+        found[:, order] = _times_own(stack.take(order, axis=1), positions[order], matrices)
+        return found
+    products, start = np.empty_like(stack), 0
+    for end in [*(np.flatnonzero(changes) + 1).tolist(), len(positions)]:
+        np.matmul(stack[:, start:end], matrices[positions[start]], out=products[:, start:end])
+        start = end
+    return products
 
 
 def ledoit_wolf(rows: Floats) -> Floats:
@@ -121,12 +145,14 @@ def reconstruct(layers: Layers, z: Floats) -> Floats:
 
     The bottleneck is linear too, so tanh is applied to every layer but the middle and the last.
     """
-    hidden = np.clip(z, -INPUT_LIMIT, INPUT_LIMIT)
+    hidden = np.minimum(z, INPUT_LIMIT)
+    np.maximum(hidden, -INPUT_LIMIT, out=hidden)
     middle, last = len(layers) // 2 - 1, len(layers) - 1
     for position, (weight, bias) in enumerate(layers):
-        hidden = hidden @ weight.T + bias
+        hidden = hidden.dot(weight.T)
+        hidden += bias
         if position not in (middle, last):
-            hidden = np.tanh(hidden)
+            np.tanh(hidden, out=hidden)
     return hidden
 
 
@@ -141,10 +167,9 @@ class Combination:
 
     def score(self, parts: Parts) -> Floats:
         """Return the model's score of each row, 1.0 at the calibrated threshold."""
-        ratio = (parts.of_input / self.input_reference) * (
-            parts.of_residual / self.residual_reference
-        )
-        return np.sqrt(ratio) / self.threshold
+        squared: Floats = parts.of_input * parts.of_residual
+        squared /= self.input_reference * self.residual_reference * self.threshold**2
+        return np.sqrt(squared, out=squared)
 
     def no_model_score(self, parts: Parts) -> Floats:
         """Return the score with x_hat = 0, 1.0 at its own calibrated threshold."""
@@ -166,46 +191,61 @@ class Model:
     input_metric: Metric
     residual_metric: Metric
 
-    def _vectors(self, units: list[str], features: Floats) -> tuple[Floats, tuple[Floats, Floats]]:
-        """Return z and, whitened, z and its residual; each (n, d)."""
-        z = self.baselines.normalise(units, features[:, list(self.columns)])
+    @cached_property
+    def _matrices(self) -> Floats:
+        """Return both metrics' whitening as (n_units + 1, 2, d, d)."""
+        return np.stack([self.input_metric.whitening, self.residual_metric.whitening], axis=1)
+
+    @cached_property
+    def _of_sensor(self) -> Floats:
+        """Return what takes the mean of each sensor's columns, (d, n_sensors)."""
+        mine = np.array(self.sensor_of)[:, None] == np.arange(len(self.sensors))
+        shares: Floats = mine / mine.sum(axis=0)
+        return shares
+
+    @cached_property
+    def _are_the_first(self) -> bool:
+        return self.columns == tuple(range(len(self.columns)))
+
+    def looked_at(self, features: Floats) -> Floats:
+        """Return the columns that the model looks at; all of them, in order, without a copy."""
+        if self._are_the_first and features.shape[1] == len(self.columns):
+            return features
+        return features[:, list(self.columns)]
+
+    def _squares(self, units: Sequence[str], features: Floats) -> tuple[Floats, Floats]:
+        """Return z (n, d) and the mean squares by sensor of both whitened, (2, n, n_sensors)."""
         positions = self.baselines.positions(units)
-        residual = z - reconstruct(self.layers, z)
-        whitened = (
-            self.input_metric.whiten(positions, z),
-            self.residual_metric.whiten(positions, residual),
-        )
-        return z, whitened
+        z = self.baselines.normalise_at(positions, self.looked_at(features))
+        both = np.empty((2, *z.shape))
+        both[0] = z
+        np.subtract(z, reconstruct(self.layers, z), out=both[1])
+        whitened = _times_own(both, positions, self._matrices)
+        np.square(whitened, out=whitened)
+        return z, whitened @ self._of_sensor
 
-    def _of_sensors(self, whitened: Floats) -> Floats:
-        """Return the mean square of each sensor's columns, (n, n_sensors)."""
-        owner = np.array(self.sensor_of)
-        sums = np.stack(
-            [
-                np.mean(whitened[:, owner == sensor] ** 2, axis=1)
-                for sensor in range(len(self.sensors))
-            ],
-            axis=1,
-        )
-        return sums
-
-    def parts(self, units: list[str], features: Floats) -> Parts:
+    def parts(self, units: Sequence[str], features: Floats) -> Parts:
         """Measure (n, n_features) rows of the named machines; NaN counts as "as usual"."""
-        z, whitened = self._vectors(units, features)
-        of_input, of_residual = (
-            np.sqrt(self._of_sensors(vectors).max(axis=1)) for vectors in whitened
-        )
-        return Parts(of_input, of_residual, np.sqrt(np.mean(z * z, axis=1)))
+        return self.parts_and_contributions(units, features, contributions=False)[0]
 
-    def contributions(self, units: list[str], features: Floats) -> Floats:
+    def contributions(self, units: Sequence[str], features: Floats) -> Floats:
         """Return each sensor's share of the squared distances, (n, n_sensors); rows sum to 1."""
-        _, whitened = self._vectors(units, features)
-        shares = np.zeros((len(units), len(self.sensors)))
-        for vectors in whitened:
-            of_sensor = self._of_sensors(vectors)
-            total = of_sensor.sum(axis=1, keepdims=True)
-            even = np.full_like(of_sensor, 1.0 / len(self.sensors))
-            shares += 0.5 * np.divide(of_sensor, total, out=even, where=total > 0.0)
+        return self.parts_and_contributions(units, features)[1]
+
+    def parts_and_contributions(
+        self, units: Sequence[str], features: Floats, *, contributions: bool = True
+    ) -> tuple[Parts, Floats]:
+        """Return both of one look at the rows; the second is empty unless it is wanted."""
+        z, squares = self._squares(units, features)
+        of_input, of_residual = np.sqrt(squares.max(axis=2))
+        of_nothing: Floats = np.sqrt(np.vecdot(z, z) / z.shape[1])
+        shares = self._shares(squares) if contributions else np.empty((0, len(self.sensors)))
+        return Parts(of_input, of_residual, of_nothing), shares
+
+    def _shares(self, squares: Floats) -> Floats:
+        total = squares.sum(axis=2, keepdims=True)
+        even = np.full_like(squares, 1.0 / len(self.sensors))
+        shares: Floats = np.divide(squares, total, out=even, where=total > 0.0).mean(axis=0)
         return shares
 
 
