@@ -74,6 +74,10 @@ class StageConfig:
     features_schedule: str
     """When features are made of what is new: an expression of EventBridge, in UTC."""
     features_on_schedule: bool
+    compaction_schedule: str
+    """When the objects of the day before are compacted: after its last readings are in."""
+    maintenance_schedule: str
+    """When DataSync looks for work orders; hourly is the most it does."""
     training_instance: str
     endpoint_instance: str
 
@@ -117,6 +121,8 @@ DEV = StageConfig(
     features_schedule="cron(20 * * * ? *)",
     # A stage for trying things out makes features when it trains.
     features_on_schedule=False,
+    compaction_schedule="cron(45 3 * * ? *)",
+    maintenance_schedule="cron(10 * * * ? *)",
     training_instance="ml.m5.large",
     endpoint_instance="ml.m5.large",
 )

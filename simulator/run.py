@@ -22,21 +22,19 @@ from typing import Any
 import orjson
 
 from simulator import evidence, report_html
+from simulator.batch_path import BATCH_FOLDER, BatchPath
 from simulator.errors import SimulatorError
 from simulator.fleet import decisions
 from simulator.fleet.fleet import Fleet
 from simulator.fleet.ground_truth import GroundTruth
 from simulator.fleet.recording import Recording
 from simulator.fleet.replay import Replay
-from simulator.fleet.work_orders import write_orders
 from simulator.progress import Progress
 from simulator.report import Fault, RunReport, Stage, Standstill
 from simulator.scenario import Scenario
 from simulator.targets import Embedded
 
 HOUR_S = 3600
-BATCH_FOLDER = "batch"
-"""What goes the batch path, below the output folder."""
 
 
 class WorkflowFailed(SimulatorError):
@@ -120,6 +118,7 @@ class _Run:
         gc.freeze()
         gc.set_threshold(50_000, 20, 20)
         self.machines = machines = self._machines()
+        batch = BatchPath(self.target, machines, self.options.out) if self._has_orders() else None
         if isinstance(machines, Fleet) and machines.reacts:
             self.target.on_alert(lambda message: self._on_alert(machines, message))
         total_s = self._expected_s()
@@ -137,6 +136,8 @@ class _Run:
         with self._stage("live") as result:
             self.target.run_until(machines.finished)
             self.target.drain()
+            if batch is not None:
+                batch.deliver()
             result.append(f"{machines.counters.readings.published:,} readings published in all")
         progress.finish()
         with self._stage("report") as result:
@@ -153,8 +154,13 @@ class _Run:
         """Return the template's parameters that this scenario changes."""
         return {
             **evidence.template_parameters(self.scenario, self.recording),
+            **(BatchPath.PARAMETERS if self._has_orders() else {}),
             **self.options.parameters,
         }
+
+    def _has_orders(self) -> bool:
+        """Tell whether machines of this scenario are worked on at all."""
+        return self.recording is None and bool(self.scenario.life.wear)
 
     def _machines(self) -> Fleet | Replay:
         env, publish = self.target.clock, self.target.publish
@@ -173,12 +179,11 @@ class _Run:
         machines = self.machines
         if not isinstance(machines, Fleet):
             return []
-        orders, base_ms = machines.work_orders, machines.plan.base_ms
+        base_ms = machines.plan.base_ms
         folder = self.options.out / BATCH_FOLDER
-        write_orders(orders, folder, base_ms)
         if machines.reacts:
             decisions.write_decisions(machines.decisions, folder / decisions.FILE)
-        return [order.to_record(base_ms) for order in orders]
+        return [order.to_record(base_ms) for order in machines.work_orders]
 
     def _expected_s(self) -> float:
         if self.recording is not None:

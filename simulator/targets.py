@@ -22,10 +22,14 @@ from simulator.cloud.gateway import is_ours
 from simulator.cloud.java import find_java
 from simulator.cloud.template import deploy
 from simulator.cloud.workflows import Execution
-from simulator.errors import EnvironmentMissing, InvariantBroken
+from simulator.errors import EnvironmentMissing, InvariantBroken, SimulatorError
 
 ROOT = Path(__file__).parents[1]
 SNAPSHOT = ROOT / "infra_cdk" / "snapshots"
+
+
+class TransferFailed(SimulatorError):
+    """A DataSync task that a run depends on did not end well; the message has its reason."""
 
 
 def template_default(parameter: str, assembly: Path = SNAPSHOT) -> str:
@@ -162,6 +166,21 @@ class Embedded:
             if not page.get("IsTruncated"):
                 return
             token = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def serve_files(self, host: str, folder: Path) -> None:
+        """Have a folder of this machine be what DataSync finds on a file server."""
+        self.cloud.datasync.exports[host] = folder.resolve()
+
+    def transfer(self, task_name: str) -> None:
+        """Run a DataSync task to its end; raises TransferFailed."""
+        tasks = self.call("datasync", "ListTasks")["Tasks"]
+        (task,) = (each["TaskArn"] for each in tasks if each["Name"].endswith(f"-{task_name}"))
+        arn = self.call("datasync", "StartTaskExecution", TaskArn=task)["TaskExecutionArn"]
+        self.run_until(self.cloud.datasync.wait_event(arn))
+        ended = self.call("datasync", "DescribeTaskExecution", TaskExecutionArn=arn)
+        if ended["Status"] != "SUCCESS":
+            reason = ended.get("Result", {}).get("ErrorDetail", ended["Status"])
+            raise TransferFailed(f"the DataSync task {task_name} failed: {reason}")
 
     def environment(self) -> dict[str, str]:
         """Return the variables with which boto3 or the AWS CLI talk to this target."""

@@ -32,6 +32,7 @@ SOURCES: dict[str, dict[str, object]] = {
     "function": {"packaging": "zip", "path": _ABOVE_PACKAGE, "include": ["pipeline"]},
     "pipeline": {"packaging": "zip", "path": _ABOVE_PACKAGE, "include": ["pipeline"]},
     "features-job": {"packaging": "file", "path": "pipeline/etl/features_job.py"},
+    "compaction-job": {"packaging": "file", "path": "pipeline/etl/compaction_job.py"},
     "model-image": {
         "packaging": "image",
         "path": _ABOVE_PACKAGE,
@@ -49,12 +50,8 @@ class PipelineAssets(Construct):
         super().__init__(scope, construct_id)
         self.function = self._package("function", with_requirements=True)
         self.pipeline = self._package("pipeline", with_requirements=False)
-        self.features_job = s3_assets.Asset(
-            self,
-            "features-job",
-            path=str(REPOSITORY / "pipeline" / "etl" / "features_job.py"),
-            display_name="features-job",
-        )
+        self.features_job = self._script("features-job", "features_job.py")
+        self.compaction_job = self._script("compaction-job", "compaction_job.py")
         # The context is the package itself: nothing else of the repository is in reach.
         self.image = ecr_assets.DockerImageAsset(
             self,
@@ -65,6 +62,10 @@ class PipelineAssets(Construct):
             platform=ecr_assets.Platform.LINUX_AMD64,
             display_name="model-image",
         )
+
+    def _script(self, name: str, file: str) -> s3_assets.Asset:
+        path = str(REPOSITORY / "pipeline" / "etl" / file)
+        return s3_assets.Asset(self, name, path=path, display_name=name)
 
     def _package(self, name: str, *, with_requirements: bool) -> s3_assets.Asset:
         return s3_assets.Asset(

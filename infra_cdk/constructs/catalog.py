@@ -20,6 +20,30 @@ from infra_cdk.constructs.lake import Lake
 
 PARTITION_KEYS = (("dt", glue.Schema.STRING), ("hour", glue.Schema.STRING))
 
+WORK_ORDER_COLUMNS = (
+    ("schema", glue.Schema.INTEGER),
+    ("order_id", glue.Schema.STRING),
+    ("device_id", glue.Schema.STRING),
+    ("kind_of_machine", glue.Schema.STRING),
+    ("type", glue.Schema.STRING),
+    ("opened_ms", glue.Schema.BIG_INT),
+    ("started_ms", glue.Schema.BIG_INT),
+    ("finished_ms", glue.Schema.BIG_INT),
+    ("crew", glue.Schema.STRING),
+    ("failure_mode", glue.Schema.STRING),
+    ("action", glue.Schema.STRING),
+    ("treated", glue.Schema.array(glue.Schema.STRING)),
+    ("parts", glue.Schema.array(glue.Schema.STRING)),
+    ("parts_cost", glue.Schema.DOUBLE),
+    ("labour_h", glue.Schema.DOUBLE),
+    ("labour_cost", glue.Schema.DOUBLE),
+    ("downtime_s", glue.Schema.DOUBLE),
+    ("total_cost", glue.Schema.DOUBLE),
+    ("restarted", glue.Schema.BOOLEAN),
+    ("alert_id", glue.Schema.STRING),
+    ("text", glue.Schema.STRING),
+)
+
 
 def projection() -> dict[str, glue.PartitionProjectionConfiguration]:
     """Return how the raw zone's partitions follow from a rule: who writes it registers none.
@@ -76,6 +100,16 @@ class Catalog(Construct):
             ],
             is_projected=True,
         )
+        self.maintenance = self._table(
+            "maintenance",
+            "Work orders by the day they were finished",
+            lake.raw,
+            "maintenance/",
+            glue.DataFormat.JSON,
+            list(WORK_ORDER_COLUMNS),
+            is_projected=True,
+            partition_keys=PARTITION_KEYS[:1],
+        )
         self.features = self._table(
             "features",
             "Rolling features, a row a device and hop",
@@ -104,6 +138,7 @@ class Catalog(Construct):
         columns: Sequence[tuple[str, glue.Type]],
         *,
         is_projected: bool,
+        partition_keys: Sequence[tuple[str, glue.Type]] = PARTITION_KEYS,
     ) -> glue.S3Table:
         return glue.S3Table(
             self,
@@ -115,8 +150,10 @@ class Catalog(Construct):
             s3_prefix=prefix,
             data_format=data_format,
             columns=[glue.Column(name=column, type=kind) for column, kind in columns],
-            partition_keys=[glue.Column(name=key, type=kind) for key, kind in PARTITION_KEYS],
-            partition_projection=projection() if is_projected else None,
+            partition_keys=[glue.Column(name=key, type=kind) for key, kind in partition_keys],
+            partition_projection={key: projection()[key] for key, _ in partition_keys}
+            if is_projected
+            else None,
         )
 
 

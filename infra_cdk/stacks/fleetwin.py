@@ -10,9 +10,11 @@ from infra_cdk.constructs.alerting import Alerting
 from infra_cdk.constructs.assets import PipelineAssets
 from infra_cdk.constructs.automation import Automation
 from infra_cdk.constructs.catalog import Catalog
+from infra_cdk.constructs.compaction import Compaction
 from infra_cdk.constructs.etl import FeaturesJob
 from infra_cdk.constructs.ingestion import Detector, RawWriter
 from infra_cdk.constructs.lake import Lake
+from infra_cdk.constructs.maintenance import MaintenanceLog
 from infra_cdk.constructs.parameters import Parameters
 from infra_cdk.constructs.stream import Stream
 from infra_cdk.constructs.tables import Tables
@@ -46,6 +48,20 @@ class FleetwinStack(Stack):
             default="{}",
             description="Hyperparameters other than the script's defaults, as JSON of strings",
         ).value_as_string
+        server = CfnParameter(
+            self,
+            "MaintenanceServer",
+            type="String",
+            default="",
+            description="NFS server with the work orders, below /maintenance; none: no transfer",
+        )
+        activation_key = CfnParameter(
+            self,
+            "AgentActivationKey",
+            type="String",
+            default="",
+            description="Of the DataSync agent beside that server; good for half an hour",
+        )
         assets = PipelineAssets(self, "Assets")
         lake = Lake(self, "Lake", config)
         tables = Tables(self, "Tables", config)
@@ -96,6 +112,15 @@ class FleetwinStack(Stack):
             training_settings=training,
         )
         Automation(self, "Automation", config, lake=lake, features=features, topic=alerting.topic)
+        Compaction(self, "Compaction", config, assets=assets, lake=lake, topic=alerting.topic)
+        MaintenanceLog(
+            self,
+            "Maintenance",
+            config,
+            lake=lake,
+            server=server,
+            activation_key=activation_key,
+        )
         Alarms(
             self,
             "Alarms",

@@ -19,6 +19,7 @@ from pipeline import settings
 from pipeline.etl.arrow_kernel import table_columns
 from pipeline.etl.quality_rules import parse_rules
 from pipeline.features import feature_names
+from simulator.fleet.work_orders import WorkOrder
 
 BUCKETS = resources("AWS::S3::Bucket")
 ROLES = resources("AWS::IAM::Role")
@@ -37,6 +38,10 @@ WILDCARDS = {
     ("fleetwin-dev-features-job", "WriteFeatures"),
     ("fleetwin-dev-features-job", "WriteLogs"),
     ("fleetwin-dev-features", "ReadManifest"),
+    ("fleetwin-dev-compaction-job", "ReadCode"),
+    ("fleetwin-dev-compaction-job", "Rewrite"),
+    ("fleetwin-dev-compaction-job", "WriteLogs"),
+    ("fleetwin-dev-maintenance-transfer", "WriteWorkOrders"),
     ("fleetwin-dev-training-job", "ReadFeatures"),
     ("fleetwin-dev-training-job", "WriteModels"),
     ("fleetwin-dev-training-job", "LogInToRegistry"),
@@ -139,10 +144,19 @@ def test_a_function_has_its_variables_its_handler_and_a_log_group_that_forgets()
         assert group["RetentionInDays"] > 0
 
 
-def test_the_job_is_pinned_to_the_spark_that_is_tested() -> None:
-    (job,) = resources("AWS::Glue::Job").values()
+JOBS = {body["Name"]: body for body in resources("AWS::Glue::Job").values()}
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_a_job_is_pinned_to_the_spark_that_is_tested_and_runs_once_at_a_time(name: str) -> None:
+    job = JOBS[name]
     assert job["GlueVersion"] == "5.1"
     assert job["Command"]["Name"] == "glueetl"
+    assert job["ExecutionProperty"] == {"MaxConcurrentRuns": 1}
+
+
+def test_the_features_job_is_given_what_its_script_asks_for() -> None:
+    job = JOBS["fleetwin-dev-features"]
     given = {name for name in job["DefaultArguments"] if "_" in name or name in ("--table",)}
     assert given == {
         "--raw_bucket",
@@ -160,15 +174,45 @@ def test_the_features_table_has_the_columns_that_the_pipeline_computes() -> None
         body["TableInput"]["Name"]: body["TableInput"]
         for body in resources("AWS::Glue::Table").values()
     }
-    assert tables.keys() == {"telemetry_raw", "bursts_raw", "features"}
-    for table in tables.values():
-        assert [key["Name"] for key in table["PartitionKeys"]] == ["dt", "hour"]
+    assert tables.keys() == {"telemetry_raw", "bursts_raw", "maintenance", "features"}
+    for name, table in tables.items():
+        keys = ["dt"] if name == "maintenance" else ["dt", "hour"]
+        assert [key["Name"] for key in table["PartitionKeys"]] == keys
     columns = [column["Name"] for column in tables["features"]["StorageDescriptor"]["Columns"]]
-    (job,) = resources("AWS::Glue::Job").values()
-    spec = default_spec().extended(job["DefaultArguments"]["--extra_features"])
+    extra = JOBS["fleetwin-dev-features"]["DefaultArguments"]["--extra_features"]
+    spec = default_spec().extended(extra)
     computed = [name for name, _ in table_columns(spec, normalised=False)]
     assert columns == computed
     assert set(feature_names(default_spec())) < set(columns)
+
+
+def test_the_transfer_of_work_orders_is_there_only_with_a_server_and_verifies() -> None:
+    bodies = template()["Resources"].values()
+    parts = [body for body in bodies if body["Type"].startswith("AWS::DataSync::")]
+    assert {body["Type"].rpartition(":")[2] for body in parts} == {
+        *("Agent", "LocationNFS", "LocationS3", "Task")
+    }
+    (condition,) = {body["Condition"] for body in parts}
+    judged = template()["Conditions"][condition]
+    assert judged == {"Fn::Not": [{"Fn::Equals": [{"Ref": "MaintenanceServer"}, ""]}]}
+    assert template()["Parameters"]["MaintenanceServer"]["Default"] == ""
+    (task,) = resources("AWS::DataSync::Task").values()
+    assert task["Options"]["VerifyMode"] == "ONLY_FILES_TRANSFERRED"
+    assert task["Options"]["PreserveDeletedFiles"] == "PRESERVE"
+
+
+def test_a_work_order_has_a_column_for_each_of_its_fields() -> None:
+    order = WorkOrder(
+        0, "pump-001", "centrifugal_pump", "corrective", "failure", "imbalance", ("imbalance",),
+        False, 1.0, 2.0, 3.0, 4.0, True, "", 1, 80.0, 400.0,
+    )  # fmt: skip
+    (table,) = (
+        body["TableInput"]
+        for body in resources("AWS::Glue::Table").values()
+        if body["TableInput"]["Name"] == "maintenance"
+    )
+    columns = [column["Name"] for column in table["StorageDescriptor"]["Columns"]]
+    assert sorted(columns) == sorted(order.to_record(0))
 
 
 def test_every_statement_of_a_role_has_a_name_and_only_the_listed_ones_a_wildcard() -> None:

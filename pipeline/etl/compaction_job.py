@@ -1,8 +1,9 @@
 """Rewrites the many small objects of an hour as one; a job of its own, for both zones.
 
 Plain boto3 and pyarrow on the driver: an hour's objects are small, that is why it runs. Arguments:
-``--bucket``, ``--prefix`` (``telemetry``, ``bursts`` or ``features``), ``--start`` and ``--end``
-(whole hours, UTC), and optionally ``--minimum_files`` (an hour with fewer is left alone).
+``--bucket``, ``--prefix`` (``telemetry``, ``bursts`` or ``features``, or several with commas),
+the hours, and optionally ``--minimum_files`` (an hour with fewer is left alone). The hours are
+``--start`` and ``--end`` (whole hours, UTC), or those of the day before ``--day_before``, a time.
 
 The new object is written first, then what it replaces is removed, and it names that in its
 metadata: a run that is killed in between is finished by the next one. Lines of the raw zone that
@@ -21,6 +22,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import boto3
@@ -37,6 +39,7 @@ MARK = "compacted-from"
 """Metadata of a new object: the hash of its sources. They are listed in an object beside it,
 because metadata holds 2 KB (S3 User Guide, "Working with object metadata")."""
 SOURCES_PREFIX = "compaction"
+DAY_MS = 24 * HOUR_MS
 _DELETED_AT_ONCE = 1_000
 """DeleteObjects' limit."""
 
@@ -199,27 +202,53 @@ def _joined_tables(parts: list[pa.Table]) -> bytes:
 
 def main(argv: Sequence[str], store: ObjectStore | None = None) -> dict[str, Any]:
     """Run the job; return what it prints. Raises JobInputError."""
-    options = resolved_options(argv, ("bucket", "prefix", "start", "end"))
-    if options["prefix"] not in PREFIXES:
-        raise JobInputError(f"--prefix: {options['prefix']!r} is not one of {', '.join(PREFIXES)}")
-    given = any(word.partition("=")[0] == "--minimum_files" for word in argv)
-    minimum = resolved_options(argv, ("minimum_files",))["minimum_files"] if given else "8"
+    options = resolved_options(argv, ("bucket", "prefix"))
+    prefixes = options["prefix"].split(",")
+    for prefix in prefixes:
+        if prefix not in PREFIXES:
+            raise JobInputError(f"--prefix: {prefix!r} is not one of {', '.join(PREFIXES)}")
+    minimum = _optional(argv, "minimum_files") or "8"
     if not minimum.isdigit() or int(minimum) < 2:
         raise JobInputError("--minimum_files: must be a whole number of at least 2")
-    start_ms, end_ms = hour_ms(options["start"], "start"), hour_ms(options["end"], "end")
-    if start_ms >= end_ms:
-        raise JobInputError(f"--start {options['start']} is not before --end {options['end']}")
+    start_ms, end_ms = _hours(argv)
     store = store or boto3.client("s3")
-    compaction = Compaction(store, options["bucket"], options["prefix"], int(minimum))
-    compaction.compact(start_ms, end_ms)
+    counts: Counter[str] = Counter()
+    unreadable: list[dict[str, str]] = []
+    for prefix in prefixes:
+        compaction = Compaction(store, options["bucket"], prefix, int(minimum))
+        compaction.compact(start_ms, end_ms)
+        counts.update(compaction.counts)
+        unreadable += compaction.unreadable
     names = ("objects_before", "objects_after", "rows", "duplicates")
     result = {
         "event": "compaction_job",
-        **{name: compaction.counts[name] for name in names},
-        "unreadable": compaction.unreadable,
+        **{name: counts[name] for name in names},
+        "unreadable": unreadable,
     }
     print(json.dumps(result))
     return result
+
+
+def _optional(argv: Sequence[str], name: str) -> str:
+    given = any(word.partition("=")[0] == f"--{name}" for word in argv)
+    return resolved_options(argv, (name,))[name] if given else ""
+
+
+def _hours(argv: Sequence[str]) -> tuple[int, int]:
+    """Return the range of hours in epoch ms; raises JobInputError."""
+    if text := _optional(argv, "day_before"):
+        try:
+            time = datetime.fromisoformat(text)
+        except ValueError:
+            raise JobInputError(f"--day_before: {text!r} is not an ISO time") from None
+        midnight = time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+        midnight_ms = int(midnight.timestamp() * 1000) // DAY_MS * DAY_MS
+        return midnight_ms - DAY_MS, midnight_ms
+    options = resolved_options(argv, ("start", "end"))
+    start_ms, end_ms = hour_ms(options["start"], "start"), hour_ms(options["end"], "end")
+    if start_ms >= end_ms:
+        raise JobInputError(f"--start {options['start']} is not before --end {options['end']}")
+    return start_ms, end_ms
 
 
 if __name__ == "__main__":

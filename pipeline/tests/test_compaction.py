@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+from collections import Counter
 from typing import Any
 
 import orjson
@@ -172,9 +173,27 @@ def test_thousands_of_tiny_objects_become_one() -> None:
     )
 
 
+@pytest.mark.parametrize("time", ["2026-01-06T03:45:00Z", "2026-01-06T23:59:59+00:00"])
+def test_the_day_before_a_time_is_compacted_and_no_other(time: str) -> None:
+    store = Store()
+    days = [
+        f"{kind}/dt=2026-01-0{day}/hour=23" for kind in ("telemetry", "bursts") for day in (4, 5, 6)
+    ]
+    for folder in days:
+        for seq in range(3):
+            store.objects[f"{folder}/{seq}.jsonl.gz"] = gzip.compress(line(0, seq), 1)
+    words = f"--bucket p --prefix telemetry,bursts --day_before {time} --minimum_files 2"
+    result = main(["job", *words.split()], store)
+    assert (result["objects_before"], result["objects_after"], result["rows"]) == (6, 2, 6)
+    left = Counter(key.rpartition("/")[0] for key in store.objects)
+    assert left == {folder: 1 if "01-05" in folder else 3 for folder in days}
+
+
 @pytest.mark.parametrize(
     ("words", "named"),
     [
+        ("--prefix bursts --day_before yesterday", "--day_before"),
+        ("--prefix bursts,other --day_before 2026-01-06T00:00:00Z", "--prefix"),
         ("--prefix other --start 2026-01-05T00 --end 2026-01-05T01", "--prefix"),
         ("--prefix bursts --start 2026-01-05T01 --end 2026-01-05T01", "is not before"),
         ("--prefix bursts --start 2026-01-05T00 --end 2026-01-05T01 --minimum_files 1", "minimum"),

@@ -62,6 +62,17 @@ def tag(resource: Resource) -> Outcome:
     return str(params["TagKey"]), {}
 
 
+@maps("AWS::LakeFormation::TagAssociation")
+def tag_association(resource: Resource) -> Outcome:
+    """Give a database, a table or columns their tags."""
+    params = resource.fit("lakeformation", "AddLFTagsToResource", resource.properties.rest())
+    failures = resource.call("lakeformation", "AddLFTagsToResource", params).get("Failures")
+    if failures:
+        # As CloudFormation: the resource fails with the first that could not be assigned.
+        raise resource.error("LFTags", failures[0]["Error"]["ErrorMessage"])
+    return resource.logical_id, {}
+
+
 @maps("AWS::LakeFormation::PrincipalPermissions")
 def permissions(resource: Resource) -> Outcome:
     """Grant permissions."""

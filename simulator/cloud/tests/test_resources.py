@@ -107,6 +107,10 @@ MINIMAL: dict[str, dict[str, Any]] = {
     },
     "AWS::LakeFormation::DataLakeSettings": {"Admins": []},
     "AWS::LakeFormation::Tag": {"TagKey": "zone", "TagValues": ["raw"]},
+    "AWS::LakeFormation::TagAssociation": {
+        "Resource": {"Database": {"CatalogId": ACCOUNT, "Name": "d"}},
+        "LFTags": [{"CatalogId": ACCOUNT, "TagKey": "zone", "TagValues": ["raw"]}],
+    },
     "AWS::LakeFormation::PrincipalPermissions": {
         "Principal": {"DataLakePrincipalIdentifier": ROLE},
         "Resource": {"Database": {"CatalogId": ACCOUNT, "Name": "d"}},
