@@ -11,6 +11,7 @@ from typing import Any
 
 import simpy
 
+from simulator.cloud import asl_jsonata_states
 from simulator.cloud.asl_history import History, StateFailure
 from simulator.cloud.asl_interpreter import Frame, Interpreter, Steps
 from simulator.cloud.asl_payload import dumps
@@ -40,7 +41,10 @@ def run_map(frame: Frame, data: Any) -> Steps:
     state, thread = frame.state, frame.thread
     processor = state.get("ItemProcessor") or state["Iterator"]
     distributed = processor.get("ProcessorConfig", {}).get("Mode") == "DISTRIBUTED"
-    items = frame.path(state.get("ItemsPath", "$"), data)
+    if frame.jsonata:
+        items: Any = asl_jsonata_states.map_items(frame)
+    else:
+        items = frame.path(state.get("ItemsPath", "$"), data)
     concurrency = _concurrency(frame, data)
     if not isinstance(items, list):
         raise frame.runtime_error(
@@ -130,7 +134,7 @@ class _Iterations:
             context = frame.context
             frame.context = {**context, **extra}
             try:
-                value = frame.render(selector, self._data)
+                value = self._selected(selector)
             finally:
                 frame.context = context
         if self.distributed:
@@ -141,10 +145,16 @@ class _Iterations:
                 History(interpreter.engine),
                 interpreter.tasks,
             )
+            child.language = interpreter.language
             fork = frame.thread.fork()
             fork.last_id = 0
             return (yield from child.machine(self.processor, value, fork, extra))
         return (yield from self._inline(index, value, extra))
+
+    def _selected(self, selector: Any) -> Any:
+        if self.frame.jsonata:
+            return asl_jsonata_states.value(self.frame, "ItemSelector", selector)
+        return self.frame.render(selector, self._data)
 
     def _inline(self, index: int, value: Any, extra: dict[str, Any]) -> Steps:
         frame, history = self.frame, self.frame.interpreter.history
@@ -230,6 +240,8 @@ def _value(process: simpy.Event) -> tuple[bool, Any]:
 
 def _integer(frame: Frame, name: str, data: Any) -> int | float | None:
     """Return a number given literally or by path (``NamePath``); ``None`` when absent."""
+    if frame.jsonata:
+        return asl_jsonata_states.number(frame, name)
     if f"{name}Path" not in frame.state:
         value: int | float | None = frame.state.get(name)
         return value

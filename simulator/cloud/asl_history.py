@@ -86,6 +86,15 @@ class History:
             thread.last_id = event["id"]
         return int(event["id"])
 
+    def evaluation_failed(self, thread: Thread, entered_id: int, details: dict[str, Any]) -> None:
+        """Record that an expression failed.
+
+        AWS links a failure before the state's work to what was before the state was entered.
+        """
+        if thread.last_id == entered_id:
+            thread.last_id = self.events[entered_id - 1]["previousEventId"]
+        self.add(thread, "EvaluationFailed", details)
+
     def entered(self, thread: Thread, state_type: str, name: str, data: Any) -> int:
         """Record that a state was entered."""
         details = {"name": name, "input": dumps(data), "inputDetails": {"truncated": False}}

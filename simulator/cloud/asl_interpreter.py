@@ -2,7 +2,7 @@
 
 `workflows.py` starts one Interpreter per execution. Tasks are in `asl_tasks.py`, Map and
 Parallel in `asl_fanout.py`; this file has the life of a state: input, work, retry, catch,
-output. JSONPath only; definitions that use more are refused when they are created.
+output. States in JSONata do their work in `asl_jsonata_states.py`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import simpy
 
-from simulator.cloud import asl_choice, asl_payload
+from simulator.cloud import asl_choice, asl_jsonata_states, asl_payload
 from simulator.cloud.asl_history import MAX_PAYLOAD_BYTES, History, StateFailure, Thread, iso
 from simulator.cloud.asl_paths import PathNotFound, Scope, read, write
 from simulator.cloud.asl_payload import IntrinsicFailure, PayloadPathError, dumps, render
@@ -46,6 +46,8 @@ class Frame:
         self.raw_input = data
         self.entered_id = 0
         self.context: dict[str, Any] = {}
+        # A machine's language is its states' own, unless one says otherwise.
+        self.jsonata = state.get("QueryLanguage", interpreter.language) == "JSONata"
 
     def scope(self, data: Any) -> Scope:
         """Return what paths of this state may refer to."""
@@ -105,6 +107,7 @@ class Interpreter:
     ) -> None:
         self.engine = engine
         self.definition = definition
+        self.language = definition.get("QueryLanguage", "JSONPath")
         self.context = context
         self.history = history
         self.tasks = tasks
@@ -160,6 +163,10 @@ class Interpreter:
     def _work(self, frame: Frame, kind: str) -> Steps:
         """Do the state's own work; return (next state, output, assigned variables)."""
         state, data = frame.state, frame.raw_input
+        if frame.jsonata:
+            found = yield from asl_jsonata_states.work(frame, kind)
+            self._check_size(frame, kind, found[1])
+            return found
         if kind == "Fail":
             raise self._fail(frame)
         data = frame.path(state.get("InputPath", "$"), data)
@@ -179,6 +186,11 @@ class Interpreter:
         assigned = frame.render(state.get("Assign", {}), result)
         output = self._placed(frame, state.get("ResultPath", "$"), frame.raw_input, result)
         output = frame.path(state.get("OutputPath", "$"), output)
+        self._check_size(frame, kind, output)
+        return next_name, output, assigned
+
+    @staticmethod
+    def _check_size(frame: Frame, kind: str, output: Any) -> None:
         if len(dumps(output).encode()) > MAX_PAYLOAD_BYTES:
             raise StateFailure(
                 "States.DataLimitExceeded",
@@ -186,7 +198,6 @@ class Interpreter:
                 "maximum number of bytes service limit.",
                 fatal=kind == "Pass",
             )
-        return next_name, output, assigned
 
     def _result(self, frame: Frame, kind: str, data: Any) -> Steps:
         state = frame.state
@@ -195,13 +206,17 @@ class Interpreter:
             parameters = frame.render(state["Parameters"], data)
         if kind == "Pass":
             return state.get("Result", parameters)
+        return (yield from self.performed(frame, kind, parameters))
+
+    def performed(self, frame: Frame, kind: str, parameters: Any) -> Steps:
+        """Do what a Task, Parallel or Map state is for; return its result."""
         if kind == "Task":
             return (yield from self.tasks.run(frame, parameters))
         from simulator.cloud import asl_fanout
 
         if kind == "Parallel":
             return (yield from asl_fanout.run_parallel(frame, parameters))
-        return (yield from asl_fanout.run_map(frame, data))
+        return (yield from asl_fanout.run_map(frame, parameters))
 
     @staticmethod
     def _placed(frame: Frame, path: str | None, data: Any, result: Any) -> Any:
@@ -315,6 +330,8 @@ class Interpreter:
             for catcher in frame.state.get("Catch", []):
                 if self._matches(catcher["ErrorEquals"], failure):
                     output = {"Error": failure.error or "", "Cause": failure.cause or ""}
+                    if frame.jsonata:
+                        return asl_jsonata_states.caught(frame, catcher, output)
                     assigned = frame.render(catcher.get("Assign", {}), output)
                     path = catcher.get("ResultPath", "$")
                     placed = self._placed(frame, path, frame.raw_input, output)

@@ -14,7 +14,7 @@ from typing import Any
 
 import simpy
 
-from simulator.cloud import model_names
+from simulator.cloud import asl_jsonata_states, model_names
 from simulator.cloud.asl_history import MAX_PAYLOAD_BYTES, StateFailure
 from simulator.cloud.asl_interpreter import Frame, Steps
 from simulator.cloud.asl_payload import dumps
@@ -63,11 +63,12 @@ class TaskRunner:
         resource = parse_resource(frame.state["Resource"])
         words = _Words(frame, resource)
         request = _request(frame, resource, parameters)
-        words.scheduled(parameters, self._region)
+        timeout_s = _timeout_s(frame)
+        words.scheduled(parameters, self._region, timeout_s)
         work = self._engine.process(self._guarded(resource, words, request))
         ends: list[simpy.Event] = [work]
-        if "TimeoutSeconds" in frame.state:
-            ends.append(self._engine.env.timeout(frame.state["TimeoutSeconds"]))
+        if timeout_s is not None:
+            ends.append(self._engine.env.timeout(timeout_s))
         try:
             yield self._engine.env.any_of(ends)
         except simpy.Interrupt:
@@ -171,6 +172,14 @@ class TaskRunner:
         return {**head, **self._metadata()}
 
 
+def _timeout_s(frame: Frame) -> int | float | None:
+    """Return TimeoutSeconds: a number, or in JSONata an expression for one."""
+    if frame.jsonata:
+        return asl_jsonata_states.number(frame, "TimeoutSeconds")
+    seconds: int | float | None = frame.state.get("TimeoutSeconds")
+    return seconds
+
+
 def _observed(event: simpy.Event) -> simpy.Event:
     """Keep SimPy from raising the event's failure when the one who waits has been interrupted."""
 
@@ -216,7 +225,7 @@ class _Words:
         self._plain = resource.plain
         self._head = {"resourceType": resource.shown_service, "resource": resource.shown_resource}
 
-    def scheduled(self, parameters: Any, region: str) -> None:
+    def scheduled(self, parameters: Any, region: str, timeout_s: int | float | None) -> None:
         if self._plain:
             details = {
                 "resource": self._frame.state["Resource"],
@@ -227,8 +236,8 @@ class _Words:
             self._history.add(self._thread, "LambdaFunctionStarted")
             return
         details = {**self._head, "region": region, "parameters": dumps(parameters)}
-        if "TimeoutSeconds" in self._frame.state:
-            details["timeoutInSeconds"] = self._frame.state["TimeoutSeconds"]
+        if timeout_s is not None:
+            details["timeoutInSeconds"] = timeout_s
         self._history.add(self._thread, "TaskScheduled", details)
         self._history.add(self._thread, "TaskStarted", dict(self._head))
 

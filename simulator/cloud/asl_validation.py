@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from simulator.cloud.asl_choice import operator_of, timestamp
+from simulator.cloud.asl_jsonata import expression_of, syntax_errors
 from simulator.cloud.asl_resources import Resource, parse_resource
 from simulator.cloud.errors import AwsError, NotSupportedByTwin
 
@@ -46,6 +47,20 @@ _FIELDS: dict[str, set[str]] = {
         "Label",
     },
 }
+_JSONATA_COMMON = {"Type", "Comment", "Next", "End", "QueryLanguage", "Assign", "Output"}
+_JSONATA_RESULT = {"Arguments", "Retry", "Catch"}
+_JSONATA_FIELDS: dict[str, set[str]] = {
+    "Pass": set(),
+    "Task": _JSONATA_RESULT | {"Resource", "TimeoutSeconds"},
+    "Choice": {"Choices", "Default"},
+    "Wait": {"Seconds", "Timestamp"},
+    "Succeed": set(),
+    "Fail": {"Error", "Cause"},
+    "Parallel": _JSONATA_RESULT | {"Branches"},
+    "Map": {"Retry", "Catch", "ItemProcessor", "Items", "ItemSelector", "MaxConcurrency", "Label"}
+    | {"ToleratedFailureCount", "ToleratedFailurePercentage"},
+}
+"""What each state has with JSONata: "Transforming data with JSONata" in the guide."""
 _REQUIRED = {"Task": "Resource", "Choice": "Choices", "Parallel": "Branches"}
 _RETRIER = {
     "IntervalSeconds": 1,
@@ -95,6 +110,7 @@ class _Check:
 
     def __init__(self, check_resource: Callable[[Resource], None]) -> None:
         self._check_resource = check_resource
+        self._language = "JSONPath"
 
     def machine(self, definition: Any, where: str, fields: set[str]) -> Iterator[str]:
         """Check a whole machine, a branch or an item processor."""
@@ -107,8 +123,9 @@ class _Check:
             return
         for name in sorted(set(definition) - fields):
             yield f"{_SCHEMA}Field is not supported at {where}/{name}"
-        if definition.get("QueryLanguage", "JSONPath") != "JSONPath":
-            raise NotSupportedByTwin("QueryLanguage JSONata in a state machine")
+        if not where:
+            self._language = definition.get("QueryLanguage", "JSONPath")
+        yield from _language(definition, where)
         states = definition["States"]
         if not isinstance(states, dict) or not all(isinstance(s, dict) for s in states.values()):
             yield f"{_SCHEMA}Expected an object at {where}/States"
@@ -122,9 +139,10 @@ class _Check:
         if kind not in _TYPES:
             yield f"{_SCHEMA}Value is not a valid state Type at {where}/Type"
             return
-        if state.get("QueryLanguage", "JSONPath") != "JSONPath":
-            raise NotSupportedByTwin(f"QueryLanguage JSONata at {where}")
-        unknown = sorted(set(state) - _COMMON - _FIELDS[kind])
+        yield from _language(state, where)
+        jsonata = state.get("QueryLanguage", self._language) == "JSONata"
+        known = _JSONATA_COMMON | _JSONATA_FIELDS[kind] if jsonata else _COMMON | _FIELDS[kind]
+        unknown = sorted(set(state) - known)
         if unknown:
             raise NotSupportedByTwin(f"the field {unknown[0]} of the {kind} state at {where}")
         if kind not in _ENDLESS and ("Next" in state) == (state.get("End") is True):
@@ -132,19 +150,29 @@ class _Check:
         if kind in _REQUIRED and _REQUIRED[kind] not in state:
             yield _required([_REQUIRED[kind]], where)
             return
-        for name in _TEMPLATES:
-            yield from _template(state.get(name), f"{where}/{name}")
+        if jsonata:
+            inner = {"Branches", "ItemProcessor"}
+            own = {name: part for name, part in state.items() if name not in inner}
+            yield from syntax_errors(own, where)
+        else:
+            for name in _TEMPLATES:
+                yield from _template(state.get(name), f"{where}/{name}")
         for name in ("Retry", "Catch"):
-            yield from _handlers(state.get(name, []), f"{where}/{name}")
-        yield from self._own(state, kind, where)
+            yield from _handlers(state.get(name, []), f"{where}/{name}", jsonata=jsonata)
+        yield from self._own(state, kind, where, jsonata=jsonata)
 
-    def _own(self, state: dict[str, Any], kind: str, where: str) -> Iterator[str]:
+    def _own(self, state: dict[str, Any], kind: str, where: str, *, jsonata: bool) -> Iterator[str]:
         """Check what only one type of state has."""
         if kind == "Task":
             self._check_resource(parse_resource(state["Resource"]))
         elif kind == "Choice":
             for number, rule in enumerate(state["Choices"]):
-                yield from _rule(rule, f"{where}/Choices[{number}]", top=True)
+                here = f"{where}/Choices[{number}]"
+                if jsonata:
+                    missing = [name for name in ("Condition", "Next") if name not in rule]
+                    yield from [_required(missing, here)] if missing else []
+                else:
+                    yield from _rule(rule, here, top=True)
         elif kind == "Wait":
             yield from _wait(state, where)
         elif kind == "Parallel":
@@ -156,6 +184,11 @@ class _Check:
                 yield _required(["ItemProcessor"], where)
                 return
             yield from self.machine(state[name], f"{where}/{name}", _MACHINE | {"ProcessorConfig"})
+
+
+def _language(part: dict[str, Any], where: str) -> Iterator[str]:
+    if part.get("QueryLanguage", "JSONPath") not in ("JSONPath", "JSONata"):
+        yield f"{_SCHEMA}Value is not JSONPath or JSONata at {where}/QueryLanguage"
 
 
 def _transitions(start: str, states: dict[str, Any], where: str) -> Iterator[str]:
@@ -194,7 +227,7 @@ def _template(template: Any, where: str) -> Iterator[str]:
             yield from _template(item, f"{where}[{number}]")
 
 
-def _handlers(handlers: list[dict[str, Any]], where: str) -> Iterator[str]:
+def _handlers(handlers: list[dict[str, Any]], where: str, *, jsonata: bool) -> Iterator[str]:
     """Check retriers and catchers."""
     for number, handler in enumerate(handlers):
         here = f"{where}[{number}]"
@@ -217,13 +250,15 @@ def _handlers(handlers: list[dict[str, Any]], where: str) -> Iterator[str]:
                 yield f"{_SCHEMA}Value must be {least} or more at {here}/{name}"
         if handler.get("JitterStrategy", "NONE") != "NONE":
             raise NotSupportedByTwin(f"JitterStrategy FULL at {here} (it is not repeatable)")
-        yield from _template(handler.get("Assign"), f"{here}/Assign")
+        if not jsonata:
+            yield from _template(handler.get("Assign"), f"{here}/Assign")
 
 
 def _rule(rule: dict[str, Any], where: str, *, top: bool = False) -> Iterator[str]:
     """Check a rule of a Choice state, and those within it."""
     if "Condition" in rule:
-        raise NotSupportedByTwin(f"Condition (JSONata) at {where}")
+        yield f"{_SCHEMA}Condition needs the QueryLanguage JSONata at {where}"
+        return
     if top and "Next" not in rule:
         yield _required(["Next"], where)
     name = operator_of(rule)
@@ -241,6 +276,8 @@ def _wait(state: dict[str, Any], where: str) -> Iterator[str]:
     if len(given) != 1:
         yield f"{_SCHEMA}Exactly one of {', '.join(sorted(_WAITS))} is required at {where}"
     seconds = state.get("Seconds", 0)
+    if expression_of(seconds) is not None or expression_of(state.get("Timestamp")) is not None:
+        return
     if isinstance(seconds, bool) or not isinstance(seconds, int) or seconds < 0:
         yield f"{_SCHEMA}Seconds must be a whole number, 0 or more at {where}/Seconds"
     if "Timestamp" in state and timestamp(state["Timestamp"]) is None:

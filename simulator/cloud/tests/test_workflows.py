@@ -168,7 +168,6 @@ def test_the_same_run_has_the_same_ids_and_times(bench: Bench) -> None:
         ({"type": "EXPRESS"}, "EXPRESS"),
         ({"publish": True}, "publish"),
         ({"definition": json.dumps(machine(A=task(HeartbeatSeconds=3)))}, "HeartbeatSeconds"),
-        ({"definition": json.dumps({**machine(A=task()), "QueryLanguage": "JSONata"})}, "JSONata"),
         (
             {"definition": json.dumps(machine(A=task(f"{PUBLISH}.waitForTaskToken")))},
             "waitForTaskToken",
