@@ -160,6 +160,12 @@ services.add(
 )
 services.add(
     "sagemaker",
+    "ResourceNotFound",
+    "DescribeProcessingJob",
+    lambda w: {"ProcessingJobName": "none"},
+)
+services.add(
+    "sagemaker",
     "ResourceInUse",
     "CreateTrainingJob",
     lambda w: training_of(w, w.trained),

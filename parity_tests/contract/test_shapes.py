@@ -25,6 +25,7 @@ from parity_tests.contract import (
     examples_events,
     examples_jobs,
     examples_lake,
+    examples_sagemaker_jobs,
     examples_storage,
     examples_streams,
     examples_tables,
@@ -47,6 +48,7 @@ EXAMPLES: list[Example] = [
         examples_tables,
         examples_streams,
         examples_jobs,
+        examples_sagemaker_jobs,
         examples_lake,
         examples_catalog,
         examples_datasync,
@@ -76,7 +78,10 @@ SERVICES_OF_FILES = {
     ("datasync",): ("datasync",),
     ("lake_formation",): ("lakeformation",),
     ("events", "event_patterns", "event_targets"): ("events",),
-    ("sagemaker", "training", "containers"): ("sagemaker", "sagemaker-runtime"),
+    ("sagemaker", "training", "containers", "job_records", "processing_runs"): (
+        "sagemaker",
+        "sagemaker-runtime",
+    ),
     ("workflows", "asl"): ("stepfunctions",),
 }
 """Whose errors the files raise, by the beginnings of their names."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import simpy
 
@@ -41,6 +41,7 @@ from simulator.cloud.quotas import Quotas
 from simulator.cloud.s3 import S3
 from simulator.cloud.sagemaker_endpoints import Endpoints
 from simulator.cloud.sagemaker_jobs import TrainingJobs
+from simulator.cloud.sagemaker_processing import ProcessingJobs
 from simulator.cloud.template import Deployment, deploy
 from simulator.cloud.workflows import Workflows
 
@@ -91,6 +92,7 @@ class Cloud:
         self.glue = Glue(context, self.s3, self.lake_formation.permissions)
         self.datasync = DataSync(context)
         self.training = TrainingJobs(context)
+        self.processing = ProcessingJobs(context)
         self.endpoints = Endpoints(context)
         self.alarms = Alarms(context, self.metrics)
         self.workflows = Workflows(context, self._jobs(), self._count)
@@ -163,6 +165,7 @@ class Cloud:
             ("events", self.events.operations()),
             ("datasync", self.datasync.operations()),
             ("sagemaker", self.training.operations()),
+            ("sagemaker", self.processing.operations()),
             ("sagemaker", self.endpoints.operations()),
             ("sagemaker-runtime", self.endpoints.runtime_operations()),
             ("cloudwatch", self.metrics.operations()),
@@ -190,13 +193,25 @@ class Cloud:
                 result=lambda described: dict(described["JobRun"]),
                 succeeded=lambda result: result["JobRunState"] == "SUCCEEDED",
             ),
-            ("sagemaker", "CreateTrainingJob"): Job(
-                wait=lambda request, answer: self.training.wait_event(request["TrainingJobName"]),
-                describe=lambda request, answer: (
-                    "DescribeTrainingJob",
-                    {"TrainingJobName": request["TrainingJobName"]},
-                ),
-                result=dict,
-                succeeded=lambda result: result["TrainingJobStatus"] == "Completed",
-            ),
+            ("sagemaker", "CreateTrainingJob"): _sagemaker_job("TrainingJob", self.training),
+            ("sagemaker", "CreateProcessingJob"): _sagemaker_job("ProcessingJob", self.processing),
         }
+
+
+class _Waited(Protocol):
+    """What `.sync` needs of a service of jobs."""
+
+    def wait_event(self, name: str) -> simpy.Event:
+        """Return the event of a job's end."""
+
+
+def _sagemaker_job(stem: str, service: _Waited) -> Job:
+    """Say how `.sync` follows one kind of SageMaker's jobs, whose members begin with ``stem``."""
+    name = f"{stem}Name"
+    return Job(
+        wait=lambda request, answer: service.wait_event(request[name]),
+        describe=lambda request, answer: (f"Describe{stem}", {name: request[name]}),
+        result=dict,
+        succeeded=lambda result: result[f"{stem}Status"] == "Completed",
+        cancel=lambda request, answer: (f"Stop{stem}", {name: request[name]}),
+    )

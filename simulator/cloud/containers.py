@@ -24,6 +24,8 @@ from simulator.cloud.processes import Process
 
 PLACES = ("Dockerfile", "*/Dockerfile", "*/*/Dockerfile")
 TAKEN_AS_DONE = frozenset({"FROM", "RUN", "LABEL", "EXPOSE", "ARG", "CMD", "USER", "STOPSIGNAL"})
+ROOT = "/opt/ml/"
+"""Where SageMaker lays out what a container reads and writes."""
 HUNG_S = 540.0
 """Real seconds of computing without an end before a container is given up."""
 
@@ -91,6 +93,20 @@ def _has_its_program(built: Image) -> bool:
     )
 
 
+def on_this_python(words: Sequence[str]) -> tuple[str, ...]:
+    """Return a command with this machine's Python in the place of the image's."""
+    python = re.fullmatch(r"(?:/\S*/)?python[\d.]*", words[0])
+    return (sys.executable if python else words[0], *words[1:])
+
+
+def command(words: Sequence[str], folder: Path) -> list[str]:
+    """Return what a request names to run; a path below /opt/ml is one below ``folder``."""
+    return [
+        str(folder / word.removeprefix(ROOT)) if word.startswith(ROOT) else word
+        for word in on_this_python(words)
+    ]
+
+
 @dataclass
 class _Build:
     """One reading of a Dockerfile into a tree of links to the sources."""
@@ -144,8 +160,7 @@ class _Build:
             words = None
         if not isinstance(words, list) or not words:
             raise NotSupportedByTwin(f"ENTRYPOINT {rest} (use the exec form)")
-        python = re.fullmatch(r"(?:/\S*/)?python[\d.]*", words[0])
-        return (sys.executable if python else str(words[0]), *map(str, words[1:]))
+        return on_this_python(list(map(str, words)))
 
     def _copy(self, rest: str) -> None:
         words = json.loads(rest) if rest.startswith("[") else shlex.split(rest)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import tarfile
 from collections.abc import Generator, Iterator
@@ -43,31 +44,24 @@ class RoleS3:
         bucket, key = split_uri(uri)
         yield from self._do("PutObject", {"Bucket": bucket, "Key": key, "Body": body})
 
-    def download(self, uri: str, folder: Path) -> Generator[simpy.Event, Any, int]:
-        """Copy every object below a prefix into a folder; return the bytes.
+    def walk(self, uri: str) -> Generator[simpy.Event, Any, list[tuple[str, str]]]:
+        """Return (key, path below the prefix) of every object that a prefix matches.
 
         ``s3://b/p`` matches keys that start with ``p``; the path below the last slash of the
         prefix is kept. Raises a ClientError when there is none, as SageMaker does.
         """
         bucket, prefix = split_uri(uri)
-        total, found = 0, False
+        found: list[tuple[str, str]] = []
         token: dict[str, str] = {}
         while True:
             page = yield from self._do(
                 "ListObjectsV2", {"Bucket": bucket, "Prefix": prefix, **token}
             )
-            for entry in page.get("Contents", []):
-                key = entry["Key"]
-                if key.endswith("/"):
-                    continue
-                found = True
-                body = yield from self.get(f"s3://{bucket}/{key}")
-                inside = key.startswith(prefix.rstrip("/") + "/")
-                base = prefix.rstrip("/") if inside else prefix.rpartition("/")[0]
-                target = folder / key[len(base) :].lstrip("/")
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(body)
-                total += len(body)
+            for key in (entry["Key"] for entry in page.get("Contents", [])):
+                if not key.endswith("/"):
+                    inside = key.startswith(prefix.rstrip("/") + "/")
+                    base = prefix.rstrip("/") if inside else prefix.rpartition("/")[0]
+                    found.append((key, key[len(base) :].lstrip("/")))
             if not page.get("IsTruncated"):
                 break
             token = {"ContinuationToken": page["NextContinuationToken"]}
@@ -76,7 +70,66 @@ class RoleS3:
                 "ValidationException",
                 f'No S3 objects found under S3 URL "{uri}" given in input data source.',
             )
+        return found
+
+    def download(self, uri: str, folder: Path) -> Generator[simpy.Event, Any, int]:
+        """Copy every object that a prefix matches into a folder; return the bytes."""
+        bucket, total = split_uri(uri)[0], 0
+        for key, relative in (yield from self.walk(uri)):
+            body = yield from self.get(f"s3://{bucket}/{key}")
+            target = folder / relative
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(body)
+            total += len(body)
         return total
+
+
+class Mirror:
+    """Keeps a prefix of S3 like a folder: checkpoints, and outputs that are uploaded at once.
+
+    A container computes while the clock stands, so a copy whenever the clock moves, and one at
+    its end, is what anybody on the run's clock would see of a continuous copy. As with
+    SageMaker, what is removed from the folder stays in S3, and links are not followed.
+    """
+
+    def __init__(self, s3: RoleS3, folder: Path, uri: str) -> None:
+        self._s3 = s3
+        self._folder = folder
+        self._uri = uri.rstrip("/")
+        self._sent: dict[str, bytes] = {}
+
+    def restore(self) -> Generator[simpy.Event, Any, int]:
+        """Fill the folder from S3; return the bytes, 0 when there is nothing yet."""
+        try:
+            size_b = yield from self._s3.download(f"{self._uri}/", self._folder)
+        except AwsError as error:
+            if error.code != "ValidationException":
+                raise
+            return 0
+        for path in files_below(self._folder):
+            self._sent[self._name(path)] = _digest(path.read_bytes())
+        return size_b
+
+    def send(self) -> Steps:
+        """Store what is new or has changed."""
+        for path in files_below(self._folder):
+            if path.is_symlink():
+                continue
+            try:
+                body = path.read_bytes()
+            except FileNotFoundError:  # The program still works and has renamed it.
+                continue
+            digest = _digest(body)
+            if self._sent.get(self._name(path)) != digest:
+                yield from self._s3.put(f"{self._uri}/{self._name(path)}", body)
+                self._sent[self._name(path)] = digest
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self._folder).as_posix()
+
+
+def _digest(body: bytes) -> bytes:
+    return hashlib.sha256(body).digest()
 
 
 def archive(folder: Path) -> bytes:

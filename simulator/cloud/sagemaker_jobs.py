@@ -7,7 +7,6 @@ Source of shapes and states: SageMaker API reference, CreateTrainingJob, Describ
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 import simpy
@@ -15,10 +14,10 @@ import simpy
 from simulator.cloud import containers
 from simulator.cloud.context import Context
 from simulator.cloud.errors import AwsError, NotSupportedByTwin
+from simulator.cloud.job_records import ENDED, between, emit_training
 from simulator.cloud.operations import Answer, Call, Operation, Params
 from simulator.cloud.training_runs import TrainingJob, TrainingLife
 
-ENDED = frozenset({"Completed", "Failed", "Stopped"})
 _SHOWN = (
     "HyperParameters",
     "AlgorithmSpecification",
@@ -28,6 +27,7 @@ _SHOWN = (
     "ResourceConfig",
     "StoppingCondition",
     "Environment",
+    "CheckpointConfig",
 )
 _KNOWN = frozenset({*_SHOWN, "TrainingJobName", "Tags"})
 _SWITCHES = (
@@ -43,7 +43,7 @@ class TrainingJobs:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._jobs: dict[str, TrainingJob] = {}
-        self._life = TrainingLife(context)
+        self._life = TrainingLife(context, self._tell)
 
     def operations(self) -> dict[str, Operation]:
         """Return the operations, keyed by botocore's name."""
@@ -73,7 +73,13 @@ class TrainingJobs:
         return job
 
     def _create(self, call: Call) -> Answer:
-        params, engine = call.params, self._context.engine
+        return {"TrainingJobArn": self.start(call.params).arn}
+
+    def start(
+        self, params: Params, tuning_arn: str = "", turn: simpy.Resource | None = None
+    ) -> TrainingJob:
+        """Start a job, which may be the child of a tuning job; raises as CreateTrainingJob."""
+        engine = self._context.engine
         name = params["TrainingJobName"]
         arn = self._arn(name)
         if name in self._jobs:
@@ -91,35 +97,23 @@ class TrainingJobs:
             engine.now(),
             engine.env.event(),
             engine.env.event(),
+            tuning_arn=tuning_arn,
+            turn=turn,
         )
         self._jobs[name] = job
         engine.process(self._life.of(job))
-        return {"TrainingJobArn": arn}
+        return job
+
+    def stop(self, job: TrainingJob) -> None:
+        """Begin to stop a job that has not ended."""
+        if job.status not in ENDED:
+            self._life.request_stop(job)
+
+    def _tell(self, job: TrainingJob) -> None:
+        emit_training(self._context, job.arn, _described(job))
 
     def _describe(self, call: Call) -> Answer:
-        job = self._job(call.params["TrainingJobName"])
-        trained_s = job.trained_s
-        answer: Answer = {
-            "TrainingJobName": job.name,
-            "TrainingJobArn": job.arn,
-            "ModelArtifacts": {"S3ModelArtifacts": job.artefact_uri},
-            "TrainingJobStatus": job.status,
-            "SecondaryStatus": job.secondary,
-            **{name: job.params[name] for name in _SHOWN if name in job.params},
-            "CreationTime": job.created,
-            "LastModifiedTime": job.modified,
-            "SecondaryStatusTransitions": job.transitions,
-            **dict.fromkeys(_SWITCHES, False),
-        }
-        optional: dict[str, Any] = {
-            "FailureReason": job.failure or None,
-            "TrainingStartTime": job.started,
-            "TrainingEndTime": job.finished,
-            "FinalMetricDataList": job.final_metrics or None,
-            "TrainingTimeInSeconds": trained_s or None,
-            "BillableTimeInSeconds": trained_s or None,
-        }
-        return answer | {key: value for key, value in optional.items() if value is not None}
+        return _described(self._job(call.params["TrainingJobName"]))
 
     def _list(self, call: Call) -> Answer:
         params = call.params
@@ -128,8 +122,8 @@ class TrainingJobs:
             for job in self._jobs.values()
             if params.get("NameContains", "") in job.name
             and params.get("StatusEquals", job.status) == job.status
-            and _between(job.created, params, "CreationTime")
-            and _between(job.modified, params, "LastModifiedTime")
+            and between(job.created, params, "CreationTime")
+            and between(job.modified, params, "LastModifiedTime")
         ]
         order = params.get("SortBy", "CreationTime")
         keys = {
@@ -157,6 +151,32 @@ class TrainingJobs:
         return {}
 
 
+def _described(job: TrainingJob) -> Answer:
+    trained_s = job.trained_s
+    answer: Answer = {
+        "TrainingJobName": job.name,
+        "TrainingJobArn": job.arn,
+        "ModelArtifacts": {"S3ModelArtifacts": job.artefact_uri},
+        "TrainingJobStatus": job.status,
+        "SecondaryStatus": job.secondary,
+        **{name: job.params[name] for name in _SHOWN if name in job.params},
+        "CreationTime": job.created,
+        "LastModifiedTime": job.modified,
+        "SecondaryStatusTransitions": job.transitions,
+        **dict.fromkeys(_SWITCHES, False),
+    }
+    optional: dict[str, Any] = {
+        "FailureReason": job.failure or None,
+        "TuningJobArn": job.tuning_arn or None,
+        "TrainingStartTime": job.started,
+        "TrainingEndTime": job.finished,
+        "FinalMetricDataList": job.final_metrics or None,
+        "TrainingTimeInSeconds": trained_s or None,
+        "BillableTimeInSeconds": trained_s or None,
+    }
+    return answer | {key: value for key, value in optional.items() if value is not None}
+
+
 def _summary(job: TrainingJob) -> Answer:
     summary: Answer = {
         "TrainingJobName": job.name,
@@ -167,11 +187,6 @@ def _summary(job: TrainingJob) -> Answer:
         "SecondaryStatus": job.secondary,
     }
     return summary if job.finished is None else summary | {"TrainingEndTime": job.finished}
-
-
-def _between(moment: datetime, params: Params, name: str) -> bool:
-    after, before = params.get(f"{name}After"), params.get(f"{name}Before")
-    return (after is None or moment > after) and (before is None or moment < before)
 
 
 def _refuse_unsupported(params: Params) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -18,11 +18,12 @@ from typing import Any
 
 import simpy
 
-from simulator.cloud.containers import Container, Image
+from simulator.cloud.containers import ROOT, Container, Image, command
 from simulator.cloud.context import Context
 from simulator.cloud.errors import AwsError
 from simulator.cloud.function_workers import Watchdog
-from simulator.cloud.job_s3 import RoleS3, archive, files_below
+from simulator.cloud.job_records import FAILURE_CHARS, JobError
+from simulator.cloud.job_s3 import Mirror, RoleS3, archive, files_below
 from simulator.cloud.operations import Answer, Params, Principal
 
 LAUNCH_S = 90.0
@@ -33,8 +34,10 @@ TRAIN_BASE_S, EPOCH_BYTES_PER_S = 20.0, 20e6
 UPLOAD_S = 5.0
 STOP_GRACE_S = 120.0
 """``docker stop -t 120`` (developer guide, "How Amazon SageMaker Runs Your Training Image")."""
-FAILURE_CHARS = 1024
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
+"""The log group; also the namespace of its metrics, with the dimension TrainingJobName."""
+SYNC_S = 60.0
+"""How often checkpoints are copied while a container waits and the clock moves."""
 MESSAGES = {
     "Starting": "Preparing the instances for training",
     "Downloading": "Downloading input data",
@@ -46,6 +49,8 @@ MESSAGES = {
     "Stopped": "Training job stopped",
     "MaxRuntimeExceeded": "Training job runtime exceeded MaxRuntimeInSeconds provided",
 }
+
+_LAST = frozenset({"Completed", "Failed", "Stopped", "MaxRuntimeExceeded"})
 
 
 @dataclass
@@ -66,6 +71,10 @@ class TrainingJob:
     started: datetime | None = None
     finished: datetime | None = None
     container: Container | None = None
+    tuning_arn: str = ""
+    turn: simpy.Resource | None = None
+    """Jobs that share one compute one after the other; children of a tuning job."""
+    on_metric: Callable[[str, float], None] | None = None
     transitions: list[Answer] = field(default_factory=list)
     metrics: dict[str, float] = field(default_factory=dict)
     final_metrics: list[Answer] = field(default_factory=list)
@@ -97,15 +106,12 @@ class TrainingJob:
         return float(self.params.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", 86_400))
 
 
-class _JobError(Exception):
-    """Ends a job as Failed; the text is its FailureReason."""
-
-
 class TrainingLife:
     """Takes jobs through their states."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, tell: Callable[[TrainingJob], None]) -> None:
         self._context = context
+        self._tell = tell
         self._engine = context.engine
         self._watchdog = Watchdog(context.engine)
 
@@ -119,7 +125,7 @@ class TrainingLife:
         yield self._engine.env.timeout(LAUNCH_S) | job.stop
         try:
             ended_as = yield from self._work(job, folder)
-        except _JobError as failed:
+        except JobError as failed:
             self._finish(job, "Failed", str(failed))
         except AwsError as error:
             self._finish(job, "Failed", f"ClientError: {error.message}")
@@ -146,11 +152,14 @@ class TrainingLife:
         self._enter(job, "Downloading")
         job.started = self._engine.now()
         size_b = yield from self._prepare(job, folder, s3)
+        checkpoints = _checkpoints(job, folder, s3)
+        if checkpoints is not None:
+            size_b += yield from checkpoints.restore()
         yield self._engine.env.timeout(DOWNLOAD_BASE_S + size_b / DOWNLOAD_BYTES_PER_S) | job.stop
         if job.stop.triggered:
             return "Stopped"
         self._enter(job, "Training")
-        ended_as = yield from self._train(job, folder, principal, size_b)
+        ended_as = yield from self._in_turn(job, folder, principal, size_b, checkpoints)
         if not job.stop.triggered:
             self._enter(job, "Uploading")
         yield self._engine.env.timeout(UPLOAD_S)
@@ -198,40 +207,70 @@ class TrainingLife:
             try:
                 size_b += yield from s3.download(uri, into)
             except AwsError as error:
-                raise _JobError(f"ClientError: Data download failed: {error.message}") from error
+                raise JobError(f"ClientError: Data download failed: {error.message}") from error
         return size_b
 
-    def _train(
-        self, job: TrainingJob, folder: Path, principal: Principal, size_b: int
+    def _in_turn(
+        self,
+        job: TrainingJob,
+        folder: Path,
+        principal: Principal,
+        size_b: int,
+        checkpoints: Mirror | None,
     ) -> Generator[simpy.Event, Any, str]:
+        if job.turn is None:
+            code = yield from self._compute(job, folder, principal, checkpoints)
+        else:
+            with job.turn.request() as turn:
+                yield turn
+                code = yield from self._compute(job, folder, principal, checkpoints)
+        return (yield from self._last(job, folder, code, size_b))
+
+    def _compute(
+        self, job: TrainingJob, folder: Path, principal: Principal, checkpoints: Mirror | None
+    ) -> Generator[simpy.Event, Any, tuple[int, float]]:
+        """Run the container; return its exit code and the seconds that it may still train."""
         """Run the container, then let its modelled time pass; return the final secondary status."""
-        env, began_s = self._engine.env, self._engine.env.now
+        env = self._engine.env
+        if job.stop.triggered:
+            return 0, job.max_runtime_s
+        began_s = env.now
         container = job.container = self._start(job, folder, principal)
         limit = env.timeout(job.max_runtime_s)
-        yield container.exited | limit | job.stop
+        while not (container.exited.triggered or limit.processed or job.stop.triggered):
+            ends = container.exited | limit | job.stop
+            yield ends if checkpoints is None else ends | env.timeout(SYNC_S)
+            if checkpoints is not None:
+                yield from checkpoints.send()
         if not container.exited.triggered:
             container.stop(STOP_GRACE_S)
         code: int = yield container.exited
+        if checkpoints is not None:
+            yield from checkpoints.send()
+        return code, began_s + job.max_runtime_s - env.now
+
+    def _last(
+        self, job: TrainingJob, folder: Path, ended: tuple[int, float], size_b: int
+    ) -> Generator[simpy.Event, Any, str]:
+        """Let the modelled time of a container's work pass; return the final secondary status."""
+        code, left_s = ended
         if job.stop.triggered:
             return "Stopped"
-        if limit.processed:
+        if left_s <= 0.0:
             return "MaxRuntimeExceeded"
         if code != 0:
-            raise _JobError(_reason(folder, code))
+            raise JobError(_reason(folder, code))
         epochs = _positive(job.params.get("HyperParameters", {}).get("epochs"))
         modelled_s = TRAIN_BASE_S + epochs * size_b / EPOCH_BYTES_PER_S
-        left_s = began_s + job.max_runtime_s - env.now
-        yield env.timeout(min(modelled_s, left_s)) | job.stop
+        yield self._engine.env.timeout(min(modelled_s, left_s)) | job.stop
         if job.stop.triggered:
             return "Stopped"
         return "MaxRuntimeExceeded" if modelled_s > left_s else "Completed"
 
     def _start(self, job: TrainingJob, folder: Path, principal: Principal) -> Container:
         algorithm = job.params["AlgorithmSpecification"]
-        argv = [
-            *algorithm.get("ContainerEntrypoint", job.image.entrypoint),
-            *algorithm.get("ContainerArguments", ["train"]),
-        ]
+        words = algorithm.get("ContainerEntrypoint", job.image.entrypoint)
+        argv = command([*words, *algorithm.get("ContainerArguments", ["train"])], folder)
         worker = f"training/{job.name}"
         assert principal.role_arn is not None
         environ = job.image.environ(
@@ -253,13 +292,24 @@ class TrainingLife:
             self._context.logs.append(LOG_GROUP, stream, [line])
             for name, regex in regexes:
                 for found in regex.finditer(line):
-                    _keep(job.metrics, name, found)
+                    self._measure(job, name, found)
 
         container = Container(
             self._context, self._watchdog, worker, argv, environ, job.image.folder, on_line
         )
         container.begin()
         return container
+
+    def _measure(self, job: TrainingJob, name: str, found: re.Match[str]) -> None:
+        """Keep a value that a metric's regex found; what comes after a stop counts no more."""
+        value = _value(found)
+        if value is None or job.stop.triggered:
+            return
+        job.metrics[name] = value
+        dimensions = {"TrainingJobName": job.name}
+        self._context.cloudwatch.record(LOG_GROUP, name, dimensions, value, "None")
+        if job.on_metric is not None:
+            job.on_metric(name, value)
 
     def _enter(self, job: TrainingJob, secondary: str) -> None:
         now = self._engine.now()
@@ -269,6 +319,8 @@ class TrainingLife:
         job.transitions.append(
             {"Status": secondary, "StartTime": now, "StatusMessage": MESSAGES[secondary]}
         )
+        if secondary not in _LAST:
+            self._tell(job)
 
     def _finish(self, job: TrainingJob, secondary: str, failure: str = "") -> None:
         self._enter(job, secondary)
@@ -282,6 +334,7 @@ class TrainingLife:
             job.final_metrics.append(
                 {"MetricName": name, "Value": value, "Timestamp": job.finished}
             )
+        self._tell(job)
         job.ended.succeed(job.status)
 
 
@@ -301,10 +354,19 @@ def _positive(text: str | None) -> float:
         return 1.0
 
 
-def _keep(metrics: dict[str, float], name: str, found: re.Match[str]) -> None:
+def _value(found: re.Match[str]) -> float | None:
     try:
         value = float(found.group(1))
     except (ValueError, IndexError):
-        return
-    if math.isfinite(value):
-        metrics[name] = value
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _checkpoints(job: TrainingJob, folder: Path, s3: RoleS3) -> Mirror | None:
+    """Return what copies the job's checkpoints (developer guide, "Checkpoints")."""
+    config = job.params.get("CheckpointConfig")
+    if config is None:
+        return None
+    place = folder / config.get("LocalPath", f"{ROOT}checkpoints").removeprefix(ROOT)
+    place.mkdir(parents=True, exist_ok=True)
+    return Mirror(s3, place, config["S3Uri"])

@@ -261,3 +261,42 @@ def test_an_image_starts_its_module_from_the_asset_or_from_the_folder_it_was_bui
     _create(twin)
     assert _finish(twin, jobs)["TrainingJobStatus"] == "Completed"
     assert "at the twin" in twin.logs.text("/aws/sagemaker/TrainingJobs")
+
+
+def test_checkpoints_are_there_for_the_next_job_even_when_this_one_fails(
+    twin: JobTwin, jobs: TrainingJobs, tmp_path: Path
+) -> None:
+    script = """
+place = base / "checkpoints" / "epoch"
+done = int(place.read_text()) if place.exists() else 0
+place.write_text(str(done + 1))
+sys.exit(5 if done < 2 else 0)
+"""
+    twin.container(tmp_path / "image", HEAD + script)
+    twin.bucket("kept")
+    ended = []
+    for name in ("one", "two", "three"):
+        _create(twin, name, CheckpointConfig={"S3Uri": "s3://kept/points"})
+        ended.append(_finish(twin, jobs, name)["TrainingJobStatus"])
+    assert ended == ["Failed", "Failed", "Completed"]
+    assert twin.do("s3", "GetObject", Bucket="kept", Key="points/epoch")["Body"] == b"3"
+
+
+def test_metrics_go_to_cloudwatch_and_states_to_eventbridge(
+    twin: JobTwin, jobs: TrainingJobs
+) -> None:
+    told: list[tuple[str, str]] = []
+    twin.context.emit = lambda source, kind, detail, arns: told.append(
+        (kind, detail["SecondaryStatus"])
+    )
+    _create(twin)
+    _finish(twin, jobs)
+    assert twin.points.values["/aws/sagemaker/TrainingJobs/loss"] == [1.0, 0.5, 0.333, 0.25]
+    assert [state for _, state in told] == [
+        "Starting",
+        "Downloading",
+        "Training",
+        "Uploading",
+        "Completed",
+    ]
+    assert {kind for kind, _ in told} == {"SageMaker Training Job State Change"}
