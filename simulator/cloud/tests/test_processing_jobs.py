@@ -169,6 +169,6 @@ def test_what_a_plain_process_cannot_be_is_refused_by_name(
 ) -> None:
     with pytest.raises(NotSupportedByTwin, match="NetworkConfig"):
         _create(twin, NetworkConfig={"EnableNetworkIsolation": True})
-    source = {"S3Uri": "s3://data/", "LocalPath": "/tmp/x", "S3DataType": "S3Prefix"}
-    with pytest.raises(AwsError, match="LocalPath '/tmp/x'"):
+    source = {"S3Uri": "s3://data/", "LocalPath": "/elsewhere/x", "S3DataType": "S3Prefix"}
+    with pytest.raises(AwsError, match="LocalPath '/elsewhere/x'"):
         _create(twin, ProcessingInputs=[{"InputName": "a", "S3Input": source}])
