@@ -17,6 +17,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from simulator import (
+    cli_assembly,
     cli_dead_letters,
     cli_history,
     cli_import,
@@ -43,6 +44,7 @@ app.command()(cli_history.history)
 app.command()(cli_publish.publish)
 app.command()(cli_dead_letters.replay_dead_letters)
 app.command()(cli_sql.sql)
+app.command()(cli_assembly.assembly)
 app.command("import")(cli_import.import_history)
 
 Seed = Annotated[int | None, typer.Option(help="Random seed; the same seed gives the same report.")]
@@ -163,6 +165,10 @@ def up(
     state: Annotated[
         Path | None, typer.Option(help="Folder for the twin's state; default: a temporary one.")
     ] = None,
+    assembly: Annotated[
+        Path | None,
+        typer.Option(help="What `cdk synth` wrote for an app of your own, instead of our stack."),
+    ] = None,
 ) -> None:
     """Keep the twin running, so that boto3 or the AWS CLI can talk to it; Ctrl-C ends it.
 
@@ -170,12 +176,17 @@ def up(
     """
     from datetime import UTC, datetime
 
-    from simulator.targets import Embedded
+    from simulator.targets import SNAPSHOT, Embedded
 
     pace = _speed(speed)
     with tempfile.TemporaryDirectory(prefix="fleetwin-") as folder:
         target = Embedded(
-            datetime.now(UTC), state or Path(folder), speed=pace or 1.0, seed=seed or 0, port=port
+            datetime.now(UTC),
+            state or Path(folder),
+            speed=pace or 1.0,
+            seed=seed or 0,
+            port=port,
+            assembly=assembly or SNAPSHOT,
         )
         try:
             resources = target.boot({})

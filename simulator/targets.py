@@ -20,7 +20,8 @@ from simulator.cloud.assembly import load_assembly
 from simulator.cloud.cloud import Cloud
 from simulator.cloud.gateway import is_ours
 from simulator.cloud.java import find_java
-from simulator.cloud.template import deploy
+from simulator.cloud.survey import Row
+from simulator.cloud.template import deploy, survey_of
 from simulator.cloud.workflows import Execution
 from simulator.errors import EnvironmentMissing, InvariantBroken, SimulatorError
 
@@ -59,6 +60,18 @@ def quiet_twin(start: datetime, state: Path, assembly: Path = SNAPSHOT) -> Cloud
         cloud.close()
         raise
     return cloud
+
+
+def look_at(assembly: Path, start: datetime, state: Path) -> list[Row]:
+    """Return what the twin makes of each resource type of an assembly; creates nothing.
+
+    Raises TemplateError for a folder that is no assembly.
+    """
+    cloud = Cloud(start, state)
+    try:
+        return survey_of(load_assembly(assembly), cloud.context, {})
+    finally:
+        cloud.close()
 
 
 class Embedded:

@@ -135,7 +135,29 @@ def load_assembly(folder: Path, root: Path | None = None) -> Assembly:
     if not stacks:
         raise TemplateError(f"{folder}: the manifest names no stack; synthesize it again")
     account, region = _environment(folder, environments)
-    return Assembly(folder, tuple(stacks), _sources(folder, root), account, region)
+    assets = _packed_assets(folder, manifest) | _sources(folder, root)
+    return Assembly(folder, tuple(stacks), assets, account, region)
+
+
+def _packed_assets(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Path]:
+    """Return the assets that lie in the assembly itself, as ``cdk synth`` leaves them.
+
+    The committed snapshot has none: ``sources.json`` leads to the working tree.
+    """
+    found: dict[str, Path] = {}
+    for artifact in manifest.get("artifacts", {}).values():
+        if artifact.get("type") != "cdk:asset-manifest":
+            continue
+        listed = folder / artifact["properties"]["file"]
+        if not listed.exists():
+            continue
+        assets = _read_json(listed, "synthesize it again")
+        for kind, place in (("files", "path"), ("dockerImages", "directory")):
+            for key, asset in assets.get(kind, {}).items():
+                path = folder / asset.get("source", {}).get(place, "")
+                if path != folder and path.exists():
+                    found[key] = path.resolve()
+    return found
 
 
 def _environment(folder: Path, environments: set[str]) -> tuple[str | None, str | None]:

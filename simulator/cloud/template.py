@@ -9,11 +9,12 @@ one line. Updates and deletions of a stack do not exist here: a twin starts empt
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
+from simulator.cloud import survey
 from simulator.cloud.assembly import Assembly, Stack, load_assembly
 from simulator.cloud.context import Context
 from simulator.cloud.intrinsics import Reference, Scope
@@ -67,6 +68,13 @@ def deploy(assembly: Assembly, context: Context, parameters: Mapping[str, str]) 
     return _Deployer(assembly, context, parameters).run()
 
 
+def survey_of(
+    assembly: Assembly, context: Context, parameters: Mapping[str, str]
+) -> list[survey.Row]:
+    """Return what the twin makes of each resource type; nothing is created."""
+    return _Deployer(assembly, context, parameters).survey()
+
+
 class _Deployer:
     """One deployment under way."""
 
@@ -81,21 +89,66 @@ class _Deployer:
         self.exports = dict(self._exports())
 
     def run(self) -> Deployment:
-        bodies = {
-            (stack.name, logical_id): body
-            for stack in self.assembly.stacks
-            for logical_id, body in stack.resources.items()
-            if logical_id in self.scopes[stack.name].resource_ids
-        }
+        bodies = self._bodies()
+        # First the order: what refers to itself cannot be looked at.
+        order = self._order(bodies)
+        missing = self._missing(bodies)
+        if missing:
+            raise TemplateError(missing)
         for node, body in bodies.items():
             self._check_body(node, body)
-        order = self._order(bodies)
         self.context.assets.update(self.assembly.assets)
         for node in order:
             self._create(node, bodies[node])
         return self._deployment(list(bodies))
 
+    def survey(self) -> list[survey.Row]:
+        """Return what would become of every resource."""
+        self._order(self._bodies())
+        return survey.surveyed(self._looked_at(self._bodies()), self.context)
+
     # -- before the first call
+
+    def _bodies(self) -> dict[Node, Mapping[str, Any]]:
+        return {
+            (stack.name, logical_id): body
+            for stack in self.assembly.stacks
+            for logical_id, body in stack.resources.items()
+            if logical_id in self.scopes[stack.name].resource_ids
+        }
+
+    def _looked_at(
+        self, bodies: Mapping[Node, Mapping[str, Any]]
+    ) -> Iterator[tuple[str, str, Mapping[str, Any], Any]]:
+        """Yield each resource with its properties, what others give being made up.
+
+        Of a resource whose properties cannot be resolved that way only the type is looked at:
+        what is wrong with it shows when it is created.
+        """
+        for scope in self.scopes.values():
+            scope.value_of = self._made_up
+        try:
+            for (stack, logical_id), body in bodies.items():
+                path = f"{logical_id}.Properties"
+                try:
+                    values = self.scopes[stack].resolve(body.get("Properties", {}), path)
+                except (TemplateError, KeyError, ValueError, IndexError):
+                    values = {}
+                yield stack, logical_id, body, values
+        finally:
+            for name, scope in self.scopes.items():
+                scope.value_of = self._reader(name)
+
+    def _made_up(self, logical_id: str, attribute: str | None) -> str:
+        return self.context.arn("twin", f"{attribute or 'ref'}/{logical_id}")
+
+    def _reader(self, stack: str) -> Callable[[str, str | None], Any]:
+        return lambda logical_id, attribute: self._value((stack, logical_id), attribute)
+
+    def _missing(self, bodies: Mapping[Node, Mapping[str, Any]]) -> str:
+        """Return what the twin does not have, where that is more than one thing."""
+        rows = survey.surveyed(self._looked_at(bodies), self.context)
+        return survey.refusal(rows) if sum(len(row.problems) for row in rows) > 1 else ""
 
     def _scope(self, stack: Stack, parameters: Mapping[str, str]) -> Scope:
         context = self.context
@@ -115,9 +168,7 @@ class _Deployer:
             if body.get("Type") not in IGNORED_TYPES
             and ("Condition" not in body or scope.condition(body["Condition"], logical_id))
         )
-        scope.value_of = lambda logical_id, attribute: self._value(
-            (stack.name, logical_id), attribute
-        )
+        scope.value_of = self._reader(stack.name)
         scope.output_of = self._output
         return scope
 

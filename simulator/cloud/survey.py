@@ -1,0 +1,129 @@
+"""What the twin makes of an assembly, found before anything is created.
+
+Every resource goes through its mapper up to the first call: by then a mapper has read all
+properties, so whatever it does not know has shown itself. `template.deploy` refuses an assembly
+with all that is missing in one table; `fleetwin assembly` prints the rest: what the twin's own
+code acts on, what moto has, which properties change nothing here and why.
+
+What depends on the answers of other resources (an ARN that has to have a form) is not judged
+here but when the resource is created.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+from simulator.cloud.context import Context
+from simulator.cloud.forward_table import Arns
+from simulator.cloud.resources import MAPPINGS, Resource
+from simulator.errors import TemplateError
+
+NOT_MAPPED = "property is not mapped by the twin"
+RUNS, FORWARDED, REFUSED = "runs", "forwarded", "refused"
+"""Verdicts: the twin's own code acts on it; moto has it; nobody here does."""
+
+
+class _ReachedCall(Exception):
+    """No error: the mapper got as far as it should."""
+
+    def __init__(self, service: str, operation: str) -> None:
+        super().__init__(f"{service}:{operation}")
+        self.service = service
+        self.operation = operation
+
+
+class _Surveyed(Resource):
+    """A resource whose first call only says that it was reached."""
+
+    def call(self, service: str, operation: str, params: dict[str, Any]) -> dict[str, Any]:
+        """Stop, everything having been read."""
+        self._stop(service, operation)
+
+    def register(self, change: Callable[[Any], None]) -> None:
+        """Stop, everything having been read."""
+        self._stop("iam", "")
+
+    def _stop(self, service: str, operation: str) -> NoReturn:
+        self.properties.check_all_read()
+        raise _ReachedCall(service, operation)
+
+
+@dataclass
+class Row:
+    """What becomes of the resources of one type; ``recorded``: property -> why it changes nothing.
+
+    ``problems`` are the one-line errors of those that the twin refuses.
+    """
+
+    type: str
+    count: int = 0
+    verdict: str = RUNS
+    recorded: dict[str, str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+def survey_resource(resource: _Surveyed, body: Mapping[str, Any], row: Row) -> None:
+    """Take one resource into its type's row."""
+    row.count += 1
+    mapping = MAPPINGS.get(resource.type)
+    if mapping is None:
+        row.verdict = REFUSED
+        row.problems.append(f"{resource.stack}: {resource.logical_id}: no such type in the twin")
+        return
+    for name, why in mapping.recorded.items():
+        if name in body.get("Properties", {}):
+            row.recorded[name] = why
+    try:
+        mapping.create(resource)
+    except _ReachedCall as reached:
+        arns = Arns(resource.context.account, resource.context.region)
+        forwarded = arns.table_of_operations().get(reached.service, {})
+        row.verdict = FORWARDED if reached.operation in forwarded else RUNS
+    except TemplateError as error:
+        if NOT_MAPPED in str(error):
+            row.verdict = REFUSED
+            row.problems.append(str(error).removesuffix(f" ({resource.type})"))
+
+
+def surveyed(
+    bodies: Iterable[tuple[str, str, Mapping[str, Any], Any]], context: Context
+) -> list[Row]:
+    """Return a row a type, in the order of names.
+
+    ``bodies`` are (stack, logical id, body, resolved properties).
+    """
+    rows: dict[str, Row] = {}
+    for stack, logical_id, body, values in bodies:
+        kind = str(body.get("Type"))
+        resource = _Surveyed(stack, logical_id, kind, values, context)
+        survey_resource(resource, body, rows.setdefault(kind, Row(kind)))
+    return [rows[kind] for kind in sorted(rows)]
+
+
+def table(rows: Iterable[Row]) -> str:
+    """Return the rows in columns, each type's problems and recorded properties below it."""
+    listed = list(rows)
+    width = max((len(row.type) for row in listed), default=0)
+    lines = []
+    for row in listed:
+        lines.append(f"{row.type:<{width}}  {row.count:>3}  {row.verdict}")
+        lines += [f"    {problem}" for problem in row.problems]
+        lines += [f"    {name}: changes nothing, {why}" for name, why in row.recorded.items()]
+    totals = Counter(row.verdict for row in listed)
+    summed = ", ".join(f"{totals[verdict]} {verdict}" for verdict in (RUNS, FORWARDED, REFUSED))
+    return "\n".join([*lines, f"{len(listed)} types: {summed}"])
+
+
+def refusal(rows: Iterable[Row]) -> str:
+    """Return what an error says of everything that is missing, "" where nothing is.
+
+    One problem is one line; several are a line each.
+    """
+    problems = [(row.type, problem) for row in rows for problem in row.problems]
+    if len(problems) <= 1:
+        return "".join(f"{problem} ({kind})" for kind, problem in problems)
+    lines = [f"  {kind}: {problem}" for kind, problem in problems]
+    return "\n".join([f"{len(problems)} things that the twin does not have:", *lines])

@@ -1,0 +1,113 @@
+"""A CDK app that is not ours boots from what `cdk synth` wrote, with its own code."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from simulator.cli import app
+from simulator.errors import TemplateError
+from simulator.fleet.delivery import Message
+from simulator.targets import ROOT, Embedded
+
+EXAMPLE = ROOT / "examples" / "cold-store" / "synthesized"
+START = datetime(2026, 1, 5, tzinfo=UTC)
+
+
+def changed(folder: Path, change: Any) -> Path:
+    """Return a copy of the example whose template was changed."""
+    copy = folder / "synthesized"
+    shutil.copytree(EXAMPLE, copy)
+    path = copy / "ColdStore.template.json"
+    template = json.loads(path.read_text("utf-8"))
+    change(template["Resources"])
+    path.write_text(json.dumps(template), "utf-8")
+    return copy
+
+
+def add_what_is_missing(resources: dict[str, Any]) -> None:
+    resources["Pool"] = {"Type": "AWS::Cognito::UserPool", "Properties": {}}
+    resources["Web"] = {"Type": "AWS::CloudFront::Distribution", "Properties": {}}
+    (stream,) = (body for body in resources.values() if body["Type"] == "AWS::Kinesis::Stream")
+    stream["Properties"]["Colour"] = "blue"
+
+
+@pytest.fixture(scope="module")
+def twin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
+    state = tmp_path_factory.mktemp("twin")
+    target = Embedded(START, state, speed=None, seed=1, assembly=EXAMPLE)
+    try:
+        target.boot({})
+        yield target
+    finally:
+        target.close()
+
+
+def test_a_foreign_app_runs_its_own_function_from_its_own_asset(twin: Embedded) -> None:
+    rooms = {"north": -18.0, "south": -9.5, "west": -3.0}
+    for _ in range(2):
+        messages = [
+            Message(f"store/{room}/temperature", json.dumps({"celsius": value}).encode(), room, 0.0)
+            for room, value in rooms.items()
+        ]
+        twin.publish(messages)
+    twin.drain()
+    table = twin.cloud.deployment
+    assert table is not None
+    (rooms_table,) = table.find("AWS::DynamoDB::Table")
+    items = twin.call("dynamodb", "Scan", TableName=rooms_table.physical_id)["Items"]
+    assert {item["room"]["S"]: item["warm"]["N"] for item in items} == {"south": "2", "west": "2"}
+    (inbox,) = table.find("AWS::SQS::Queue")
+    told = []
+    while found := twin.call(
+        "sqs", "ReceiveMessage", QueueUrl=inbox.physical_id, MaxNumberOfMessages=10
+    ).get("Messages"):
+        for message in found:
+            told.append(message["Body"])
+            handle = message["ReceiptHandle"]
+            twin.call("sqs", "DeleteMessage", QueueUrl=inbox.physical_id, ReceiptHandle=handle)
+    assert sorted(told) == ["south is warm"] * 2 + ["west is warm"] * 2
+
+
+def test_the_survey_says_of_every_type_what_the_twin_makes_of_it() -> None:
+    result = CliRunner().invoke(app, ["assembly", str(EXAMPLE)], catch_exceptions=False)
+    lines = [line.split() for line in result.stdout.splitlines()]
+    verdicts = {words[0]: words[2] for words in lines if words[0].startswith("AWS::")}
+    template = json.loads((EXAMPLE / "ColdStore.template.json").read_text("utf-8"))
+    assert verdicts.keys() == {body["Type"] for body in template["Resources"].values()}
+    assert verdicts["AWS::Lambda::Function"] == "runs"
+    assert verdicts["AWS::SQS::Queue"] == "forwarded"
+    assert result.exit_code == 0
+
+
+def test_all_that_is_missing_is_listed_before_anything_is_created(tmp_path: Path) -> None:
+    folder = changed(tmp_path, add_what_is_missing)
+    result = CliRunner().invoke(app, ["assembly", str(folder)], standalone_mode=False)
+    assert "AWS::Cognito::UserPool" in result.stdout
+    assert "Colour: property is not mapped by the twin" in result.stdout
+    assert "3 refused" in result.stdout
+    target = Embedded(START, tmp_path / "state", speed=None, seed=1, assembly=folder)
+    try:
+        with pytest.raises(TemplateError) as caught:
+            target.boot({})
+        assert target.call("kinesis", "ListStreams")["StreamNames"] == []
+    finally:
+        target.close()
+    first, *rest = str(caught.value).splitlines()
+    assert first == "3 things that the twin does not have:"
+    assert len(rest) == 3
+    for name in ("Pool", "Web", "Colour"):
+        assert sum(name in line for line in rest) == 1
+
+
+def test_our_own_stack_has_nothing_that_is_refused() -> None:
+    result = CliRunner().invoke(app, ["assembly"], catch_exceptions=False)
+    assert result.exit_code == 0
+    assert ", 0 refused" in result.stdout.splitlines()[-1]
