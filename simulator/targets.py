@@ -105,10 +105,14 @@ class Embedded:
         """Return the environment on whose clock machines and cloud live."""
         return self.cloud.engine.env
 
-    def boot(self, parameters: Mapping[str, str]) -> int:
-        """Create the template's resources and start the workers; return how many resources."""
-        deployment = self.cloud.boot(self._assembly, parameters)
-        self.cloud.engine.run(self.cloud.prewarm())
+    def boot(self, parameters: Mapping[str, str], *, prewarmed: bool = True) -> int:
+        """Create the template's resources and start the workers; return how many resources.
+
+        Not ``prewarmed``, functions and Spark start when they are first needed.
+        """
+        deployment = self.cloud.boot(self._assembly, parameters, prewarmed=prewarmed)
+        if prewarmed:
+            self.cloud.engine.run(self.cloud.prewarm())
         return len(deployment.resources)
 
     def publish(self, messages: Sequence[Any]) -> Any:

@@ -101,12 +101,15 @@ class Cloud:
         self.gateway = Gateway(context, port)
         self.deployment: Deployment | None = None
 
-    def boot(self, assembly: Path, parameters: Mapping[str, str]) -> Deployment:
+    def boot(
+        self, assembly: Path, parameters: Mapping[str, str], *, prewarmed: bool = True
+    ) -> Deployment:
         """Create every resource of an assembly; raises TemplateError before the first call.
 
         The Spark host starts meanwhile, in the background: it takes longest to come up.
         """
-        self.glue.prewarm()
+        if prewarmed:
+            self.glue.prewarm()
         self.deployment = deploy(load_assembly(assembly), self.context, parameters)
         iam_store.save(self.iam, self.context.state)
         return self.deployment

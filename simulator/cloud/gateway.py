@@ -13,6 +13,7 @@ import re
 import socket
 import socketserver
 import threading
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -35,6 +36,7 @@ class Gateway:
 
     def __init__(self, context: Context, port: int = 0) -> None:
         handler = type("Handler", (_Handler,), {"context": context})
+        self._context = context
         try:
             self._server = _Server(("127.0.0.1", port), handler)
         except OSError as error:
@@ -51,6 +53,21 @@ class Gateway:
             target=self._server.serve_forever, args=(0.05,), name="gateway", daemon=True
         )
         self._thread.start()
+
+    def handle(
+        self, method: str, path: str, query: str, headers: dict[str, str], body: bytes
+    ) -> protocols.Wire:
+        """Answer one request of the engine's own thread; names of ``headers`` in lower case.
+
+        The way of a client in this process, which needs no socket and may not wait for one.
+        """
+        context = self._context
+
+        def execute(principal: Principal, service: str, name: str, params: dict[str, Any]) -> Any:
+            answer = context.dispatch(principal, service, name, params)
+            return answer if isinstance(answer, dict) else context.engine.run(answer)
+
+        return _answered(context, execute, method, path, query, headers, body)
 
     def close(self) -> None:
         """Stop listening and drop open connections."""
@@ -126,23 +143,17 @@ class _Handler(socketserver.StreamRequestHandler):
         if target.path.startswith("/_fleetwin/"):
             self._serve_own(target.path, target.query)
             return
-        headers = self.headers
-        service, operation = "s3", ""
-        try:
-            service, operation, params = protocols.parse_request(
-                self.command, target.path, target.query, headers, body
-            )
-            principal = self._principal(headers, target.query, service)
-            answer = self.context.engine.call(
-                lambda: self._dispatch(principal, service, operation, params)
-            )
-            status, answer_headers, payload = protocols.serialize_answer(service, operation, answer)
-        except AwsError as error:
-            status, answer_headers, payload = protocols.serialize_error(service, operation, error)
-        except Exception as error:
-            failure = AwsError("InternalFailure", f"{type(error).__name__}: {error}", 500)
-            status, answer_headers, payload = protocols.serialize_error(service, operation, failure)
-        self._answer(status, answer_headers, payload)
+        wire = _answered(
+            self.context, self._execute, self.command, target.path, target.query, self.headers, body
+        )
+        self._answer(*wire)
+
+    def _execute(
+        self, principal: Principal, service: str, operation: str, params: dict[str, Any]
+    ) -> Any:
+        return self.context.engine.call(
+            lambda: self._dispatch(principal, service, operation, params)
+        )
 
     def _dispatch(
         self, principal: Principal, service: str, operation: str, params: dict[str, Any]
@@ -151,18 +162,6 @@ class _Handler(socketserver.StreamRequestHandler):
         if isinstance(answer, dict):
             return answer
         return self.context.engine.blocked(principal.worker, answer)
-
-    def _principal(self, headers: dict[str, str], query: str, service: str) -> Principal:
-        match = _CREDENTIAL.search(headers.get("authorization", ""))
-        key = match.group(1) if match else ""
-        if not key:
-            presigned = parse_qs(query).get("X-Amz-Credential", [""])[0]
-            key = presigned.split("/", 1)[0]
-        if not key:
-            raise AwsError(
-                "MissingAuthenticationToken", "Request is missing Authentication Token", 403
-            )
-        return self.context.iam.principal_for_key(key, service)
 
     def _serve_own(self, path: str, query: str) -> None:
         arguments = parse_qs(query)
@@ -211,6 +210,40 @@ class _Handler(socketserver.StreamRequestHandler):
             lines.append(f"Content-Length: {len(payload)}")
         head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
         self.wfile.write(head if self.command == "HEAD" else head + payload)
+
+
+def _answered(
+    context: Context,
+    execute: Callable[[Principal, str, str, dict[str, Any]], Any],
+    method: str,
+    path: str,
+    query: str,
+    headers: dict[str, str],
+    body: bytes,
+) -> protocols.Wire:
+    """Parse a request, find its caller, have it executed, and serialise answer or error."""
+    service, operation = "s3", ""
+    try:
+        service, operation, params = protocols.parse_request(method, path, query, headers, body)
+        principal = _principal(context, headers, query, service)
+        answer = execute(principal, service, operation, params)
+        return protocols.serialize_answer(service, operation, answer)
+    except AwsError as error:
+        return protocols.serialize_error(service, operation, error)
+    except Exception as error:
+        failure = AwsError("InternalFailure", f"{type(error).__name__}: {error}", 500)
+        return protocols.serialize_error(service, operation, failure)
+
+
+def _principal(context: Context, headers: dict[str, str], query: str, service: str) -> Principal:
+    match = _CREDENTIAL.search(headers.get("authorization", ""))
+    key = match.group(1) if match else ""
+    if not key:
+        presigned = parse_qs(query).get("X-Amz-Credential", [""])[0]
+        key = presigned.split("/", 1)[0]
+    if not key:
+        raise AwsError("MissingAuthenticationToken", "Request is missing Authentication Token", 403)
+    return context.iam.principal_for_key(key, service)
 
 
 def is_ours(url: str) -> bool:
