@@ -65,6 +65,12 @@ services.add(
     lambda w: {**alarm_of(w), "DatapointsToAlarm": 9},
 )
 services.add("cloudwatch", "InvalidNextToken", "DescribeAlarms", lambda w: {"NextToken": "x"})
+services.add(
+    "cloudwatch",
+    "InvalidParameterInput",
+    "PutDashboard",
+    lambda w: {"DashboardName": "fleet", "DashboardBody": "no JSON"},
+)
 
 
 def _datum(**datum: Any) -> Any:

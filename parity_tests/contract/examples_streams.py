@@ -325,3 +325,75 @@ cloudwatch.add(
         "AlarmName AlarmType Timestamp HistoryItemType HistorySummary HistoryData",
     ),
 )
+
+
+def _composite(w: World) -> dict[str, Any]:
+    child = _alarm(w)["AlarmName"]
+    return {"AlarmName": w.new("all"), "AlarmRule": f'ALARM("{child}") AND NOT OK("{child}")'}
+
+
+def _put_composite(w: World) -> dict[str, Any]:
+    params = _composite(w)
+    w.do("cloudwatch", "PutCompositeAlarm", **params)
+    return {"AlarmNames": [params["AlarmName"]], "AlarmTypes": ["CompositeAlarm"]}
+
+
+def _dashboard(w: World) -> dict[str, Any]:
+    properties = {"region": "us-east-1", "metrics": [["Fleetwin", "Late"]]}
+    body = {"widgets": [{"type": "metric", "properties": properties}]}
+    return {"DashboardName": w.new("fleet"), "DashboardBody": json.dumps(body)}
+
+
+def _shown_dashboard(w: World) -> str:
+    params = _dashboard(w)
+    w.do("cloudwatch", "PutDashboard", **params)
+    return str(params["DashboardName"])
+
+
+def _query(w: World) -> dict[str, Any]:
+    metric = {**_metric(w), "Dimensions": _DIMENSIONS}
+    stat = {"Metric": metric, "Period": 60, "Stat": "p90"}
+    return {
+        "MetricDataQueries": [
+            {"Id": "m1", "MetricStat": stat, "ReturnData": False},
+            {"Id": "e1", "Expression": "FILL(m1, 0) * 2", "Label": "twice"},
+        ],
+        "StartTime": w.now - timedelta(minutes=5),
+        "EndTime": w.now + timedelta(minutes=5),
+    }
+
+
+cloudwatch.add(
+    "GetMetricData",
+    _query,
+    below("MetricDataResults", "Id Label Timestamps Values StatusCode"),
+)
+cloudwatch.add("PutCompositeAlarm", _composite)
+cloudwatch.add(
+    "DescribeAlarms",
+    _put_composite,
+    below("CompositeAlarms", "AlarmName AlarmArn AlarmRule StateValue StateReason ActionsEnabled")
+    + " MetricAlarms",
+    "composite",
+)
+cloudwatch.add(
+    "DescribeAlarmsForMetric",
+    lambda w: (
+        _alarm(w) and {"Namespace": "Fleetwin", "MetricName": "Late", "Dimensions": _DIMENSIONS}
+    ),
+    below("MetricAlarms", "AlarmName MetricName Statistic"),
+)
+cloudwatch.add("EnableAlarmActions", lambda w: {"AlarmNames": [_alarm(w)["AlarmName"]]})
+cloudwatch.add("DisableAlarmActions", lambda w: {"AlarmNames": [_alarm(w)["AlarmName"]]})
+cloudwatch.add("PutDashboard", _dashboard, "DashboardValidationMessages")
+cloudwatch.add(
+    "GetDashboard",
+    lambda w: {"DashboardName": _shown_dashboard(w)},
+    "DashboardArn DashboardBody DashboardName",
+)
+cloudwatch.add(
+    "ListDashboards",
+    lambda w: {"DashboardNamePrefix": _shown_dashboard(w)},
+    below("DashboardEntries", "DashboardName DashboardArn LastModified Size"),
+)
+cloudwatch.add("DeleteDashboards", lambda w: {"DashboardNames": [_shown_dashboard(w)]})

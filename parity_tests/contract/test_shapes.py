@@ -72,7 +72,7 @@ SERVICES_OF_FILES = {
     ("kinesis", "streams", "shards"): ("kinesis",),
     ("iot",): ("iot", "iot-data"),
     ("logs",): ("logs",),
-    ("alarm", "metrics"): ("cloudwatch",),
+    ("alarm", "composite", "dashboards", "extended", "metric"): ("cloudwatch",),
     ("functions", "event_source", "mapping", "invocations"): ("lambda",),
     ("glue", "partition_expr"): ("glue",),
     ("datasync",): ("datasync",),

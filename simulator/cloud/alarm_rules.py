@@ -12,7 +12,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from simulator.cloud.errors import NotSupportedByTwin, ValidationError
-from simulator.cloud.metrics import RESOLUTION_S, STATISTICS
+from simulator.cloud.extended_statistics import percentile_share
+from simulator.cloud.metric_queries import alarm_queries
+from simulator.cloud.metrics import RESOLUTION_S, STATISTICS, check_statistic
 
 EXTRA_PERIODS = 2
 """How many periods beyond N are looked at; AWS shows 5 for N = 3 and documents no rule."""
@@ -33,25 +35,16 @@ ACTIONS = {
 _TREATED = {"breaching": "Breaching", "notBreaching": "NonBreaching"}
 _MISSING = ("missing", "ignore", *_TREATED)
 _REFUSED = (
-    "Metrics",
     "ThresholdMetricId",
-    "ExtendedStatistic",
-    "EvaluateLowSampleCountPercentile",
     "EvaluationCriteria",
     "EvaluationInterval",
     "EvaluationWindow",
     "WarmUpConfiguration",
     "ActionConfiguration",
 )
-_NEEDED = (
-    "MetricName",
-    "Namespace",
-    "Statistic",
-    "Period",
-    "EvaluationPeriods",
-    "Threshold",
-    "ComparisonOperator",
-)
+_NEEDED = ("EvaluationPeriods", "Threshold", "ComparisonOperator")
+_OF_A_METRIC = ("MetricName", "Namespace", "Period")
+_NOT_WITH_METRICS = (*_OF_A_METRIC, "Dimensions", "Unit", "Statistic", "ExtendedStatistic")
 
 
 def check_definition(params: dict[str, Any]) -> None:
@@ -69,8 +62,7 @@ def check_definition(params: dict[str, Any]) -> None:
             raise ValidationError(f"The parameter {name} is required", "ValidationError")
     if params["ComparisonOperator"] not in COMPARISONS:
         raise NotSupportedByTwin(f"the comparison {params['ComparisonOperator']} of an alarm")
-    if params["Statistic"] not in STATISTICS or params["Period"] % RESOLUTION_S:
-        raise NotSupportedByTwin("an alarm without a standard statistic and whole minutes")
+    period_s = _checked_period_s(params)
     if params.get("TreatMissingData", "missing") not in _MISSING:
         raise ValidationError("The parameter TreatMissingData is invalid", "ValidationError")
     if not 1 <= params.get("DatapointsToAlarm", 1) <= params["EvaluationPeriods"]:
@@ -78,18 +70,66 @@ def check_definition(params: dict[str, Any]) -> None:
             "DatapointsToAlarm must be between 1 and EvaluationPeriods", "ValidationError"
         )
     day_s = 86_400
-    most_s = day_s if params["Period"] < 3600 else 7 * day_s
-    if params["Period"] * params["EvaluationPeriods"] > most_s:
+    most_s = day_s if period_s < 3600 else 7 * day_s
+    if period_s * params["EvaluationPeriods"] > most_s:
         many = "a day" if most_s == day_s else "seven days"
         raise ValidationError(
             f"Metrics cannot be checked across more than {many} (EvaluationPeriods * Period must "
             f"be <= {most_s}).",
             "ValidationError",
         )
+    check_actions(params)
+
+
+def check_actions(params: dict[str, Any]) -> None:
+    """Raise NotSupportedByTwin for an action that is no topic."""
     for kind in ACTIONS.values():
         for action in params.get(kind, []):
             if ":sns:" not in action:
                 raise NotSupportedByTwin(f"the alarm action {action}")
+
+
+def _checked_period_s(params: dict[str, Any]) -> int:
+    """Return the period of the alarm's metric, or of the queries of its expression."""
+    if "Metrics" in params:
+        for name in _NOT_WITH_METRICS:
+            if name in params:
+                raise ValidationError(
+                    f"{name} and Metrics are mutually exclusive", "ValidationError"
+                )
+        return alarm_queries(params["Metrics"]).period_s
+    for name in _OF_A_METRIC:
+        if name not in params:
+            raise ValidationError(f"The parameter {name} is required", "ValidationError")
+    if ("Statistic" in params) == ("ExtendedStatistic" in params):
+        raise ValidationError(
+            "Give exactly one of Statistic and ExtendedStatistic", "ValidationError"
+        )
+    if "Statistic" in params and params["Statistic"] not in STATISTICS:
+        raise ValidationError("The parameter Statistic is invalid", "ValidationError")
+    if "ExtendedStatistic" in params:
+        check_statistic(params["ExtendedStatistic"])
+    if params.get("EvaluateLowSampleCountPercentile", "evaluate") not in ("evaluate", "ignore"):
+        raise ValidationError(
+            "EvaluateLowSampleCountPercentile must be evaluate or ignore", "ValidationError"
+        )
+    if params["Period"] % RESOLUTION_S:
+        raise NotSupportedByTwin("an alarm's period below one minute")
+    return int(params["Period"])
+
+
+def samples_needed(definition: dict[str, Any]) -> float:
+    """Return how many samples a period must have for a percentile to count; 0 for any number.
+
+    10 / (1 - p) for p of 0.5 and more, else 10 / p (user guide, "Percentile-based alarms and low
+    data samples"); the other half of the rule is from memory.
+    """
+    share = percentile_share(definition.get("ExtendedStatistic"))
+    if share is None or definition.get("EvaluateLowSampleCountPercentile") != "ignore":
+        return 0.0
+    rare = min(share, 1 - share)
+    # Rounded: 1 - 0.9 is a hair below 0.1.
+    return round(10 / rare, 6) if rare > 0 else 0.0
 
 
 def evaluate(

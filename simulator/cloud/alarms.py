@@ -1,38 +1,40 @@
-"""CloudWatch metric alarms: evaluated each virtual minute, actions to SNS when a state changes.
+"""CloudWatch alarms, metric and composite: their states, history, and what a change sets off.
 
-`alarm_rules.py` decides the state and words the reason; this file keeps the alarms, their
-history, and tells the topics.
+Metric alarms are evaluated each virtual minute, composite ones whenever another alarm changes.
+A change is told to topics and to EventBridge. `alarm_rules.py` and `composite_rules.py` decide
+the state; `alarm_messages.py` words what is sent and shown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
+from simulator.cloud.alarm_messages import REGION_NAMES, change_event, message, shown
 from simulator.cloud.alarm_rules import (
     ACTIONS,
     COMPARISONS,
     EXTRA_PERIODS,
+    check_actions,
     check_definition,
     evaluate,
     reason,
+    samples_needed,
 )
 from simulator.cloud.asl_payload import dumps
+from simulator.cloud.composite_rules import Rule, parse_rule
 from simulator.cloud.context import Context
 from simulator.cloud.engine import SimGenerator
-from simulator.cloud.errors import AwsError, NotSupportedByTwin
+from simulator.cloud.errors import AwsError, NotSupportedByTwin, ValidationError
+from simulator.cloud.metric_queries import Queries, alarm_queries
 from simulator.cloud.metrics import RESOLUTION_S, Metrics, metric_key
 from simulator.cloud.operations import Answer, Call, Operation, Params
 from simulator.cloud.pages import page
 
-REGION_NAMES = {"us-east-1": "US East (N. Virginia)"}
-"""How alarm messages call a region; other regions keep their code."""
-
-_DEFAULTS: dict[str, Any] = {"ActionsEnabled": True, "Dimensions": []} | {
-    kind: [] for kind in ACTIONS.values()
-}
+_DEFAULTS: dict[str, Any] = {"ActionsEnabled": True} | {kind: [] for kind in ACTIONS.values()}
+_SUPPRESSORS = tuple(f"ActionsSuppressor{part}" for part in ("", "WaitPeriod", "ExtensionPeriod"))
 _PAGE = 100
 """Most alarms, or history items, in one answer (DescribeAlarms API reference)."""
 
@@ -45,14 +47,21 @@ class Alarm:
     definition: Params
     configured: datetime
     changed: datetime
+    rule: Rule | None = None
+    queries: Queries | None = None
     state: str = "INSUFFICIENT_DATA"
     reason: str = "Unchecked: Initial alarm creation"
     history: list[dict[str, Any]] = field(default_factory=list)
     changes: list[tuple[datetime, str, str]] = field(default_factory=list)
 
+    @property
+    def kind(self) -> str:
+        """The type as the API calls it; one with a rule is composite."""
+        return "MetricAlarm" if self.rule is None else "CompositeAlarm"
+
 
 class Alarms:
-    """The account's metric alarms; actions go to SNS when the state changes."""
+    """The account's alarms; actions go to SNS when the state changes."""
 
     def __init__(self, context: Context, metrics: Metrics) -> None:
         self._context = context
@@ -64,6 +73,10 @@ class Alarms:
         """Return the operations on alarms."""
         return {
             "PutMetricAlarm": Operation(self._put, resources=self._one),
+            "PutCompositeAlarm": Operation(self._put_composite, resources=self._one),
+            "EnableAlarmActions": Operation(self._switch(True), resources=self._named),
+            "DisableAlarmActions": Operation(self._switch(False), resources=self._named),
+            "DescribeAlarmsForMetric": Operation(self._describe_for_metric),
             "DescribeAlarms": Operation(self._describe),
             "DescribeAlarmHistory": Operation(self._describe_history),
             "SetAlarmState": Operation(self._set, resources=self._one),
@@ -91,19 +104,66 @@ class Alarms:
 
     def _put(self, call: Call) -> Answer:
         check_definition(call.params)
-        name, now = call.params["AlarmName"], self._context.engine.now()
-        definition = {**_DEFAULTS, **call.params}
-        definition.pop("Tags", None)
-        known = self._alarms.get(name)
-        if known is None:
-            self._alarms[name] = Alarm(self._arn(name), definition, configured=now, changed=now)
+        alarm = self._keep(call.params, None)
+        if "Metrics" in call.params:
+            alarm.queries = alarm_queries(call.params["Metrics"])
         else:
-            # An update keeps the state (PutMetricAlarm API reference).
-            known.definition, known.configured = definition, now
+            alarm.queries = None
+            alarm.definition.setdefault("Dimensions", [])
         if not self._running:
             self._running = True
             self._context.engine.process(self._watch())
         return {}
+
+    def _put_composite(self, call: Call) -> Answer:
+        params = call.params
+        for name in _SUPPRESSORS:
+            if name in params:
+                raise NotSupportedByTwin(f"{name} of a composite alarm")
+        check_actions(params)
+        rule = parse_rule(params["AlarmRule"])
+        unknown = sorted(rule.children - self._alarms.keys())
+        if unknown:
+            raise ValidationError(
+                f"Could not save the composite alarm as alarms [{', '.join(unknown)}] in the alarm "
+                "rule do not exist",
+                "ValidationError",
+            )
+        if self._leads_to(rule.children, params["AlarmName"]):
+            raise ValidationError("The alarm rule would depend on itself", "ValidationError")
+        alarm = self._keep(params, rule)
+        self._context.engine.process(self._settle(alarm))
+        return {}
+
+    def _leads_to(self, names: frozenset[str], wanted: str) -> bool:
+        """Tell whether an alarm is among others, or below them."""
+        if wanted in names:
+            return True
+        rules = [self._alarms[name].rule for name in names if name in self._alarms]
+        return any(self._leads_to(rule.children, wanted) for rule in rules if rule is not None)
+
+    def _keep(self, params: Params, rule: Rule | None) -> Alarm:
+        name, now = params["AlarmName"], self._context.engine.now()
+        definition = {**_DEFAULTS, **params}
+        definition.pop("Tags", None)
+        known = self._alarms.get(name)
+        if known is not None and (known.rule is None) != (rule is None):
+            raise ValidationError(f"{name} is an alarm of the other type", "ValidationError")
+        if known is None:
+            known = Alarm(self._arn(name), definition, configured=now, changed=now, rule=rule)
+            self._alarms[name] = known
+        # An update keeps the state (PutMetricAlarm API reference).
+        known.definition, known.configured, known.rule = definition, now, rule
+        return known
+
+    def _switch(self, on: bool) -> Callable[[Call], Answer]:
+        def switch(call: Call) -> Answer:
+            for name in call.params["AlarmNames"]:
+                if name in self._alarms:
+                    self._alarms[name].definition["ActionsEnabled"] = on
+            return {}
+
+        return switch
 
     def _delete(self, call: Call) -> Answer:
         for name in call.params["AlarmNames"]:
@@ -116,22 +176,58 @@ class Alarms:
         while True:
             yield self._context.engine.env.timeout(RESOLUTION_S)
             for name in sorted(self._alarms):
-                self._check(self._alarms[name])
+                if self._alarms[name].rule is None:
+                    self._check(self._alarms[name])
+
+    def _settle(self, alarm: Alarm) -> SimGenerator:
+        """Evaluate a composite alarm a moment after it was put or a child changed."""
+        yield self._context.engine.env.timeout(0)
+        name = alarm.definition["AlarmName"]
+        if alarm.rule is None or self._alarms.get(name) is not alarm:
+            return
+        state = "ALARM" if alarm.rule.holds(self._state_of) else "OK"
+        if state == alarm.state:
+            return
+        # The newest change of a child is the one that decided (wording from memory).
+        known = [self._alarms[child] for child in alarm.rule.children if child in self._alarms]
+        if not known:
+            self._change(alarm, state, f"AlarmRule is {'TRUE' if state == 'ALARM' else 'FALSE'}")
+            return
+        child = max(known, key=lambda one: (one.changed, one.state == state, one.arn))
+        at = f"{child.changed:%A %d %B, %Y %H:%M:%S} UTC"
+        self._change(alarm, state, f"{child.arn} transitioned to {child.state} at {at}")
+
+    def _state_of(self, name: str) -> str:
+        """Return an alarm's state; one that was deleted meanwhile knows nothing (from memory)."""
+        return self._alarms[name].state if name in self._alarms else "INSUFFICIENT_DATA"
+
+    def _values(
+        self, alarm: Alarm, statistic: str, start_s: float, period_s: int, periods: int
+    ) -> list[float | None]:
+        definition = alarm.definition
+        if alarm.queries is not None:
+            found = alarm.queries.values(self._metrics, start_s, periods)
+            series = found[alarm.queries.returned[0]]
+            assert isinstance(series, list)  # checked when the alarm was put
+            return series
+        dimensions = {d["Name"]: d["Value"] for d in definition["Dimensions"]}
+        key = metric_key(definition["Namespace"], definition["MetricName"], dimensions)
+        unit = definition.get("Unit")
+        return self._metrics.statistics(key, statistic, start_s, period_s, periods, unit)
 
     def _check(self, alarm: Alarm) -> None:
         definition = alarm.definition
-        of, period_s = int(definition["EvaluationPeriods"]), int(definition["Period"])
+        of = int(definition["EvaluationPeriods"])
+        period_s = alarm.queries.period_s if alarm.queries else int(definition["Period"])
         periods = of + EXTRA_PERIODS
         start_s = self._context.engine.epoch_s() // period_s * period_s - periods * period_s
-        dimensions = {d["Name"]: d["Value"] for d in definition["Dimensions"]}
-        values = self._metrics.statistics(
-            metric_key(definition["Namespace"], definition["MetricName"], dimensions),
-            definition["Statistic"],
-            start_s,
-            period_s,
-            periods,
-            definition.get("Unit"),
-        )
+        statistic = definition.get("Statistic") or definition.get("ExtendedStatistic", "")
+        values = self._values(alarm, statistic, start_s, period_s, periods)
+        least = samples_needed(definition)
+        if least:
+            counts = self._values(alarm, "SampleCount", start_s, period_s, periods)
+            if any(count is not None and count < least for count in counts[-of:]):
+                return
         compare = COMPARISONS[definition["ComparisonOperator"]][0]
         breaches = [None if v is None else compare(v, definition["Threshold"]) for v in values]
         state = evaluate(
@@ -155,6 +251,11 @@ class Alarms:
         states["newState"] = _state(alarm)
         alarm.changes.append((now, str(alarm.definition["AlarmName"]), state))
         self._note(alarm, "StateUpdate", f"Alarm updated from {old} to {state}", states)
+        self._context.emit(*change_event(alarm.arn, alarm.definition, states, now))
+        name = str(alarm.definition["AlarmName"])
+        for parent in self._alarms.values():
+            if parent.rule is not None and name in parent.rule.children:
+                self._context.engine.process(self._settle(parent))
         if alarm.definition["ActionsEnabled"]:
             for action in alarm.definition[ACTIONS[state]]:
                 self._act(alarm, action, old)
@@ -163,7 +264,7 @@ class Alarms:
         alarm.history.append(
             {
                 "AlarmName": alarm.definition["AlarmName"],
-                "AlarmType": "MetricAlarm",
+                "AlarmType": alarm.kind,
                 "Timestamp": self._context.engine.now(),
                 "HistoryItemType": kind,
                 "HistorySummary": summary,
@@ -179,7 +280,7 @@ class Alarms:
             "TopicArn": topic,
             # SNS takes subjects of up to 100 characters.
             "Subject": subject[:100],
-            "Message": dumps(_message(alarm, old, self._context.account, region)),
+            "Message": dumps(message(shown(alarm), old, self._context.account, region)),
         }
         caller = self._context.iam.service_principal("cloudwatch.amazonaws.com", alarm.arn)
         try:
@@ -206,27 +307,56 @@ class Alarms:
 
     def _describe(self, call: Call) -> Answer:
         params = call.params
-        for name in ("ChildrenOfAlarmName", "ParentsOfAlarmName"):
-            if name in params:
-                raise NotSupportedByTwin(f"{name} (composite alarms)")
-        shown = [_shown(alarm) for alarm in self._chosen(params)]
-        return _paged("MetricAlarms", shown, params, 50) | {"CompositeAlarms": []}
+        found = _paged("Alarms", list(self._chosen(params)), params, 50)
+        alarms = found.pop("Alarms")
+        return found | {
+            f"{kind}s": [shown(alarm) for alarm in alarms if alarm.kind == kind]
+            for kind in ("MetricAlarm", "CompositeAlarm")
+        }
+
+    def _describe_for_metric(self, call: Call) -> Answer:
+        """Answer the alarms on one metric; those with expressions are not among them."""
+        params = call.params
+        wanted = ("Namespace", "MetricName", "Statistic", "ExtendedStatistic", "Period", "Unit")
+        dimensions = {d["Name"]: d["Value"] for d in params.get("Dimensions", [])}
+        found = [
+            shown(alarm)
+            for _, alarm in sorted(self._alarms.items())
+            if "MetricName" in alarm.definition
+            and {d["Name"]: d["Value"] for d in alarm.definition["Dimensions"]} == dimensions
+            and all(params[n] == alarm.definition.get(n) for n in wanted if n in params)
+        ]
+        return {"MetricAlarms": found}
 
     def _chosen(self, params: Params) -> Iterator[Alarm]:
         """Yield the alarms that DescribeAlarms asks for, by name."""
         names, wanted = params.get("AlarmNames"), params.get("StateValue")
         action = params.get("ActionPrefix", "")
-        if "MetricAlarm" not in params.get("AlarmTypes", ["MetricAlarm"]):
-            return
+        # Without AlarmTypes only metric alarms are told of (DescribeAlarms API reference), but
+        # for relatives, which are asked for by the name of another alarm.
+        family = [n for n in ("ChildrenOfAlarmName", "ParentsOfAlarmName") if n in params]
+        kinds = ["MetricAlarm", "CompositeAlarm"] if family else ["MetricAlarm"]
+        kinds = params.get("AlarmTypes", kinds)
+        children = self._children(params.get("ChildrenOfAlarmName"))
+        child = params.get("ParentsOfAlarmName")
         for name, alarm in sorted(self._alarms.items()):
             actions = [a for kind in ACTIONS.values() for a in alarm.definition[kind]]
             if (
                 (names is None or name in names)
+                and alarm.kind in kinds
+                and (children is None or name in children)
+                and (child is None or (alarm.rule is not None and child in alarm.rule.children))
                 and name.startswith(params.get("AlarmNamePrefix", ""))
                 and wanted in (None, alarm.state)
                 and (not action or any(a.startswith(action) for a in actions))
             ):
                 yield alarm
+
+    def _children(self, parent: str | None) -> frozenset[str] | None:
+        if parent is None:
+            return None
+        rule = self._alarms[parent].rule if parent in self._alarms else None
+        return frozenset() if rule is None else rule.children
 
     def _describe_history(self, call: Call) -> Answer:
         params = call.params
@@ -238,6 +368,7 @@ class Alarms:
             for name, alarm in sorted(self._alarms.items())
             for item in alarm.history
             if params.get("AlarmName") in (None, name)
+            and alarm.kind in params.get("AlarmTypes", [alarm.kind])
             and params.get("HistoryItemType") in (None, item["HistoryItemType"])
             and (since is None or item["Timestamp"] >= since)
             and (until is None or item["Timestamp"] <= until)
@@ -248,61 +379,11 @@ class Alarms:
         return _paged("AlarmHistoryItems", items, params, _PAGE)
 
 
-def _paged(name: str, items: list[dict[str, Any]], params: Params, default: int) -> Answer:
+def _paged(name: str, items: list[Any], params: Params, default: int) -> Answer:
     limit = min(params.get("MaxRecords", default), _PAGE)
-    shown, token = page(items, limit, params.get("NextToken"), "InvalidNextToken")
-    return {name: shown, **({"NextToken": token} if token else {})}
+    found, token = page(items, limit, params.get("NextToken"), "InvalidNextToken")
+    return {name: found, **({"NextToken": token} if token else {})}
 
 
 def _state(alarm: Alarm) -> dict[str, str]:
     return {"stateValue": alarm.state, "stateReason": alarm.reason}
-
-
-def _shown(alarm: Alarm) -> dict[str, Any]:
-    return {
-        **alarm.definition,
-        "AlarmArn": alarm.arn,
-        "AlarmConfigurationUpdatedTimestamp": alarm.configured,
-        "StateValue": alarm.state,
-        "StateReason": alarm.reason,
-        "StateUpdatedTimestamp": alarm.changed,
-        "StateTransitionedTimestamp": alarm.changed,
-    }
-
-
-def _message(alarm: Alarm, old: str, account: str, region: str) -> dict[str, Any]:
-    """Return what an alarm sends to its topics (members from memory of such messages)."""
-    definition = alarm.definition
-    return {
-        "AlarmName": definition["AlarmName"],
-        "AlarmDescription": definition.get("AlarmDescription"),
-        "AWSAccountId": account,
-        "AlarmConfigurationUpdatedTimestamp": _stamp(alarm.configured),
-        "NewStateValue": alarm.state,
-        "NewStateReason": alarm.reason,
-        "StateChangeTime": _stamp(alarm.changed),
-        "Region": region,
-        "AlarmArn": alarm.arn,
-        "OldStateValue": old,
-        **{kind: definition[kind] for kind in ACTIONS.values()},
-        "Trigger": {
-            "MetricName": definition["MetricName"],
-            "Namespace": definition["Namespace"],
-            "StatisticType": "Statistic",
-            "Statistic": str(definition["Statistic"]).upper(),
-            "Unit": definition.get("Unit"),
-            "Dimensions": [
-                {"name": d["Name"], "value": d["Value"]} for d in definition["Dimensions"]
-            ],
-            "Period": definition["Period"],
-            "EvaluationPeriods": definition["EvaluationPeriods"],
-            "ComparisonOperator": definition["ComparisonOperator"],
-            "Threshold": definition["Threshold"],
-            "TreatMissingData": definition.get("TreatMissingData", "missing"),
-        },
-    }
-
-
-def _stamp(at: datetime) -> str:
-    at = at.astimezone(UTC)
-    return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}+0000"

@@ -18,6 +18,7 @@ from simulator.cloud.alarms import Alarms
 from simulator.cloud.asl_tasks import Job
 from simulator.cloud.assembly import load_assembly
 from simulator.cloud.context import Context
+from simulator.cloud.dashboards import Dashboards
 from simulator.cloud.datasync import DataSync
 from simulator.cloud.dispatch import Dispatch
 from simulator.cloud.dynamodb import DynamoDb
@@ -35,6 +36,7 @@ from simulator.cloud.iot import Iot
 from simulator.cloud.kinesis import Kinesis
 from simulator.cloud.lake_formation import LakeFormation
 from simulator.cloud.logs import Logs
+from simulator.cloud.metric_queries import MetricQueries
 from simulator.cloud.metrics import Metrics
 from simulator.cloud.processes import Processes
 from simulator.cloud.quotas import Quotas
@@ -172,7 +174,9 @@ class Cloud:
             ("sagemaker", self.endpoints.operations()),
             ("sagemaker-runtime", self.endpoints.runtime_operations()),
             ("cloudwatch", self.metrics.operations()),
+            ("cloudwatch", MetricQueries(self.metrics).operations()),
             ("cloudwatch", self.alarms.operations()),
+            ("cloudwatch", Dashboards(self.context).operations()),
             ("logs", self.logs.operations()),
             ("stepfunctions", self.workflows.operations()),
         ]

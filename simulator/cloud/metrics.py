@@ -2,7 +2,7 @@
 
 Services record theirs through `record`; functions through PutMetricData or embedded metric
 format. Values are kept as statistic sets per minute and unit, which is what standard-resolution
-metrics keep. Alarms (`alarms.py`) read them with `statistics`.
+metrics keep, with how often each value was seen. Alarms (`alarms.py`) read them with `statistics`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 from simulator.cloud.context import Context
 from simulator.cloud.errors import AwsError, NotSupportedByTwin
+from simulator.cloud.extended_statistics import extended_statistic
 from simulator.cloud.operations import Answer, Call, Operation, Params
 from simulator.cloud.pages import page
 
@@ -39,9 +40,14 @@ class StatisticSet:
     count: float = 0.0
     minimum: float = math.inf
     maximum: float = -math.inf
+    counts: dict[float, float] | None = None
+    """How often each value was seen; ``None`` while there is only one."""
+    is_known: bool = True
+    """False once a set of unknown values came in: percentiles cannot be told then."""
 
     def add(self, value: float, count: float = 1.0) -> None:
         """Take in a value that was seen ``count`` times."""
+        self._tally(value, count)
         self.total += value * count
         self.count += count
         self.minimum = min(self.minimum, value)
@@ -49,13 +55,34 @@ class StatisticSet:
 
     def merge(self, other: StatisticSet) -> None:
         """Take in another set."""
+        self.is_known = self.is_known and other.is_known
+        if self.is_known:
+            for value, count in other.weighted():
+                self.add(value, count)
+            return
+        self.counts = None
         self.total += other.total
         self.count += other.count
         self.minimum = min(self.minimum, other.minimum)
         self.maximum = max(self.maximum, other.maximum)
 
-    def value(self, statistic: str) -> float:
-        """Return one of STATISTICS."""
+    def _tally(self, value: float, count: float) -> None:
+        """Count a value, before it is part of the other members."""
+        if self.counts is None and self.count and value != self.minimum:
+            self.counts = {self.minimum: self.count}
+        if self.counts is not None:
+            self.counts[value] = self.counts.get(value, 0.0) + count
+
+    def weighted(self) -> list[tuple[float, float]]:
+        """Return the values in rising order with their counts."""
+        if self.counts is not None:
+            return sorted(self.counts.items())
+        return [(self.minimum, self.count)] if self.count else []
+
+    def value(self, statistic: str) -> float | None:
+        """Return one of STATISTICS, or an extended one; ``None`` where that cannot be told."""
+        if statistic not in STATISTICS:
+            return extended_statistic(statistic)(self.weighted()) if self.is_known else None
         return {
             "Sum": self.total,
             "Average": self.total / self.count,
@@ -63,6 +90,12 @@ class StatisticSet:
             "Maximum": self.maximum,
             "SampleCount": self.count,
         }[statistic]
+
+
+def check_statistic(name: str) -> None:
+    """Raise InvalidParameterValue for a name that is no statistic."""
+    if name not in STATISTICS:
+        extended_statistic(name)
 
 
 def metric_key(namespace: str, name: str, dimensions: Mapping[str, str]) -> MetricKey:
@@ -157,12 +190,12 @@ class Metrics:
 
     def _get_statistics(self, call: Call) -> Answer:
         params = call.params
-        if "ExtendedStatistics" in params:
-            raise NotSupportedByTwin("ExtendedStatistics (percentiles) of metrics")
-        if not params.get("Statistics"):
+        if not params.get("Statistics") and not params.get("ExtendedStatistics"):
             raise AwsError(
                 "MissingParameter", "Must specify either Statistics or ExtendedStatistics."
             )
+        for name in params.get("ExtendedStatistics", []):
+            check_statistic(name)
         period_s = params["Period"]
         if period_s % RESOLUTION_S:
             raise NotSupportedByTwin("a metric period below one minute")
@@ -195,15 +228,21 @@ class Metrics:
         for unit in sorted(self._data.get(key, {})):
             if wanted not in (None, unit):
                 continue
+            names = ["SampleCount", *params.get("Statistics", [])]
+            extended = params.get("ExtendedStatistics", [])
             columns = {
                 name: self.statistics(key, name, start_s, period_s, periods, unit)
-                for name in params["Statistics"]
+                for name in (*names, *extended)
             }
             for number in range(periods):
-                row = {name: values[number] for name, values in columns.items()}
-                if None not in row.values():
-                    at = datetime.fromtimestamp(start_s + number * period_s, UTC)
-                    points.append({"Timestamp": at, "Unit": unit, **row})
+                if columns["SampleCount"][number] is None:
+                    continue
+                row: dict[str, Any] = {name: columns[name][number] for name in names[1:]}
+                told = {name: columns[name][number] for name in extended}
+                if told:
+                    row["ExtendedStatistics"] = {k: v for k, v in told.items() if v is not None}
+                at = datetime.fromtimestamp(start_s + number * period_s, UTC)
+                points.append({"Timestamp": at, "Unit": unit, **row})
         return points
 
     def _list(self, call: Call) -> Answer:
@@ -279,11 +318,14 @@ def _given_set(values: Mapping[str, float], where: str) -> StatisticSet:
         _finite(values[name], f"{where}.StatisticValues.{name}")
     if values["SampleCount"] <= 0:
         raise _invalid(f"The value for parameter {where}.StatisticValues.SampleCount is invalid.")
+    # "SampleCount is 1, or Min and Max are equal": else percentiles are not to be had (user guide).
+    is_known = values["SampleCount"] == 1 or values["Minimum"] == values["Maximum"]
     return StatisticSet(
         float(values["Sum"]),
         float(values["SampleCount"]),
         float(values["Minimum"]),
         float(values["Maximum"]),
+        is_known=is_known,
     )
 
 

@@ -38,6 +38,14 @@ TABLE = (
         longest=255,
     ),
     OneCall(
+        "AWS::CloudWatch::CompositeAlarm",
+        "cloudwatch",
+        "PutCompositeAlarm",
+        "AlarmName",
+        "cloudwatch:alarm:{name}",
+        longest=255,
+    ),
+    OneCall(
         "AWS::SageMaker::ModelPackageGroup",
         "sagemaker",
         "CreateModelPackageGroup",

@@ -1,4 +1,4 @@
-"""Log groups, parameters and state machines: what a pipeline is operated with."""
+"""Log groups, dashboards, parameters and state machines: what a pipeline is operated with."""
 
 from __future__ import annotations
 
@@ -22,6 +22,16 @@ def log_group(resource: Resource) -> Outcome:
         retention = {"logGroupName": name, "retentionInDays": int(days)}
         resource.call("logs", "PutRetentionPolicy", retention)
     return name, {"Arn": resource.context.arn("logs", f"log-group:{name}:*")}
+
+
+@maps("AWS::CloudWatch::Dashboard")
+def dashboard(resource: Resource) -> Outcome:
+    """Put a dashboard; it has no ARN that a template could ask for."""
+    name = resource.name("DashboardName", longest=255)
+    values = {"DashboardName": name, **resource.properties.rest()}
+    params = resource.fit("cloudwatch", "PutDashboard", values)
+    resource.call("cloudwatch", "PutDashboard", params)
+    return name, {}
 
 
 @maps("AWS::SSM::Parameter")

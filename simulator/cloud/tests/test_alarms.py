@@ -295,7 +295,8 @@ def test_history_is_found_by_date_and_type(account: Account) -> None:
     ("changes", "code"),
     [
         ({"Period": 30}, "NotSupportedByTwin"),
-        ({"Statistic": None, "ExtendedStatistic": "p99"}, "NotSupportedByTwin"),
+        ({"ExtendedStatistic": "p99"}, "ValidationError"),
+        ({"Statistic": None, "ExtendedStatistic": "p101"}, "InvalidParameterValue"),
         ({"AlarmActions": ["arn:aws:automate:us-east-1:ec2:stop"]}, "NotSupportedByTwin"),
         ({"ComparisonOperator": "GreaterThanUpperThreshold"}, "NotSupportedByTwin"),
         ({"EvaluationPeriods": 1441}, "ValidationError"),

@@ -172,7 +172,7 @@ def test_a_datum_that_is_refused_takes_the_whole_request_with_it(
         ),
         ({"EndTime": START}, "InvalidParameterCombination", "StartTime"),
         ({"Period": 30}, "NotSupportedByTwin", "below one minute"),
-        ({"ExtendedStatistics": ["p99"]}, "NotSupportedByTwin", "percentiles"),
+        ({"ExtendedStatistics": ["q99"]}, "InvalidParameterValue", "q99"),
         ({"Statistics": []}, "MissingParameter", "Statistics"),
     ],
 )

@@ -100,6 +100,8 @@ MINIMAL: dict[str, dict[str, Any]] = {
         "EvaluationPeriods": 1,
         "ComparisonOperator": "GreaterThanThreshold",
     },
+    "AWS::CloudWatch::CompositeAlarm": {"AlarmRule": "TRUE"},
+    "AWS::CloudWatch::Dashboard": {"DashboardBody": '{"widgets": []}'},
     "AWS::LakeFormation::Resource": {
         "ResourceArn": "arn:aws:s3:::lake",
         "RoleArn": ROLE,
