@@ -20,6 +20,7 @@ from simulator import (
     cli_assembly,
     cli_dead_letters,
     cli_history,
+    cli_iam,
     cli_import,
     cli_publish,
     cli_scenario,
@@ -40,6 +41,7 @@ app = typer.Typer(
 )
 
 app.add_typer(cli_scenario.app, name="scenario")
+app.add_typer(cli_iam.app, name="iam")
 app.command()(cli_history.history)
 app.command()(cli_publish.publish)
 app.command()(cli_dead_letters.replay_dead_letters)

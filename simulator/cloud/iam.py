@@ -109,7 +109,26 @@ class Iam:
             explicit = self._decide(principal, role, action, resource, context or {})
             self._remember(key, role, action, resource, explicit)
         if explicit is not None:
+            self.observed.add(Observed(role, action, resource, False))
             raise AccessDenied(principal.arn, action, resource, explicit=explicit)
+
+    def may(
+        self,
+        principal: Principal,
+        action: str,
+        resource: str,
+        context: RequestContext | None = None,
+    ) -> bool:
+        """Tell whether `authorise` would return: a question, so that a no is no denied call."""
+        asked = Observed(principal.role_arn or "", action, resource, False)
+        was_denied = asked in self.observed
+        try:
+            self.authorise(principal, action, resource, context)
+        except AccessDenied:
+            if not was_denied:
+                self.observed.discard(asked)
+            return False
+        return True
 
     def _remember(
         self, key: tuple[object, ...], role: str, action: str, resource: str, denial: bool | None
@@ -118,9 +137,9 @@ class Iam:
             self._forget()
         if denial is None:
             self._allowed.add(key)
+            self.observed.add(Observed(role, action, resource, True))
         else:
             self._denied[key] = denial
-        self.observed.add(Observed(role, action, resource, denial is None))
 
     def _decide(
         self, principal: Principal, identity: str, action: str, resource: str, extra: RequestContext

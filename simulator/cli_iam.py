@@ -1,0 +1,54 @@
+"""`fleetwin iam report`: which grants a run did not use, and what was denied."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from simulator.errors import EnvironmentMissing
+
+app = typer.Typer(no_args_is_help=True, help="What the roles of a stack may do, and what they did.")
+
+
+@app.callback()
+def iam() -> None:
+    """Look at permissions."""
+
+
+@app.command()
+def report(
+    state: Annotated[
+        Path, typer.Option(help="The twin's folder: `twin` in the --out of a run, or --state.")
+    ] = Path("out/twin"),
+    role: Annotated[str, typer.Option(help="Only roles whose name has this in it.")] = "",
+) -> None:
+    """Say which grants a run did not use, role by role, and which calls were denied.
+
+    What was not used may still be needed: retries, failures, a path that did not come up. What
+    AWS does for a service in its role's name (pulling an image, writing a job's logs) nobody asks
+    for here. Ends with 1 when a call was denied.
+    """
+    from simulator.cloud import iam_usage
+
+    try:
+        usage = iam_usage.load(state)
+    except FileNotFoundError:
+        raise EnvironmentMissing(
+            f"no twin has left its permissions in {state}: run `fleetwin run` first, "
+            "or give --state FOLDER"
+        ) from None
+    for arn, grants in groupby(usage.unused, key=lambda grant: grant.role):
+        if role in arn.rpartition("/")[2]:
+            print(arn.rpartition("/")[2])
+            for grant in grants:
+                print(f"  not used  {grant.sid or '(no Sid)':<22} {grant.action}")
+    denied = [each for each in usage.denied if role in each[0].rpartition("/")[2]]
+    for arn, action, resource in denied:
+        print(f"{arn.rpartition('/')[2]}\n  DENIED    {action} on {resource}")
+    total = len(usage.used) + len(usage.unused)
+    print(f"{len(usage.used)} of {total} grants were used, {len(denied)} calls were denied")
+    if denied:
+        raise typer.Exit(1)

@@ -1,0 +1,120 @@
+"""What a run used of what its roles may do: the grants that nothing asked for, the calls denied.
+
+A twin writes `iam/usage.json` as it ends; `fleetwin iam report` joins it with the policies beside
+it. A grant is one action of one statement. What a run did not use it may still need (a retry, a
+rotation, the path that did not come up): the report is where to look, not what to delete. What
+the twin does for a service itself (a job's logs, an image's layers) no role asks for here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from simulator.cloud.glue_store import write_json
+from simulator.cloud.iam import Iam, Observed
+from simulator.cloud.iam_policies import matches_pattern
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, order=True)
+class Grant:
+    """One action that a statement of a role allows; ``sid`` is "" where it has no name."""
+
+    role: str
+    sid: str
+    action: str
+    resources: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Grants that were used, grants that were not, and (role, action, resource) that was denied."""
+
+    used: tuple[Grant, ...]
+    unused: tuple[Grant, ...]
+    denied: tuple[tuple[str, str, str], ...]
+
+
+def save(iam: Iam, state: Path) -> None:
+    """Write what roles asked for and what the answer was; nothing where nobody asked."""
+    if iam.observed:
+        write_json(_path(state), {"format": FORMAT, "observed": sorted(iam.observed)})
+
+
+def load(state: Path) -> Usage:
+    """Return the usage of the run whose state this is.
+
+    Raises FileNotFoundError where a run has left none, ValueError for another format.
+    """
+    found = json.loads(_path(state).read_text("utf-8"))
+    if found.get("format") != FORMAT:
+        raise ValueError(f"{_path(state)}: format {found.get('format')}, not {FORMAT}")
+    observed = [Observed(*each) for each in found["observed"]]
+    history = json.loads((state / "iam" / "policies.json").read_text("utf-8"))["history"]
+    return judge(grants_of(history), observed)
+
+
+def judge(grants: Iterable[Grant], observed: Iterable[Observed]) -> Usage:
+    """Tell used grants from unused ones."""
+    asked = list(observed)
+    used: list[Grant] = []
+    unused: list[Grant] = []
+    for grant in sorted(grants):
+        (used if any(_covers(grant, each) for each in asked) else unused).append(grant)
+    denied = {(each.role_arn, each.action, each.resource) for each in asked if not each.allowed}
+    return Usage(tuple(used), tuple(unused), tuple(sorted(denied)))
+
+
+def _covers(grant: Grant, asked: Observed) -> bool:
+    return (
+        asked.allowed
+        and asked.role_arn == grant.role
+        and matches_pattern(grant.action.lower(), asked.action.lower())
+        and any(matches_pattern(pattern, asked.resource) for pattern in grant.resources)
+    )
+
+
+def grants_of(history: Iterable[tuple[str, Sequence[Any]]]) -> Iterator[Grant]:
+    """Yield what the roles may do at the end of a history of changes."""
+    inline: dict[str, dict[str, Any]] = {}
+    managed: dict[str, Any] = {}
+    attached: dict[str, list[str]] = {}
+    for method, arguments in history:
+        if method == "put_role":
+            inline[arguments[0]], attached[arguments[0]] = dict(arguments[2]), []
+        elif method == "remove_role":
+            inline.pop(arguments[0], None)
+        elif method == "put_role_policy":
+            inline[arguments[0]][arguments[1]] = arguments[2]
+        elif method == "remove_role_policy":
+            inline[arguments[0]].pop(arguments[1], None)
+        elif method == "put_managed_policy":
+            managed[arguments[0]] = arguments[1]
+        elif method == "attach":
+            attached[arguments[0]].append(arguments[1])
+    for role, documents in inline.items():
+        of_managed = [managed[arn] for arn in attached[role] if arn in managed]
+        for document in (*documents.values(), *of_managed):
+            for statement in _listed(document["Statement"]):
+                yield from _of_statement(role, statement)
+
+
+def _of_statement(role: str, statement: Mapping[str, Any]) -> Iterator[Grant]:
+    # A Deny grants nothing, and NotAction names what is not meant.
+    if statement["Effect"] == "Allow" and "Action" in statement:
+        resources = tuple(map(str, _listed(statement.get("Resource", "*"))))
+        for action in _listed(statement["Action"]):
+            yield Grant(role, str(statement.get("Sid", "")), action, resources)
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _path(state: Path) -> Path:
+    return state / "iam" / "usage.json"
