@@ -19,10 +19,10 @@ from benchmarks.detection import datasets, detectors, metrics
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 SEEDS = 3
-NOTES = """Designed for 1 % of healthy rows to alarm; FAR is what was measured. The window of 15 rows was
-found on SKAB valve1 with its labels. TEP has faults 3 and 9 in it, and the first 14 rows of each
-of its runs have shorter means. Delays are in rows (SKAB: seconds). Most rows of TEP are faulty,
-so that even random scores have a high VUS-PR there. The fleet was not measured."""
+NOTES = """Designed for 1 % of healthy rows to alarm; FAR is what was measured. The window of 15
+rows was found on SKAB valve1 with its labels. TEP has faults 3 and 9 in it, and the first 14 rows
+of each of its runs have shorter means. Delays are in rows (SKAB: seconds). Most rows of TEP are
+faulty, so that even random scores have a high VUS-PR there. The fleet was not measured."""
 READERS: dict[str, Callable[[Path], list[datasets.Run]]] = {
     "skab": datasets.skab,
     "tep": datasets.tep,

@@ -79,7 +79,6 @@ def _choice(**rule: Any) -> dict[str, Any]:
         (task("arn:aws:states:::states:startExecution.sync:2"), "sync:2"),
         (task(HeartbeatSeconds=3), "HeartbeatSeconds"),
         (task(Credentials={"RoleArn": "r"}), "Credentials"),
-        (task(QueryLanguage="JSONata"), "JSONata"),
         (task(Retry=[{"ErrorEquals": ["E"], "JitterStrategy": "FULL"}]), "JitterStrategy"),
         (_choice(StringLike="x"), "StringLike"),
         (_choice(BooleanLessThan=True), "BooleanLessThan"),
