@@ -7,12 +7,14 @@ model of the machine at all. `scoring.reconstruct` is the same forward pass in N
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from pipeline.model.checkpoints import Checkpoints, Interrupted
 from pipeline.model.scoring import INPUT_LIMIT, Layers
 
 Floats = NDArray[np.float64]
@@ -22,6 +24,9 @@ Floats = NDArray[np.float64]
 # steps: with two steps an epoch the network would hardly have left its random start.
 STEPS_PER_EPOCH = 16
 SMALLEST_BATCH = 32
+
+# The name of the fit whose network is served.
+SERVED = "served"
 
 
 @dataclass(frozen=True)
@@ -82,32 +87,135 @@ def _array(parameter: torch.Tensor) -> Floats:
     return parameter.detach().numpy().astype(np.float64)
 
 
-def fit(z: Floats, validation: Floats, settings: FitSettings) -> Fitted:
+def fit(
+    z: Floats,
+    validation: Floats,
+    settings: FitSettings,
+    checkpoints: Checkpoints | None = None,
+    name: str = "network",
+) -> Fitted:
     """Fit a network to healthy (n, d) rows and keep its state at the best validation loss.
 
-    Deterministic for given rows and settings: one generator, seeded, on one thread.
+    Deterministic for given rows and settings: one generator, seeded, on one thread. With
+    `checkpoints` it goes on where a fit of that name was, to the same bits, saves its state after
+    each epoch, and raises Interrupted, saved, at the step where it is told to stop.
     """
     torch.set_num_threads(1)
     torch.manual_seed(settings.seed)
-    shuffle = torch.Generator().manual_seed(settings.seed)
-    rows, unseen = _tensor(z), _tensor(validation)
-    network = Autoencoder(z.shape[1], settings.hidden, settings.bottleneck)
-    adam = _Adam(list(network.parameters()), settings.learning_rate)
-    best_loss, best_epoch, best_state = float("inf"), 0, dict(network.state_dict())
-    batch_rows = min(settings.batch_rows, max(SMALLEST_BATCH, len(rows) // STEPS_PER_EPOCH))
-    for epoch in range(1, settings.epochs + 1):
-        order = torch.randperm(len(rows), generator=shuffle)
-        for start in range(0, len(rows), batch_rows):
-            inputs = rows[order[start : start + batch_rows]]
-            adam.step(nn.functional.mse_loss(network(inputs), inputs))
-        loss_now = _loss(network, unseen)
-        if loss_now < best_loss:
-            best_loss, best_epoch = loss_now, epoch
-            best_state = {name: value.clone() for name, value in network.state_dict().items()}
-        elif epoch - best_epoch >= settings.patience:
-            break
-    network.load_state_dict(best_state)
-    return Fitted(network, best_epoch, _loss(network, rows), best_loss)
+    run = _Run(_tensor(z), _tensor(validation), settings)
+    kept = checkpoints or Checkpoints()
+    stored = kept.load(name)
+    if stored is not None:
+        run.restore(stored)
+        print(f"{name}: goes on after epoch {run.epoch}", flush=True)
+    while not run.ended:
+        if kept.stop.requested:
+            kept.save(name, run.state())
+            raise Interrupted(f"{name}: stopped in epoch {run.epoch + 1}")
+        if run.step():
+            kept.save(name, run.state())
+            if _is_worth_a_line(run.epoch, settings.epochs) or run.ended:
+                print(run.progress(name), flush=True)
+    return run.fitted()
+
+
+def _is_worth_a_line(epoch: int, epochs: int) -> bool:
+    """Tell whether to print an epoch: the first ones densely, then every twentieth part."""
+    return epoch & (epoch - 1) == 0 or epoch % max(1, epochs // 20) == 0
+
+
+class _Run:
+    """One fit between two steps: all that has to be kept for the next step to be the same."""
+
+    def __init__(self, rows: torch.Tensor, unseen: torch.Tensor, settings: FitSettings) -> None:
+        self._rows, self._unseen, self._settings = rows, unseen, settings
+        self._shuffle = torch.Generator().manual_seed(settings.seed)
+        self._network = Autoencoder(rows.shape[1], settings.hidden, settings.bottleneck)
+        self._adam = _Adam(list(self._network.parameters()), settings.learning_rate)
+        self._batch_rows = min(
+            settings.batch_rows, max(SMALLEST_BATCH, len(rows) // STEPS_PER_EPOCH)
+        )
+        self._order = torch.empty(0, dtype=torch.int64)
+        self._start = 0
+        self._batch_loss = 0.0
+        self._loss_now = float("inf")
+        self.epoch = 0
+        self.best_loss, self.best_epoch = float("inf"), 0
+        self._best = _copy(self._network.state_dict())
+
+    @property
+    def ended(self) -> bool:
+        """Whether all epochs are done, or `patience` of them brought nothing."""
+        if self._start:
+            return False
+        late = self.epoch - self.best_epoch >= self._settings.patience
+        return self.epoch >= self._settings.epochs or (
+            late and self.epoch > 0 and self._loss_now >= self.best_loss
+        )
+
+    def step(self) -> bool:
+        """Fit one batch; return whether it was the epoch's last."""
+        if not self._start:
+            self._order = torch.randperm(len(self._rows), generator=self._shuffle)
+        inputs = self._rows[self._order[self._start : self._start + self._batch_rows]]
+        loss = nn.functional.mse_loss(self._network(inputs), inputs)
+        self._adam.step(loss)
+        self._batch_loss = float(loss.detach())
+        self._start += self._batch_rows
+        if self._start < len(self._rows):
+            return False
+        self._start, self._order = 0, torch.empty(0, dtype=torch.int64)
+        self.epoch += 1
+        self._loss_now = _loss(self._network, self._unseen)
+        if self._loss_now < self.best_loss:
+            self.best_loss, self.best_epoch = self._loss_now, self.epoch
+            self._best = _copy(self._network.state_dict())
+        return True
+
+    def state(self) -> dict[str, Any]:
+        """Return what `restore` takes."""
+        return {
+            "network": _copy(self._network.state_dict()),
+            "best": self._best,
+            "adam": self._adam.state(),
+            "shuffle": self._shuffle.get_state(),
+            "order": self._order,
+            "start": self._start,
+            "epoch": self.epoch,
+            "best_epoch": self.best_epoch,
+            "best_loss": self.best_loss,
+            "loss_now": self._loss_now,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state of the same rows and settings."""
+        self._network.load_state_dict(state["network"])
+        self._best = state["best"]
+        self._adam.restore(state["adam"])
+        self._shuffle.set_state(state["shuffle"])
+        self._order, self._start = state["order"], state["start"]
+        self.epoch, self.best_epoch = state["epoch"], state["best_epoch"]
+        self.best_loss, self._loss_now = state["best_loss"], state["loss_now"]
+
+    def progress(self, name: str) -> str:
+        """Return the line that tells of the epoch just done."""
+        losses = f"train_loss={self._batch_loss:.6g}; validation_loss={self._loss_now:.6g};"
+        # Only the model that is served gives the job's metrics: a metric definition's regular
+        # expression would take the folds' lines for later values of the same curve.
+        if name != SERVED:
+            losses = f"loss {self._batch_loss:.6g}, of unseen rows {self._loss_now:.6g}"
+        return f"{name}: epoch {self.epoch} of {self._settings.epochs}: {losses}"
+
+    def fitted(self) -> Fitted:
+        """Return the network at its best epoch."""
+        self._network.load_state_dict(self._best)
+        return Fitted(
+            self._network, self.best_epoch, _loss(self._network, self._rows), self.best_loss
+        )
+
+
+def _copy(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in state.items()}
 
 
 class _Adam:
@@ -123,6 +231,15 @@ class _Adam:
         self._first = [torch.zeros_like(parameter) for parameter in parameters]
         self._second = [torch.zeros_like(parameter) for parameter in parameters]
         self._steps = 0
+
+    def state(self) -> dict[str, Any]:
+        """Return the moments and the number of steps."""
+        return {"first": self._first, "second": self._second, "steps": self._steps}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from such a state."""
+        self._first, self._second = state["first"], state["second"]
+        self._steps = state["steps"]
 
     def step(self, loss: torch.Tensor) -> None:
         """Move the parameters one step down the gradient of the loss."""

@@ -49,7 +49,7 @@ class Baselines:
         return {unit: row for row, unit in enumerate(self.units)}
 
     @cached_property
-    def _locations_and_factors(self) -> tuple[Floats, Floats]:
+    def locations_and_factors(self) -> tuple[Floats, Floats]:
         """Return locations and reciprocal scales with a last row for unknown units."""
         locations = np.vstack([self.location, self.unknown_location])
         scales = np.vstack([np.tile(self.scale, (len(self.units), 1)), self.unknown_scale])
@@ -66,7 +66,7 @@ class Baselines:
 
     def normalise_at(self, rows: NDArray[np.int64], features: Floats) -> Floats:
         """Do the same for units at known `positions` (n,)."""
-        locations, factors = self._locations_and_factors
+        locations, factors = self.locations_and_factors
         with np.errstate(over="ignore", invalid="ignore"):  # Infinities and infinity times 0.
             # -1, an unknown unit, wraps around to the last row.
             z: Floats = features - locations.take(rows, axis=0, mode="wrap")

@@ -19,8 +19,7 @@ import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 BASE_DIR = "SAGEMAKER_BASE_DIR"
 BIND_TO_PORT = "SAGEMAKER_BIND_TO_PORT"
@@ -31,10 +30,6 @@ MAX_FAILURE_CHARACTERS = 1024
 
 # What a shell reports for a process ended by SIGTERM; the job counts as stopped, not completed.
 STOPPED_EXIT_CODE = 128 + signal.SIGTERM
-
-
-class Stopped(BaseException):
-    """SIGTERM arrived: the job is to stop. Not an Exception, so that nothing swallows it."""
 
 
 def training_variables(base: Path, env: Mapping[str, str]) -> dict[str, str]:
@@ -90,26 +85,30 @@ def train(base: Path) -> int:
     """Run the training script; return the exit code.
 
     A failure leaves its reason in output/failure, which becomes the job's FailureReason. On
-    SIGTERM the script is interrupted; what it has written to the model folder stays.
+    SIGTERM the script saves a checkpoint at its next step, writes the model as far as it is
+    usable, and ends well within the 120 s before SIGKILL.
     """
-    signal.signal(signal.SIGTERM, _stop)
     try:
         os.environ.update(training_variables(base, os.environ))
+        # Python's default ends the process at once while torch is imported: nothing is lost yet.
         from pipeline.model import train as script
+        from pipeline.model.checkpoints import Interrupted, StopRequest
 
-        script.run(os.environ)
-    except Stopped:
-        print("stopped before the end", file=sys.stderr, flush=True)
-        return STOPPED_EXIT_CODE
+        stop = StopRequest()
+        signal.signal(signal.SIGTERM, lambda signal_number, frame: stop.request())
+        try:
+            done = script.run(os.environ, stop)
+        except Interrupted as reached:
+            print(f"{reached}: no usable model yet, the checkpoint is kept", flush=True)
+            return STOPPED_EXIT_CODE
+        if not done.complete:
+            print("stopped: the model is calibrated on a part of the rows", flush=True)
+            return STOPPED_EXIT_CODE
     except Exception as error:
         traceback.print_exc()
         _write_failure(base, error)
         return 1
     return 0
-
-
-def _stop(signal_number: int, frame: FrameType | None) -> NoReturn:
-    raise Stopped
 
 
 def _write_failure(base: Path, error: Exception) -> None:

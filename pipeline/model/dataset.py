@@ -24,6 +24,11 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.device_ids)
 
+    def at(self, rows: NDArray[np.int64]) -> Dataset:
+        """Return the rows at these positions, in their order."""
+        devices = [self.device_ids[row] for row in rows.tolist()]
+        return Dataset(devices, self.event_time_ms[rows], self.features[rows])
+
     def within(self, start_ms: int, end_ms: int) -> Dataset:
         """Return the rows with event time in [start_ms, end_ms)."""
         kept = (self.event_time_ms >= start_ms) & (self.event_time_ms < end_ms)
@@ -31,16 +36,21 @@ class Dataset:
         return Dataset(devices, self.event_time_ms[kept], self.features[kept])
 
 
+def feature_files(folder: Path) -> list[Path]:
+    """Return the Parquet files below a folder, sorted; hidden and temporary ones are left out."""
+    return sorted(
+        path
+        for path in folder.rglob("*.parquet")
+        if not any(part.startswith(("_", ".")) for part in path.relative_to(folder).parts)
+    )
+
+
 def read_features(folder: Path, names: tuple[str, ...]) -> Dataset:
     """Read every Parquet file below a folder; a row stored twice counts once.
 
     Raises DatasetError when there is no file or a column is missing.
     """
-    files = sorted(
-        path
-        for path in folder.rglob("*.parquet")
-        if not any(part.startswith(("_", ".")) for part in path.relative_to(folder).parts)
-    )
+    files = feature_files(folder)
     if not files:
         raise DatasetError(f"no Parquet file in the channel at {folder}")
     columns = ["device_id", "event_time_ms", *names]

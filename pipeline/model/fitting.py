@@ -19,6 +19,7 @@ from pipeline.features import feature_names, sensor_of_feature
 from pipeline.model import autoencoder, calibration
 from pipeline.model.artefact import Artefact, EpisodeRule
 from pipeline.model.baseline import fit_baselines
+from pipeline.model.checkpoints import Checkpoints, Interrupted
 from pipeline.model.dataset import Dataset
 from pipeline.model.hyperparameters import Hyperparameters
 from pipeline.model.scoring import Combination, Model, Parts, fit_metric, reconstruct, smooth
@@ -42,20 +43,30 @@ class Training:
     artefact: Artefact
     network: autoencoder.Autoencoder
     metrics: dict[str, float]
+    complete: bool = True
 
 
-def train(data: Dataset, chosen: Hyperparameters) -> Training:
-    """Fit and calibrate a model; raises DatasetError when there is too little to learn from."""
+def train(
+    data: Dataset, chosen: Hyperparameters, checkpoints: Checkpoints | None = None
+) -> Training:
+    """Fit and calibrate a model; raises DatasetError when there is too little to learn from.
+
+    Told to stop, it calibrates the served model on the blocks whose folds are done
+    (`Training.complete` is False), and raises Interrupted when there is not one of them.
+    """
     _check_size(data, chosen)
-    held = _unseen_parts(data, chosen)
+    kept = checkpoints or Checkpoints()
+    everything = np.ones(len(data), dtype=np.bool_)
+    model, fitted = fit_model(data, everything, chosen, chosen.seed, kept, autoencoder.SERVED)
+    held, rows, complete = _unseen_parts(data, chosen, kept)
+    full, data = data, data if complete else data.at(rows)
     combination = Combination(
         input_reference=_reference(held.of_input),
         residual_reference=_reference(held.of_residual),
     )
     combination, designed = _calibrate(data, held, combination, chosen)
-    model, fitted = fit_model(data, np.ones(len(data), dtype=np.bool_), chosen, chosen.seed)
     metrics = {
-        "rows": float(len(data)),
+        "rows": float(len(full)),
         "units": float(len(model.baselines.units)),
         "epochs": float(fitted.epochs),
         "train_loss": fitted.train_loss,
@@ -63,7 +74,7 @@ def train(data: Dataset, chosen: Hyperparameters) -> Training:
         **designed,
     }
     artefact = Artefact(
-        version=version(data, chosen),
+        version=version(full, chosen) if complete else f"{version(full, chosen)}-stopped",
         feature_names=feature_names(chosen.spec),
         model=model,
         combination=combination,
@@ -76,7 +87,7 @@ def train(data: Dataset, chosen: Hyperparameters) -> Training:
         ),
         notes={"hyperparameters": asdict(chosen), "metrics": metrics},
     )
-    return Training(artefact, fitted.network, metrics)
+    return Training(artefact, fitted.network, metrics, complete)
 
 
 def version(data: Dataset, chosen: Hyperparameters) -> str:
@@ -104,7 +115,12 @@ def chosen_columns(spec: FeatureSpec, statistics: tuple[str, ...]) -> tuple[int,
 
 
 def fit_model(
-    data: Dataset, rows: Mask, chosen: Hyperparameters, seed: int
+    data: Dataset,
+    rows: Mask,
+    chosen: Hyperparameters,
+    seed: int,
+    checkpoints: Checkpoints | None = None,
+    name: str = "network",
 ) -> tuple[Model, autoencoder.Fitted]:
     """Fit baselines, network and metrics on the masked rows; (n,) mask."""
     spec = chosen.spec
@@ -125,7 +141,7 @@ def fit_model(
         learning_rate=chosen.learning_rate,
         seed=seed,
     )
-    fitted = autoencoder.fit(z[~late], z[late], settings)
+    fitted = autoencoder.fit(z[~late], z[late], settings, checkpoints, name)
     layers = fitted.network.layers()
     positions, share = baselines.positions(units), chosen.unit_share
     model = Model(
@@ -158,23 +174,38 @@ def _check_size(data: Dataset, chosen: Hyperparameters) -> None:
         raise DatasetError("no feature has a value in any row")
 
 
-def _unseen_parts(data: Dataset, chosen: Hyperparameters) -> Parts:
-    """Return the parts of every row, from the fold's model that was fitted without it."""
+def _unseen_parts(
+    data: Dataset, chosen: Hyperparameters, checkpoints: Checkpoints
+) -> tuple[Parts, NDArray[np.int64], bool]:
+    """Return parts from the fold's model fitted without the row, which rows, if all folds ran.
+
+    All rows, unless the job is told to stop: then those of the folds that are done. Raises
+    Interrupted when none is.
+    """
     parts = np.full((3, len(data)), np.nan)
     blocks = calibration.folds(
         data.device_ids, data.event_time_ms, chosen.folds, chosen.spec.reach_ms
     )
+    complete = True
     for fold, (fit_rows, held_rows) in enumerate(blocks):
         if fit_rows.sum() < chosen.min_rows // 2 or not held_rows.any():
             raise DatasetError(
                 f"{len(data)} feature rows are too few for {chosen.folds} blocks of time with "
                 f"{chosen.spec.reach_ms // 1000} s between them"
             )
-        model, _ = fit_model(data, fit_rows, chosen, chosen.seed + 1 + fold)
+        try:
+            seed = chosen.seed + 1 + fold
+            model, _ = fit_model(data, fit_rows, chosen, seed, checkpoints, f"fold_{fold}")
+        except Interrupted:
+            if fold == 0:
+                raise
+            complete = False
+            break
         units = [unit for unit, held in zip(data.device_ids, held_rows, strict=True) if held]
         measured = model.parts(units, data.features[held_rows])
         parts[:, held_rows] = [measured.of_input, measured.of_residual, measured.of_nothing]
-    return Parts(*parts)
+    scored = np.flatnonzero(np.isfinite(parts).all(axis=0))
+    return Parts(*parts[:, scored]), scored, complete
 
 
 def _reference(distances: Floats) -> float:

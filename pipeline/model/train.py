@@ -16,15 +16,19 @@ import torch
 
 from pipeline.errors import SettingsError
 from pipeline.features import feature_names
-from pipeline.model import artefact, fitting, hyperparameters
-from pipeline.model.dataset import read_features
+from pipeline.model import artefact, fitting, hyperparameters, model_card, onnx_export
+from pipeline.model import training_metrics as metrics
+from pipeline.model.checkpoints import CHECKPOINT_DIR, Checkpoints, StopRequest
+from pipeline.model.dataset import feature_files, read_features
 
 CHANNEL = "train"
 
 
-def run(env: Mapping[str, str]) -> fitting.Training:
+def run(env: Mapping[str, str], stop: StopRequest | None = None) -> fitting.Training:
     """Train as the environment says.
 
+    Checkpoints are kept in CHECKPOINT_DIR, by default /opt/ml/checkpoints. When `stop` is
+    requested, the model folder gets what is usable; where nothing is, raises Interrupted.
     Raises SettingsError for wrong hyperparameters or variables and DatasetError for unusable
     or too little data.
     """
@@ -34,14 +38,28 @@ def run(env: Mapping[str, str]) -> fitting.Training:
     data = read_features(channel, feature_names(chosen.spec))
     data = data.within(*chosen.train_range_ms)
     print(f"read {len(data)} feature rows of {len(set(data.device_ids))} machines", flush=True)
-    training = fitting.train(data, chosen)
+    key = f"{fitting.version(data, chosen)} {model_card.code_sha256()}"
+    kept = Checkpoints(_checkpoint_dir(env), key, stop or StopRequest())
+    training = fitting.train(data, chosen, kept)
     model_dir.mkdir(parents=True, exist_ok=True)
-    artefact.save(training.artefact, model_dir)
+    made = training.artefact
     torch.save(training.network.state_dict(), model_dir / artefact.WEIGHTS_FILE)
-    for name, value in training.metrics.items():
-        print(f"{name}={value:.6g};", flush=True)
-    print(f"model_version={training.artefact.version};", flush=True)
+    onnx_export.save(made.model, made.version, model_dir)
+    files = model_card.data_files(feature_files(channel))
+    card = model_card.card(
+        data, chosen, training.metrics, made.version, files, complete=training.complete
+    )
+    model_card.save(card, model_dir)
+    # Last: a folder with a description has all the rest.
+    artefact.save(made, model_dir)
+    print(metrics.line(training.metrics), flush=True)
+    print(f"model_version={made.version};", flush=True)
     return training
+
+
+def _checkpoint_dir(env: Mapping[str, str]) -> Path:
+    base = Path(env.get("SAGEMAKER_BASE_DIR") or "/opt/ml")
+    return Path(env.get(CHECKPOINT_DIR) or base / "checkpoints")
 
 
 def _hyperparameters(env: Mapping[str, str]) -> dict[str, str]:

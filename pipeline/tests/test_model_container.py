@@ -97,7 +97,9 @@ def test_what_train_writes_serve_answers_with(tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "model").iterdir()} == {
         "model.json",
         "arrays.npz",
+        "autoencoder.onnx",
         "autoencoder.pth",
+        "model_card.json",
     }
     port = free_port()
     server = subprocess.Popen(
