@@ -6,6 +6,7 @@ from typing import Any
 
 from parity_tests.contract.errors import ErrorCases, many, twice
 from parity_tests.contract.examples_jobs import PERMISSION, job_of
+from parity_tests.contract.examples_registry import group_with_package
 from parity_tests.contract.examples_streams import alarm_of
 from parity_tests.contract.examples_workflows import LONG, PASS
 from parity_tests.contract.things import function_of, training_of
@@ -164,6 +165,7 @@ services.add(
     "DescribeEndpoint",
     lambda w: {"EndpointName": "none"},
 )
+services.add("sagemaker", "ConflictException", "DeleteModelPackageGroup", group_with_package)
 services.add(
     "sagemaker",
     "ResourceNotFound",

@@ -1,6 +1,6 @@
 """One running model server: started, checked to be ours, asked over one kept connection.
 
-Used by `simulator.cloud.sagemaker_endpoints` on the engine's thread. HTTP happens on a thread
+Used by `simulator.cloud.sagemaker_fleets` on the engine's thread. HTTP happens on a thread
 of its own, because the server may call the twin while it answers; the clock stands meanwhile.
 """
 
@@ -19,12 +19,13 @@ from typing import TypeVar
 import psutil
 import simpy
 
-from simulator.cloud.containers import Container, Image
+from simulator.cloud.containers import HUNG_S, Container, Image
 from simulator.cloud.context import Context
 from simulator.cloud.function_workers import Watchdog
 
 PING_LIMIT_S = 240.0
-"""A server must pass /ping within 4 minutes of its start (developer guide, hosting)."""
+"""A server must pass /ping within 4 minutes of its start (developer guide, hosting), or within
+ContainerStartupHealthCheckTimeoutInSeconds."""
 PING_TIMEOUT_S = 2.0
 INVOKE_TIMEOUT_S = 60.0
 STOP_GRACE_S = 30.0
@@ -55,6 +56,7 @@ class EndpointServer:
         image: Image,
         environ: Callable[[str], Mapping[str, str]],
         on_line: Callable[[str], None],
+        health_check_s: float = PING_LIMIT_S,
     ) -> None:
         self._name = f"endpoint/{name}/{next(_launches)}"
         self._context = context
@@ -63,6 +65,8 @@ class EndpointServer:
         self._image = image
         self._environ = environ
         self._on_line = on_line
+        # Starting is computing, and a run gives up a container that computes for longer.
+        self._health_check_s = min(health_check_s, HUNG_S - 10.0)
         self._container: Container | None = None
         self._port = 0
         self._connection: HTTPConnection | None = None
@@ -100,7 +104,7 @@ class EndpointServer:
             self._on_line,
         )
         self._container = container
-        self._hold(container, PING_LIMIT_S + 10.0)
+        self._hold(container, self._health_check_s + 10.0)
 
         def pinged(why_not: str) -> None:
             self._release(container)
@@ -133,7 +137,7 @@ class EndpointServer:
         self._thread.submit(work).add_done_callback(done)
 
     def _ping_until_ready(self, container: Container) -> str:
-        deadline = time.monotonic() + PING_LIMIT_S
+        deadline = time.monotonic() + self._health_check_s
         while time.monotonic() < deadline:
             if not container.process.running:
                 return f"the container ended with exit code {container.process.returncode}"
@@ -143,7 +147,7 @@ class EndpointServer:
                     return f"another program answers on port {self._port}"
                 return ""
             time.sleep(0.02)
-        return f"no answer to /ping within {PING_LIMIT_S:.0f} s"
+        return f"no answer to /ping within {self._health_check_s:.0f} s"
 
     def _ping(self) -> int:
         connection = HTTPConnection("127.0.0.1", self._port, timeout=PING_TIMEOUT_S)

@@ -6,17 +6,24 @@ reference, CreateModel and CreateEndpointConfig.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from simulator.cloud import containers
 from simulator.cloud.context import Context
 from simulator.cloud.errors import AwsError, NotSupportedByTwin
 from simulator.cloud.job_files import split_uri
 from simulator.cloud.operations import Answer, Call, Operation, Params
+from simulator.cloud.sagemaker_listing import listed
 
 _MODEL_MEMBERS = frozenset({"ModelName", "PrimaryContainer", "ExecutionRoleArn", "Tags"})
-_CONTAINER_MEMBERS = frozenset({"Image", "ModelDataUrl", "Environment", "Mode"})
-_CONFIG_MEMBERS = frozenset({"EndpointConfigName", "ProductionVariants", "Tags"})
+_CONTAINER_MEMBERS = frozenset({"Image", "ModelDataUrl", "Environment", "Mode", "ModelPackageName"})
+_CONFIG_MEMBERS = frozenset(
+    {"EndpointConfigName", "ProductionVariants", "DataCaptureConfig", "Tags"}
+)
+MOST_VARIANTS = 10
+"""Production variants of one configuration (CreateEndpointConfig API reference)."""
+MOST_INSTANCES = 8
+"""Processes of one endpoint: the twin's own limit, since they share one machine."""
 _VARIANT_MEMBERS = frozenset(
     {
         "VariantName",
@@ -31,11 +38,16 @@ _VARIANT_MEMBERS = frozenset(
 
 
 class Models:
-    """Models and endpoint configurations by name."""
+    """Models and endpoint configurations by name.
 
-    def __init__(self, context: Context) -> None:
+    ``package`` returns the container of an approved model package by its name or ARN.
+    """
+
+    def __init__(self, context: Context, package: Callable[[str], Params]) -> None:
         self._context = context
+        self._package = package
         self._models: dict[str, Answer] = {}
+        self._running: dict[str, Params] = {}
         self._configs: dict[str, Answer] = {}
 
     def operations(self) -> dict[str, Operation]:
@@ -49,11 +61,13 @@ class Models:
             "DescribeModel": Operation(
                 lambda call: self.model(call.params["ModelName"]), self._model_arns
             ),
+            "ListModels": Operation(self._list_models),
             "DeleteModel": Operation(self._delete_model, self._model_arns),
             "CreateEndpointConfig": Operation(self._create_config, self._config_arns),
             "DescribeEndpointConfig": Operation(
                 lambda call: self.config(call.params["EndpointConfigName"]), self._config_arns
             ),
+            "ListEndpointConfigs": Operation(self._list_configs),
             "DeleteEndpointConfig": Operation(self._delete_config, self._config_arns),
         }
 
@@ -64,6 +78,11 @@ class Models:
                 "ValidationException", f'Could not find model "{self._model_arn(name)}".'
             )
         return self._models[name]
+
+    def container(self, name: str) -> Params:
+        """Return Image, ModelDataUrl and Environment of a model, its package looked up."""
+        self.model(name)
+        return self._running[name]
 
     def config(self, name: str) -> Answer:
         """Return a configuration; raises ValidationException for an unknown one."""
@@ -101,9 +120,17 @@ class Models:
         _refuse("CreateModel", set(container) - _CONTAINER_MEMBERS)
         if container.get("Mode", "SingleModel") != "SingleModel":
             _refuse("CreateModel", {"Mode MultiModel"})
-        containers.image(self._context, container["Image"])
-        if "ModelDataUrl" in container:
-            self._check_model_data(container["ModelDataUrl"], params["ExecutionRoleArn"])
+        if ("Image" in container) == ("ModelPackageName" in container):
+            raise AwsError(
+                "ValidationException",
+                "Exactly one of Image and ModelPackageName is required in a container.",
+            )
+        named = "ModelPackageName" in container
+        running = self._package(container["ModelPackageName"]) if named else container
+        environment = {**running.get("Environment", {}), **container.get("Environment", {})}
+        containers.image(self._context, running["Image"])
+        if "ModelDataUrl" in running:
+            self._check_model_data(running["ModelDataUrl"], params["ExecutionRoleArn"])
         self._models[name] = {
             "ModelName": name,
             "PrimaryContainer": {"Mode": "SingleModel", "Environment": {}, **container},
@@ -112,6 +139,8 @@ class Models:
             "CreationTime": self._context.engine.now(),
             "EnableNetworkIsolation": False,
         }
+        # Read once: what becomes of the package later does not change the model.
+        self._running[name] = {**running, "Environment": environment}
         return {"ModelArn": arn}
 
     def _check_model_data(self, uri: str, role: str) -> None:
@@ -146,18 +175,46 @@ class Models:
                 f'Cannot create already existing endpoint configuration "{arn}".',
             )
         _refuse("CreateEndpointConfig", set(params) - _CONFIG_MEMBERS)
-        variants = params["ProductionVariants"]
-        if len(variants) != 1 or variants[0].get("InitialInstanceCount", 1) != 1:
-            _refuse("CreateEndpointConfig", {"more than one variant or instance"})
-        _refuse("CreateEndpointConfig", set(variants[0]) - _VARIANT_MEMBERS)
-        self.model(variants[0]["ModelName"])
+        self._check_variants(params["ProductionVariants"])
+        if "KmsKeyId" in params.get("DataCaptureConfig", {}):
+            _refuse("CreateEndpointConfig", {"DataCaptureConfig.KmsKeyId"})
+        kept = {each: params[each] for each in ("DataCaptureConfig",) if each in params}
         self._configs[name] = {
             "EndpointConfigName": name,
             "EndpointConfigArn": arn,
-            "ProductionVariants": variants,
+            "ProductionVariants": params["ProductionVariants"],
+            **kept,
             "CreationTime": self._context.engine.now(),
         }
         return {"EndpointConfigArn": arn}
+
+    def _check_variants(self, variants: Sequence[Params]) -> None:
+        for variant in variants:
+            _refuse("CreateEndpointConfig", set(variant) - _VARIANT_MEMBERS)
+            if "ModelName" not in variant:
+                _refuse("CreateEndpointConfig", {"a variant without ModelName"})
+            self.model(variant["ModelName"])
+        names = [variant["VariantName"] for variant in variants]
+        if len(set(names)) < len(names):
+            raise AwsError("ValidationException", "The variant names must be unique.")
+        instances = sum(variant.get("InitialInstanceCount", 1) for variant in variants)
+        if instances > MOST_INSTANCES:
+            _refuse(
+                "CreateEndpointConfig",
+                {f"{instances} instances (at most {MOST_INSTANCES} processes of an endpoint)"},
+            )
+        if not any(variant.get("InitialVariantWeight", 1.0) > 0.0 for variant in variants):
+            _refuse("CreateEndpointConfig", {"no variant with a weight above 0"})
+
+    def _list_models(self, call: Call) -> Answer:
+        members = ("ModelName", "ModelArn", "CreationTime")
+        items = [{each: model[each] for each in members} for model in self._models.values()]
+        return listed("Models", items, call.params, "ModelName")
+
+    def _list_configs(self, call: Call) -> Answer:
+        members = ("EndpointConfigName", "EndpointConfigArn", "CreationTime")
+        items = [{each: config[each] for each in members} for config in self._configs.values()]
+        return listed("EndpointConfigs", items, call.params, "EndpointConfigName")
 
     def _delete_config(self, call: Call) -> Answer:
         self.config(call.params["EndpointConfigName"])

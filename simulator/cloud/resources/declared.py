@@ -45,15 +45,6 @@ TABLE = (
         "cloudwatch:alarm:{name}",
         longest=255,
     ),
-    OneCall(
-        "AWS::SageMaker::ModelPackageGroup",
-        "sagemaker",
-        "CreateModelPackageGroup",
-        "ModelPackageGroupName",
-        "sagemaker:model-package-group/{name}",
-        ref="{arn}",
-        longest=63,
-    ),
 )
 
 

@@ -14,6 +14,7 @@ import pytest
 from simulator.cloud.endpoint_server import EndpointServer
 from simulator.cloud.errors import AwsError, NotSupportedByTwin
 from simulator.cloud.job_s3 import archive
+from simulator.cloud.sagemaker_deployments import ROLLBACK_S
 from simulator.cloud.sagemaker_endpoints import BODY_LIMIT_B, CREATE_S, UPDATE_S, Endpoints
 from simulator.cloud.tests.job_fakes import IMAGE, ROLE, JobTwin, job_twin
 
@@ -181,7 +182,9 @@ def test_an_endpoint_whose_container_does_not_serve_fails_and_an_update_rolls_ba
     _model(twin, "two", 10)
     _deploy(twin, "CreateEndpoint", "one")
     twin.container(tmp_path / "image", "import sys; print('broken'); sys.exit(1)")
-    assert _deploy(twin, "UpdateEndpoint", "two") == "InService"
+    assert _deploy(twin, "UpdateEndpoint", "two") == "RollingBack"
+    twin.engine.run(twin.engine.env.now + ROLLBACK_S)
+    assert _describe(twin)["EndpointStatus"] == "InService"
     assert "did not pass the ping health check" in _describe(twin)["FailureReason"]
     assert _describe(twin)["EndpointConfigName"] == "one"
     assert _invoke(twin)["x"] == 20

@@ -1,0 +1,27 @@
+"""Groups of SageMaker's model registry, which outlives a twin."""
+
+from __future__ import annotations
+
+from simulator.cloud.errors import AwsError
+from simulator.cloud.resources.mapping import Outcome, Resource, maps
+
+_NAME = "ModelPackageGroupName"
+
+
+@maps("AWS::SageMaker::ModelPackageGroup")
+def model_package_group(resource: Resource) -> Outcome:
+    """Create a group, or leave the one of an earlier run with its packages."""
+    name = resource.name(_NAME, longest=63)
+    values = {_NAME: name, **resource.properties.rest()}
+    params = resource.fit("sagemaker", "CreateModelPackageGroup", values)
+    context = resource.context
+    known = (context.state / "sagemaker" / "model_packages.json").exists()
+    if known:
+        try:
+            resource.call("sagemaker", "DescribeModelPackageGroup", {_NAME: name})
+        except AwsError:
+            known = False
+    if not known:
+        resource.call("sagemaker", "CreateModelPackageGroup", params)
+    arn = context.arn("sagemaker", f"model-package-group/{name}")
+    return arn, {"ModelPackageGroupArn": arn, _NAME: name}
