@@ -14,7 +14,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.etl.raw_lines import MAX_NUMBER
+
 MAINTENANCE_PREFIX = "maintenance"
+SCHEMA = 1
 
 
 @dataclass(frozen=True)
@@ -27,25 +30,21 @@ class MaintenanceLog:
     def parse(cls, lines: Iterable[str | bytes]) -> tuple[MaintenanceLog, list[str]]:
         """Return the log in JSON lines, and a reason for each line that cannot be used.
 
-        A line needs ``device_id`` and ``finished_ms``. Of lines with the same ``order_id`` the
-        last counts: a file that is moved twice doubles nothing.
+        A line needs ``device_id`` and ``finished_ms``; a ``schema`` that is there must be 1. Of
+        lines with the same ``order_id`` the last counts: a file that is moved twice doubles
+        nothing. A line without one is an order of its own.
         """
         orders: dict[tuple[str, str], int] = {}
         wrong = []
         for number, line in enumerate(lines):
             if not line or line.isspace():
                 continue
-            try:
-                record = json.loads(line)
-                device_id, finished = record["device_id"], record["finished_ms"]
-                order = str(record.get("order_id", f"line {number}"))
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                wrong.append(f"maintenance line {number + 1}: {type(error).__name__}: {error}")
+            order = _order(line)
+            if isinstance(order, str):
+                wrong.append(f"maintenance line {number + 1}: {order}")
                 continue
-            if type(device_id) is not str or type(finished) is not int:
-                wrong.append(f"maintenance line {number + 1}: device_id or finished_ms is wrong")
-                continue
-            orders[device_id, order] = finished
+            device_id, order_id, finished_ms = order
+            orders[device_id, order_id or f"line {number}"] = finished_ms
         by_device: dict[str, list[int]] = defaultdict(list)
         for (device_id, _), finished in orders.items():
             by_device[device_id].append(finished)
@@ -73,3 +72,25 @@ class MaintenanceLog:
             last = times[np.maximum(done - 1, 0)]
             since_s[rows] = np.where(done > 0, (at_ms - last) / 1000.0, np.nan)
         return count, since_s
+
+
+def _order(line: str | bytes) -> tuple[str, str, int] | str:
+    """Return device, order ("" where it has no id) and time of a line, or what is wrong with it."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return f"not JSON: {error}"
+    if not isinstance(record, dict):
+        return "not an object"
+    device_id, finished_ms = record.get("device_id"), record.get("finished_ms")
+    order_id, schema = record.get("order_id"), record.get("schema", SCHEMA)
+    wrong = ""
+    if type(schema) is not int or schema != SCHEMA:
+        wrong = f"schema {schema!r} is not {SCHEMA}"
+    elif type(device_id) is not str or not device_id:
+        wrong = "device_id is missing or no text"
+    elif type(finished_ms) is not int or not 0 <= finished_ms < MAX_NUMBER:
+        wrong = "finished_ms is missing or no whole number from 0 to 2^53 - 1"
+    elif order_id is not None and (type(order_id) is not str or not order_id):
+        wrong = "order_id is no text"
+    return wrong or (device_id, order_id or "", finished_ms)

@@ -95,6 +95,42 @@ def test_maintenance_lines_that_cannot_be_used_are_named() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("member", "named"),
+    [
+        ({"finished_ms": 1 << 80}, "finished_ms"),
+        ({"finished_ms": -1}, "finished_ms"),
+        ({"finished_ms": True}, "finished_ms"),
+        ({"device_id": ""}, "device_id"),
+        ({"order_id": 7}, "order_id"),
+        ({"schema": 99}, "schema 99"),
+    ],
+)
+def test_a_work_order_with_a_wrong_member_is_left_out_and_told(
+    member: dict[str, object], named: str
+) -> None:
+    good = {"schema": 1, "device_id": "a", "order_id": "WO-1", "finished_ms": 5}
+    log, (reason,) = MaintenanceLog.parse([json.dumps(good), json.dumps({**good, **member})])
+    assert log.finished_ms["a"].tolist() == [5]
+    assert named in reason
+
+
+@given(
+    st.lists(
+        st.dictionaries(
+            st.sampled_from(["schema", "device_id", "order_id", "finished_ms"]),
+            st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=2), st.floats()),
+        )
+    )
+)
+def test_whatever_lines_say_each_is_an_order_or_has_a_reason(
+    records: list[dict[str, object]],
+) -> None:
+    lines = [json.dumps({**record, "order_id": None}) for record in records]
+    log, wrong = MaintenanceLog.parse(lines)
+    assert sum(map(len, log.finished_ms.values())) + len(wrong) == len(lines)
+
+
 def test_a_unit_is_normalised_by_itself_and_a_new_one_by_its_kind() -> None:
     rng = np.random.default_rng(4)
     names = ("x", "still")

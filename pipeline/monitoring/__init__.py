@@ -1,0 +1,1 @@
+"""Model monitoring: baselines, checks of captured traffic, drift; for a processing job."""
