@@ -10,6 +10,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,8 +83,10 @@ def _order(line: str | bytes) -> tuple[str, str, int] | str:
         return f"not JSON: {error}"
     if not isinstance(record, dict):
         return "not an object"
-    device_id, finished_ms = record.get("device_id"), record.get("finished_ms")
-    order_id, schema = record.get("order_id"), record.get("schema", SCHEMA)
+    device_id: Any = record.get("device_id")
+    finished_ms: Any = record.get("finished_ms")
+    order_id: Any = record.get("order_id")
+    schema: Any = record.get("schema", SCHEMA)
     wrong = ""
     if type(schema) is not int or schema != SCHEMA:
         wrong = f"schema {schema!r} is not {SCHEMA}"
