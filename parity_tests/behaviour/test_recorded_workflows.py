@@ -41,6 +41,10 @@ def _cases() -> list[Any]:
 
 
 class _NoTasks:
+    def attempt(self, frame: Frame) -> dict[str, Any]:
+        """Begin nothing."""
+        return {}
+
     def run(self, frame: Frame, parameters: Any) -> Steps:
         raise AssertionError("the recordings have no Task states")
 

@@ -246,6 +246,22 @@ services.add(
     "stepfunctions", "InvalidName", "CreateStateMachine", lambda w: _machine_of(w, name="a b")
 )
 services.add("stepfunctions", "InvalidToken", "ListStateMachines", lambda w: {"nextToken": "x"})
+services.add("stepfunctions", "InvalidToken", "SendTaskHeartbeat", lambda w: {"taskToken": "x"})
+services.add(
+    "stepfunctions",
+    "InvalidOutput",
+    "SendTaskSuccess",
+    lambda w: {"taskToken": w.task_token(), "output": "{"},
+)
+
+
+def _spent(w: World) -> dict[str, Any]:
+    token = w.task_token()
+    w.do("stepfunctions", "SendTaskFailure", taskToken=token)
+    return {"taskToken": token, "output": "1"}
+
+
+services.add("stepfunctions", "TaskTimedOut", "SendTaskSuccess", _spent)
 services.add(
     "stepfunctions",
     "InvalidExecutionInput",

@@ -86,6 +86,11 @@ workflows.add(
     lambda w: {"executionArn": w.execution(LONG), "error": "Stop", "cause": "enough"},
     "stopDate",
 )
+workflows.add("SendTaskSuccess", lambda w: {"taskToken": w.task_token(), "output": "{}"})
+workflows.add(
+    "SendTaskFailure", lambda w: {"taskToken": w.task_token(), "error": "No", "cause": "refused"}
+)
+workflows.add("SendTaskHeartbeat", lambda w: {"taskToken": w.task_token()})
 _EXECUTION = "executionArn stateMachineArn name status startDate"
 workflows.add(
     "DescribeExecution",

@@ -7,6 +7,7 @@ function are a few lines each.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -235,6 +236,19 @@ class World:
         answer = self.do("stepfunctions", "StartExecution", stateMachineArn=machine, input="{}")
         self.run(seconds)
         return str(answer["executionArn"])
+
+    def task_token(self) -> str:
+        """Return the token of a task that waits for it."""
+        queue = self.do("sqs", "CreateQueue", QueueName=self.new("queue"))["QueueUrl"]
+        wait = {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
+            "Parameters": {"QueueUrl": queue, "MessageBody.$": "$$.Task.Token"},
+            "End": True,
+        }
+        self.execution(json.dumps({"StartAt": "Wait", "States": {"Wait": wait}}))
+        (message,) = self.do("sqs", "ReceiveMessage", QueueUrl=queue)["Messages"]
+        return str(message["Body"])
 
     @cached_property
     def trained(self) -> str:

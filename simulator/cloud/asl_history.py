@@ -20,14 +20,24 @@ class StateFailure(Exception):
     """A state failed with an error name that Retry and Catch can match.
 
     ``fatal`` marks States.Runtime and oversize outputs: they end the execution whatever is caught.
+    ``late`` marks a missed heartbeat: AWS calls it States.Timeout, and handlers may name it
+    States.HeartbeatTimeout too.
     """
 
-    def __init__(self, error: str | None, cause: str | None = None, *, fatal: bool = False) -> None:
+    def __init__(
+        self,
+        error: str | None,
+        cause: str | None = None,
+        *,
+        fatal: bool = False,
+        late: bool = False,
+    ) -> None:
         super().__init__(f"{error}: {cause}")
         # DescribeExecution API reference: lengths of error and cause.
         self.error = error and error[:256]
         self.cause = cause and cause[:32_768]
         self.fatal = fatal
+        self.late = late
 
     def details(self) -> dict[str, str]:
         """Return the members of the failure's event; absent ones are left out, as AWS does."""

@@ -7,12 +7,14 @@ output. States in JSONata do their work in `asl_jsonata_states.py`.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Generator
 from typing import Any, Protocol
 
 import simpy
 
 from simulator.cloud import asl_choice, asl_jsonata_states, asl_payload
+from simulator.cloud.asl_callbacks import Callback
 from simulator.cloud.asl_history import MAX_PAYLOAD_BYTES, History, StateFailure, Thread, iso
 from simulator.cloud.asl_paths import PathNotFound, Scope, read, write
 from simulator.cloud.asl_payload import IntrinsicFailure, PayloadPathError, dumps, render
@@ -27,6 +29,10 @@ _NOT_TASK_FAILED = ("States.Timeout", "States.Runtime", "States.DataLimitExceede
 
 class Tasks(Protocol):
     """What the interpreter needs of `asl_tasks`."""
+
+    def attempt(self, frame: Frame) -> dict[str, Any]:
+        """Begin an attempt; return what the context object has of it (``Task``)."""
+        ...
 
     def run(self, frame: Frame, parameters: Any) -> Steps:
         """Do a Task state's work; return its raw result."""
@@ -46,6 +52,7 @@ class Frame:
         self.raw_input = data
         self.entered_id = 0
         self.context: dict[str, Any] = {}
+        self.callback: Callback | None = None
         # A machine's language is its states' own, unless one says otherwise.
         self.jsonata = state.get("QueryLanguage", interpreter.language) == "JSONata"
 
@@ -138,14 +145,16 @@ class Interpreter:
         visit: dict[str, Any] = {"Name": name, "EnteredTime": iso(self.engine.now())}
         if "Retry" in state:
             visit["RetryCount"] = 0
-        frame.context = {**self.context, "State": visit, **extra}
+        context = frame.context = {**self.context, "State": visit, **extra}
         attempts: dict[int, int] = {}
         while True:
+            if kind == "Task":
+                frame.context = {**context, **self.tasks.attempt(frame)}
             try:
                 next_name, output, assigned = yield from self._work(frame, kind)
                 break
             except StateFailure as failure:
-                delay_s = self._retry_delay_s(state, failure, attempts)
+                delay_s = self._retry_delay_s(frame, failure, attempts)
                 if delay_s is not None:
                     visit["RetryCount"] += 1
                     yield self.engine.env.timeout(delay_s)
@@ -301,19 +310,19 @@ class Interpreter:
 
     @staticmethod
     def _matches(names: list[str], failure: StateFailure) -> bool:
-        if failure.error in names:
+        if failure.error in names or (failure.late and "States.HeartbeatTimeout" in names):
             return True
         if "States.ALL" in names:
             return not failure.fatal
         return "States.TaskFailed" in names and failure.error not in _NOT_TASK_FAILED
 
     def _retry_delay_s(
-        self, state: State, failure: StateFailure, attempts: dict[int, int]
+        self, frame: Frame, failure: StateFailure, attempts: dict[int, int]
     ) -> float | None:
         """Return how long to wait before the next attempt, ``None`` when there is none left."""
         if failure.fatal:
             return None
-        for number, retrier in enumerate(state.get("Retry", [])):
+        for number, retrier in enumerate(frame.state.get("Retry", [])):
             if not self._matches(retrier["ErrorEquals"], failure):
                 continue
             done = attempts.get(number, 0)
@@ -321,7 +330,12 @@ class Interpreter:
                 return None
             attempts[number] = done + 1
             delay_s = retrier.get("IntervalSeconds", 1) * retrier.get("BackoffRate", 2.0) ** done
-            return float(min(delay_s, retrier.get("MaxDelaySeconds", float("inf"))))
+            delay_s = float(min(delay_s, retrier.get("MaxDelaySeconds", float("inf"))))
+            if retrier.get("JitterStrategy") == "FULL":
+                # Drawn from names, so that the same execution waits as long in every run.
+                named = f"{self.context['Execution']['Id']} {frame.entered_id} {number} {done}"
+                return random.Random(named).uniform(0.0, delay_s)
+            return delay_s
         return None
 
     def _caught(self, frame: Frame, failure: StateFailure) -> tuple[str, Any, dict[str, Any]]:

@@ -25,6 +25,8 @@ _SERVICES = {
 }
 """botocore's name of a service where the one in resources differs."""
 _OPTIMISED = {"glue", "sagemaker", "sns", "sqs", "lambda", "dynamodb", "states", "events"}
+_CALLBACK = {"sns", "sqs", "lambda", "states", "events"}
+"""Optimised integrations with `.waitForTaskToken` ("Integrating services"); SDK ones too."""
 _V2_NAMES = {
     "cloudwatch": "CloudWatch",
     "dynamodb": "DynamoDb",
@@ -67,7 +69,8 @@ _FUNCTION = re.compile(r"arn:aws:lambda:[^:]*:\d*:function:.+")
 class Resource:
     """A parsed Resource: botocore's service and operation, and how it is integrated.
 
-    ``plain`` is a function's own ARN, whose input and output are not wrapped.
+    ``plain`` is a function's own ARN, whose input and output are not wrapped; ``callback`` waits
+    for its task token.
     """
 
     text: str
@@ -78,6 +81,7 @@ class Resource:
     plain: bool
     shown_service: str
     shown_resource: str
+    callback: bool = False
 
 
 def parse_resource(text: str) -> Resource:
@@ -85,18 +89,20 @@ def parse_resource(text: str) -> Resource:
     if _FUNCTION.fullmatch(text):
         return Resource(text, "lambda", "Invoke", False, False, True, "lambda", "function")
     match = _RESOURCE.fullmatch(text)
-    if match is None or match["pattern"] in ("waitForTaskToken", "sync:2"):
+    if match is None or match["pattern"] == "sync:2":
         raise NotSupportedByTwin(f"the Task resource {text}")
     sdk, sync = bool(match["sdk"]), match["pattern"] == "sync"
-    if (not sdk and match["service"] not in _OPTIMISED) or (sdk and sync):
+    callback = match["pattern"] == "waitForTaskToken"
+    known = _CALLBACK if callback else _OPTIMISED
+    if (not sdk and match["service"] not in known) or (sdk and sync):
         raise NotSupportedByTwin(f"the integration {text}")
     service = _SERVICES.get(match["service"], match["service"])
     action = match["action"]
     operation = action[0].upper() + action[1:]
     operation_model(service, operation)
-    shown = f"{action}.sync" if sync else action
-    prefix = "aws-sdk:" if sdk else ""
-    return Resource(text, service, operation, sdk, sync, False, prefix + match["service"], shown)
+    shown = f"{action}.{match['pattern']}" if match["pattern"] else action
+    shown_service = ("aws-sdk:" if sdk else "") + match["service"]
+    return Resource(text, service, operation, sdk, sync, False, shown_service, shown, callback)
 
 
 def failure_of(resource: Resource, error: AwsError) -> StateFailure:

@@ -2,7 +2,8 @@
 
 Optimised integrations (`glue:startJobRun.sync`, `sagemaker:createTrainingJob.sync`,
 `sns:publish`, ...), AWS SDK integrations (`aws-sdk:service:action`) and plain function ARNs.
-`.sync` waits for the job itself; nothing is polled. Names: `asl_resources.py`.
+`.sync` waits for the job itself, `.waitForTaskToken` for its token; nothing is polled.
+Names: `asl_resources.py`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 import simpy
 
 from simulator.cloud import asl_jsonata_states, model_names
+from simulator.cloud.asl_callbacks import Callback, Callbacks
 from simulator.cloud.asl_history import MAX_PAYLOAD_BYTES, StateFailure
 from simulator.cloud.asl_interpreter import Frame, Steps
 from simulator.cloud.asl_payload import dumps
@@ -51,33 +53,46 @@ class TaskRunner:
         principal: Principal,
         jobs: Mapping[tuple[str, str], Job],
         region: str,
+        callbacks: Callbacks,
     ) -> None:
         self._engine = engine
+        self._callbacks = callbacks
         self._dispatch = dispatch
         self._principal = principal
         self._jobs = jobs
         self._region = region
+
+    def attempt(self, frame: Frame) -> dict[str, Any]:
+        """Begin an attempt: with `.waitForTaskToken`, each has a token of its own."""
+        frame.callback = None
+        if not parse_resource(frame.state["Resource"]).callback:
+            return {}
+        frame.callback = self._callbacks.issue()
+        return {"Task": {"Token": frame.callback.token}}
 
     def run(self, frame: Frame, parameters: Any) -> Steps:
         """Call the integration; return its result, or raise StateFailure in AWS's words."""
         resource = parse_resource(frame.state["Resource"])
         words = _Words(frame, resource)
         request = _request(frame, resource, parameters)
-        timeout_s = _timeout_s(frame)
-        words.scheduled(parameters, self._region, timeout_s)
-        work = self._engine.process(self._guarded(resource, words, request))
-        ends: list[simpy.Event] = [work]
-        if timeout_s is not None:
-            ends.append(self._engine.env.timeout(timeout_s))
+        limits = {"timeoutInSeconds": _seconds(frame, "TimeoutSeconds")}
+        if resource.callback:
+            limits["heartbeatInSeconds"] = _seconds(frame, "HeartbeatSeconds")
+        words.scheduled(parameters, self._region, limits)
+        work = self._engine.process(self._guarded(resource, words, request, frame.callback))
+        ends, late = self._ends(work, frame.callback, limits)
         try:
             yield self._engine.env.any_of(ends)
         except simpy.Interrupt:
             yield from _ended(work)
             raise
+        finally:
+            if frame.callback is not None:
+                frame.callback.is_open = False
         if work.is_alive:
             yield from _ended(work)
             words.timed_out()
-            raise StateFailure("States.Timeout")
+            raise StateFailure("States.Timeout", late=late is not None and late.triggered)
         outcome = work.value
         if isinstance(outcome, StateFailure):
             words.failed(outcome)
@@ -85,10 +100,32 @@ class TaskRunner:
         words.succeeded(outcome)
         return outcome
 
-    def _guarded(self, resource: Resource, words: _Words, request: dict[str, Any]) -> Steps:
+    def _ends(
+        self,
+        work: simpy.Process,
+        callback: Callback | None,
+        limits: Mapping[str, int | float | None],
+    ) -> tuple[list[simpy.Event], simpy.Event | None]:
+        """Return the events that end a task, and of them that of a missed heartbeat."""
+        ends: list[simpy.Event] = [work]
+        timeout_s, heartbeat_s = limits["timeoutInSeconds"], limits.get("heartbeatInSeconds")
+        if timeout_s is not None:
+            ends.append(self._engine.env.timeout(timeout_s))
+        if callback is None or heartbeat_s is None:
+            return ends, None
+        late = callback.silence(heartbeat_s)
+        return [*ends, late], late
+
+    def _guarded(
+        self,
+        resource: Resource,
+        words: _Words,
+        request: dict[str, Any],
+        callback: Callback | None,
+    ) -> Steps:
         """Return the result or the failure; ``None`` when the state ended before."""
         try:
-            outcome = yield from self._work(resource, words, request)
+            outcome = yield from self._work(resource, words, request, callback)
         except NotSupportedByTwin as error:
             # Nothing that a Catch may hide.
             return StateFailure("States.Runtime", error.message, fatal=True)
@@ -107,18 +144,25 @@ class TaskRunner:
             )
         return outcome
 
-    def _work(self, resource: Resource, words: _Words, request: dict[str, Any]) -> Steps:
+    def _work(
+        self,
+        resource: Resource,
+        words: _Words,
+        request: dict[str, Any],
+        callback: Callback | None,
+    ) -> Steps:
         service, operation = resource.service, resource.operation
         answer = yield from self._call(service, operation, request)
-        if service == "lambda" and not resource.sdk:
-            return self._function_result(answer, resource.plain)
-        spelled = model_names.to_workflow_names(service, operation, answer, iso_times=resource.sdk)
-        if resource.sdk:
-            return spelled
-        spelled = {**spelled, **self._metadata()}
+        shown = self._shown(resource, answer)
+        if callback is not None:
+            words.submitted(shown)
+            result = yield callback.outcome
+            if isinstance(result, StateFailure):
+                raise result
+            return result
         if not resource.sync:
-            return spelled
-        words.submitted(spelled)
+            return shown
+        words.submitted(shown)
         job = self._jobs[service, operation]
         try:
             yield _observed(job.wait(request, answer))
@@ -131,6 +175,14 @@ class TaskRunner:
         if not job.succeeded(result):
             raise StateFailure("States.TaskFailed", dumps(shown))
         return shown
+
+    def _shown(self, resource: Resource, answer: dict[str, Any]) -> Any:
+        """Return an answer as the state's result; raises StateFailure for a function's failure."""
+        service, operation = resource.service, resource.operation
+        if service == "lambda" and not resource.sdk:
+            return self._function_result(answer, resource.plain)
+        spelled = model_names.to_workflow_names(service, operation, answer, iso_times=resource.sdk)
+        return spelled if resource.sdk else {**spelled, **self._metadata()}
 
     def _call(self, service: str, operation: str, parameters: dict[str, Any]) -> Steps:
         answer = self._dispatch(self._principal, service, operation, parameters)
@@ -172,12 +224,21 @@ class TaskRunner:
         return {**head, **self._metadata()}
 
 
-def _timeout_s(frame: Frame) -> int | float | None:
-    """Return TimeoutSeconds: a number, or in JSONata an expression for one."""
+def _seconds(frame: Frame, name: str) -> int | float | None:
+    """Return TimeoutSeconds or HeartbeatSeconds: a number, a path or an expression for one."""
     if frame.jsonata:
-        return asl_jsonata_states.number(frame, "TimeoutSeconds")
-    seconds: int | float | None = frame.state.get("TimeoutSeconds")
-    return seconds
+        return asl_jsonata_states.number(frame, name)
+    if f"{name}Path" not in frame.state:
+        seconds: int | float | None = frame.state.get(name)
+        return seconds
+    path = frame.state[f"{name}Path"]
+    value = frame.path(path, frame.path(frame.state.get("InputPath", "$"), frame.raw_input))
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise frame.runtime_error(
+            f"The {name}Path parameter does not reference a positive whole number: "
+            f"{path} == {dumps(value)}"
+        )
+    return value
 
 
 def _observed(event: simpy.Event) -> simpy.Event:
@@ -225,7 +286,9 @@ class _Words:
         self._plain = resource.plain
         self._head = {"resourceType": resource.shown_service, "resource": resource.shown_resource}
 
-    def scheduled(self, parameters: Any, region: str, timeout_s: int | float | None) -> None:
+    def scheduled(
+        self, parameters: Any, region: str, limits: Mapping[str, int | float | None]
+    ) -> None:
         if self._plain:
             details = {
                 "resource": self._frame.state["Resource"],
@@ -236,8 +299,7 @@ class _Words:
             self._history.add(self._thread, "LambdaFunctionStarted")
             return
         details = {**self._head, "region": region, "parameters": dumps(parameters)}
-        if timeout_s is not None:
-            details["timeoutInSeconds"] = timeout_s
+        details |= {name: value for name, value in limits.items() if value is not None}
         self._history.add(self._thread, "TaskScheduled", details)
         self._history.add(self._thread, "TaskStarted", dict(self._head))
 

@@ -23,10 +23,11 @@ _ENDLESS = {"Choice", "Succeed", "Fail"}
 _MACHINE = {"Comment", "StartAt", "States", "TimeoutSeconds", "Version", "QueryLanguage"}
 _COMMON = {"Type", "Comment", "InputPath", "OutputPath", "Next", "End", "QueryLanguage", "Assign"}
 _RESULT = {"Parameters", "ResultSelector", "ResultPath", "Retry", "Catch"}
+_LIMITS = {"TimeoutSeconds", "HeartbeatSeconds"}
 _WAITS = {"Seconds", "SecondsPath", "Timestamp", "TimestampPath"}
 _FIELDS: dict[str, set[str]] = {
     "Pass": {"Parameters", "ResultPath", "Result"},
-    "Task": _RESULT | {"Resource", "TimeoutSeconds"},
+    "Task": _RESULT | _LIMITS | {f"{name}Path" for name in _LIMITS} | {"Resource"},
     "Choice": {"Choices", "Default"},
     "Wait": _WAITS,
     "Succeed": set(),
@@ -51,7 +52,7 @@ _JSONATA_COMMON = {"Type", "Comment", "Next", "End", "QueryLanguage", "Assign", 
 _JSONATA_RESULT = {"Arguments", "Retry", "Catch"}
 _JSONATA_FIELDS: dict[str, set[str]] = {
     "Pass": set(),
-    "Task": _JSONATA_RESULT | {"Resource", "TimeoutSeconds"},
+    "Task": _JSONATA_RESULT | _LIMITS | {"Resource"},
     "Choice": {"Choices", "Default"},
     "Wait": {"Seconds", "Timestamp"},
     "Succeed": set(),
@@ -164,7 +165,9 @@ class _Check:
     def _own(self, state: dict[str, Any], kind: str, where: str, *, jsonata: bool) -> Iterator[str]:
         """Check what only one type of state has."""
         if kind == "Task":
-            self._check_resource(parse_resource(state["Resource"]))
+            resource = parse_resource(state["Resource"])
+            yield from _limits(state, resource, where)
+            self._check_resource(resource)
         elif kind == "Choice":
             for number, rule in enumerate(state["Choices"]):
                 here = f"{where}/Choices[{number}]"
@@ -184,6 +187,26 @@ class _Check:
                 yield _required(["ItemProcessor"], where)
                 return
             yield from self.machine(state[name], f"{where}/{name}", _MACHINE | {"ProcessorConfig"})
+
+
+def _limits(state: dict[str, Any], resource: Resource, where: str) -> Iterator[str]:
+    """Check a task's time-out and heartbeat."""
+    heartbeat = sorted({"HeartbeatSeconds", "HeartbeatSecondsPath"} & set(state))
+    if heartbeat and not resource.callback:
+        raise NotSupportedByTwin(f"{heartbeat[0]} at {where} without .waitForTaskToken")
+    numbers = {}
+    for name in sorted(_LIMITS):
+        if name in state and f"{name}Path" in state:
+            yield f"{_SCHEMA}Only one of {name} and {name}Path is allowed at {where}"
+        value = state.get(name)
+        if value is None or expression_of(value) is not None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            yield f"{_SCHEMA}Value must be a whole number, 1 or more at {where}/{name}"
+        else:
+            numbers[name] = value
+    if len(numbers) == 2 and numbers["HeartbeatSeconds"] >= numbers["TimeoutSeconds"]:
+        yield f"{_SCHEMA}HeartbeatSeconds must be below TimeoutSeconds at {where}"
 
 
 def _language(part: dict[str, Any], where: str) -> Iterator[str]:
@@ -248,8 +271,8 @@ def _handlers(handlers: list[dict[str, Any]], where: str, *, jsonata: bool) -> I
             value = handler.get(name, least)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or value < least:
                 yield f"{_SCHEMA}Value must be {least} or more at {here}/{name}"
-        if handler.get("JitterStrategy", "NONE") != "NONE":
-            raise NotSupportedByTwin(f"JitterStrategy FULL at {here} (it is not repeatable)")
+        if handler.get("JitterStrategy", "NONE") not in ("NONE", "FULL"):
+            yield f"{_SCHEMA}Value is not NONE or FULL at {here}/JitterStrategy"
         if not jsonata:
             yield from _template(handler.get("Assign"), f"{here}/Assign")
 

@@ -1,7 +1,7 @@
 """AWS Step Functions: state machines and their executions on the run's clock.
 
 The states in use run for real (`asl_interpreter.py`); what a definition uses beyond them
-(callbacks, activities, Express) is refused by name when the machine is created.
+(activities, Express) is refused by name when the machine is created.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from simulator.cloud import asl_execution
+from simulator.cloud.asl_callbacks import Callbacks
 from simulator.cloud.asl_execution import METRICS, Execution, Machine
 from simulator.cloud.asl_history import MAX_PAYLOAD_BYTES, History, iso
 from simulator.cloud.asl_interpreter import Interpreter, Steps
@@ -54,6 +55,7 @@ class Workflows:
         self._record = record or (lambda namespace, name, dimensions: None)
         self._machines: dict[str, Machine] = {}
         self._executions: dict[str, Execution] = {}
+        self._callbacks = Callbacks(context.engine)
         self.on_state: Callable[[str, str, str], None] = lambda execution, state, what: None
 
     def operations(self) -> dict[str, Operation]:
@@ -74,6 +76,7 @@ class Workflows:
             "DescribeExecution": Operation(self._describe_execution, resources=execution),
             "ListExecutions": Operation(self._list_executions, resources=machine),
             "GetExecutionHistory": Operation(self._history, resources=execution),
+            **self._callbacks.operations(),
         }
 
     def execution(self, arn: str) -> Execution:
@@ -217,7 +220,14 @@ class Workflows:
         principal = context.iam.principal_for_role(
             machine.role_arn, execution.name[:64], "states.amazonaws.com"
         )
-        tasks = TaskRunner(context.engine, context.dispatch, principal, self._jobs, context.region)
+        tasks = TaskRunner(
+            context.engine,
+            context.dispatch,
+            principal,
+            self._jobs,
+            context.region,
+            self._callbacks,
+        )
         return Interpreter(
             context.engine,
             machine.definition,

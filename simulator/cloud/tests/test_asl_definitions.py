@@ -71,7 +71,7 @@ def _choice(**rule: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("state", "name"),
     [
-        (task("arn:aws:states:::sqs:sendMessage.waitForTaskToken"), "waitForTaskToken"),
+        (task("arn:aws:states:::glue:startJobRun.waitForTaskToken"), "waitForTaskToken"),
         (task("arn:aws:states:us-east-1:000000000000:activity:a"), "activity"),
         (task("arn:aws:states:::ecs:runTask.sync"), "ecs:runTask.sync"),
         (task("arn:aws:states:::aws-sdk:sqs:fly"), "sqs:Fly"),
@@ -79,7 +79,6 @@ def _choice(**rule: Any) -> dict[str, Any]:
         (task("arn:aws:states:::states:startExecution.sync:2"), "sync:2"),
         (task(HeartbeatSeconds=3), "HeartbeatSeconds"),
         (task(Credentials={"RoleArn": "r"}), "Credentials"),
-        (task(Retry=[{"ErrorEquals": ["E"], "JitterStrategy": "FULL"}]), "JitterStrategy"),
         (_choice(StringLike="x"), "StringLike"),
         (_choice(BooleanLessThan=True), "BooleanLessThan"),
         (_choice(), "operator"),

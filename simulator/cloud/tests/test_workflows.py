@@ -15,7 +15,6 @@ from simulator.cloud.errors import AccessDenied, AwsError, NotSupportedByTwin
 from simulator.cloud.tests.fakes import START
 from simulator.cloud.tests.workflow_bench import (
     MACHINES,
-    PUBLISH,
     ROLE,
     SECONDS,
     Bench,
@@ -169,7 +168,7 @@ def test_the_same_run_has_the_same_ids_and_times(bench: Bench) -> None:
         ({"publish": True}, "publish"),
         ({"definition": json.dumps(machine(A=task(HeartbeatSeconds=3)))}, "HeartbeatSeconds"),
         (
-            {"definition": json.dumps(machine(A=task(f"{PUBLISH}.waitForTaskToken")))},
+            {"definition": json.dumps(machine(A=task("arn:aws:states:::glue:x.waitForTaskToken")))},
             "waitForTaskToken",
         ),
     ],
