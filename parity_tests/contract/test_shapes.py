@@ -80,10 +80,15 @@ SERVICES_OF_FILES = {
     ("datasync",): ("datasync",),
     ("lake_formation",): ("lakeformation",),
     ("events", "event_patterns", "event_targets"): ("events",),
-    ("sagemaker", "training", "containers", "job_records", "processing_runs"): (
+    (
         "sagemaker",
-        "sagemaker-runtime",
-    ),
+        "training",
+        "containers",
+        "job_records",
+        "model_containers",
+        "processing_runs",
+        "transform",
+    ): ("sagemaker", "sagemaker-runtime"),
     ("workflows", "asl"): ("stepfunctions",),
 }
 """Whose errors the files raise, by the beginnings of their names."""

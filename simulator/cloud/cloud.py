@@ -44,6 +44,7 @@ from simulator.cloud.s3 import S3
 from simulator.cloud.sagemaker_endpoints import Endpoints
 from simulator.cloud.sagemaker_jobs import TrainingJobs
 from simulator.cloud.sagemaker_processing import ProcessingJobs
+from simulator.cloud.sagemaker_transform import TransformJobs
 from simulator.cloud.template import Deployment, deploy
 from simulator.cloud.workflows import Workflows
 
@@ -96,6 +97,7 @@ class Cloud:
         self.training = TrainingJobs(context)
         self.processing = ProcessingJobs(context)
         self.endpoints = Endpoints(context)
+        self.transform = TransformJobs(context, self.endpoints.models)
         self.alarms = Alarms(context, self.metrics)
         self.workflows = Workflows(context, self._jobs(), self._count)
         self.forwarder = Forwarder(context, seed)
@@ -146,6 +148,7 @@ class Cloud:
     def close(self) -> None:
         """End every process and the gateway; may be called more than once."""
         self.endpoints.close()
+        self.transform.close()
         self.processes.close()
         self.gateway.close()
         self.catalog.close()
@@ -172,6 +175,7 @@ class Cloud:
             ("datasync", self.datasync.operations()),
             ("sagemaker", self.training.operations()),
             ("sagemaker", self.processing.operations()),
+            ("sagemaker", self.transform.operations()),
             ("sagemaker", self.endpoints.operations()),
             ("sagemaker-runtime", self.endpoints.runtime_operations()),
             ("cloudwatch", self.metrics.operations()),
@@ -203,6 +207,7 @@ class Cloud:
             ),
             ("sagemaker", "CreateTrainingJob"): _sagemaker_job("TrainingJob", self.training),
             ("sagemaker", "CreateProcessingJob"): _sagemaker_job("ProcessingJob", self.processing),
+            ("sagemaker", "CreateTransformJob"): _sagemaker_job("TransformJob", self.transform),
         }
 
 

@@ -1,6 +1,6 @@
-"""One running model server: started, checked to be ours, asked over one kept connection.
+"""One running model server: started, checked to be ours, asked over kept connections.
 
-Used by `simulator.cloud.sagemaker_fleets` on the engine's thread. HTTP happens on a thread
+Used by `sagemaker_fleets` and `transform_runs` on the engine's thread. HTTP happens on threads
 of its own, because the server may call the twin while it answers; the clock stands meanwhile.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,10 +30,17 @@ PING_TIMEOUT_S = 2.0
 INVOKE_TIMEOUT_S = 60.0
 STOP_GRACE_S = 30.0
 PORT_TRIES = 3
+ENDING_S = 0.5
+"""Real seconds in which a process that no longer answers may be seen to have ended."""
+
+CHUNK_B = 1 << 16
+CHUNKED = {"Transfer-Encoding": "chunked"}
+"""A header that has a body sent in pieces, without its length before it."""
 
 T = TypeVar("T")
 
 _launches = itertools.count(1)
+_holds = itertools.count(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +53,11 @@ class Reply:
 
 
 class EndpointServer:
-    """A `serve` process of one production variant."""
+    """A `serve` process of one production variant or transform job.
+
+    ``at_once`` is how many requests may be under way, each of which must be answered within
+    ``timeout_s`` real seconds.
+    """
 
     def __init__(
         self,
@@ -57,6 +68,9 @@ class EndpointServer:
         environ: Callable[[str], Mapping[str, str]],
         on_line: Callable[[str], None],
         health_check_s: float = PING_LIMIT_S,
+        *,
+        at_once: int = 1,
+        timeout_s: float = INVOKE_TIMEOUT_S,
     ) -> None:
         self._name = f"endpoint/{name}/{next(_launches)}"
         self._context = context
@@ -67,10 +81,11 @@ class EndpointServer:
         self._on_line = on_line
         # Starting is computing, and a run gives up a container that computes for longer.
         self._health_check_s = min(health_check_s, HUNG_S - 10.0)
+        self._timeout_s = min(timeout_s, HUNG_S - 10.0)
         self._container: Container | None = None
         self._port = 0
-        self._connection: HTTPConnection | None = None
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=self._name)
+        self._idle: list[HTTPConnection] = []
+        self._threads = ThreadPoolExecutor(at_once, thread_name_prefix=self._name)
         self._tries = 0
 
     @property
@@ -89,7 +104,7 @@ class EndpointServer:
         # A name on the clock of its own: one that ended may still be waited for.
         worker = f"{self._name}.{self._tries}"
         self._port = _free_port()
-        self._connection = None
+        self._idle = []
         container = Container(
             self._context,
             self._watchdog,
@@ -104,10 +119,10 @@ class EndpointServer:
             self._on_line,
         )
         self._container = container
-        self._hold(container, self._health_check_s + 10.0)
+        hold = self._hold(container, self._health_check_s + 10.0)
 
         def pinged(why_not: str) -> None:
-            self._release(container)
+            self._release(container, hold)
             if why_not and self._stolen_port() and self._tries < PORT_TRIES:
                 container.stop(0.0)
                 self._launch(started)
@@ -116,25 +131,28 @@ class EndpointServer:
 
         self._in_thread(lambda: self._ping_until_ready(container), pinged)
 
-    def _hold(self, container: Container, limit_s: float) -> None:
+    def _hold(self, container: Container, limit_s: float) -> int:
         """Stop the clock until our thread has the answer, even if the process ends before."""
+        # Negative, because others arm the same watchdog by their ids.
+        hold = -next(_holds)
         self._engine.begin_computing(container.worker)
-        self._watchdog.arm(id(self), limit_s, container.process.kill)
+        self._watchdog.arm(hold, limit_s, container.process.kill)
+        return hold
 
-    def _release(self, container: Container) -> None:
-        self._watchdog.disarm(id(self))
+    def _release(self, container: Container, hold: int) -> None:
+        self._watchdog.disarm(hold)
         if self._engine.is_computing(container.worker):
             self._engine.end_computing(container.worker)
         else:
             self._watchdog.bury(container.worker)
 
     def _in_thread(self, work: Callable[[], T], then: Callable[[T], None]) -> None:
-        """Do ``work`` on our thread and ``then`` on the engine's, where its error is raised too."""
+        """Do ``work`` on a thread of ours, ``then`` on the engine's; there its error is raised."""
 
         def done(future: Future[T]) -> None:
             self._engine.post(lambda: then(future.result()))
 
-        self._thread.submit(work).add_done_callback(done)
+        self._threads.submit(work).add_done_callback(done)
 
     def _ping_until_ready(self, container: Container) -> str:
         deadline = time.monotonic() + self._health_check_s
@@ -167,55 +185,84 @@ class EndpointServer:
 
     def invoke(self, body: bytes, headers: Mapping[str, str]) -> simpy.Event:
         """POST /invocations; the event succeeds with a `Reply`, the clock stands until then."""
+        return self._ask("POST", "/invocations", body, headers)
+
+    def execution_parameters(self) -> simpy.Event:
+        """GET /execution-parameters; the event succeeds with a `Reply`."""
+        return self._ask("GET", "/execution-parameters", b"", {})
+
+    def _ask(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> simpy.Event:
         assert self._container is not None
         container, answered = self._container, self._engine.env.event()
-        self._hold(container, INVOKE_TIMEOUT_S + 30.0)
+        hold = self._hold(container, self._timeout_s + 30.0)
 
         def finish(reply: Reply) -> None:
-            self._release(container)
+            self._release(container, hold)
             answered.succeed(reply)
 
-        self._in_thread(lambda: self._post(body, headers), finish)
+        self._in_thread(lambda: self._exchange(method, path, body, headers), finish)
         return answered
 
-    def _post(self, body: bytes, headers: Mapping[str, str]) -> Reply:
-        """Ask over the kept connection; once more over a new one if the server had closed it."""
-        fresh = self._connection is None
-        if self._connection is None:
-            self._connection = HTTPConnection("127.0.0.1", self._port, timeout=INVOKE_TIMEOUT_S)
-            with suppress(OSError):
-                self._connection.connect()
-                self._connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def _exchange(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Reply:
+        """Ask over a kept connection; once more over a new one if the server had closed it."""
+        kept = self._idle
+        fresh = not kept
+        connection = self._connected() if fresh else kept.pop()
         try:
-            self._connection.request("POST", "/invocations", body=body, headers=dict(headers))
-            response = self._connection.getresponse()
+            chunked = headers.keys() >= CHUNKED.keys()
+            connection.request(
+                method,
+                path,
+                body=_pieces(body) if chunked else body or None,
+                headers=dict(headers),
+                encode_chunked=chunked,
+            )
+            response = connection.getresponse()
             answer = response.read()
-            return Reply(response.status, answer, {k.lower(): v for k, v in response.getheaders()})
         except TimeoutError:
-            self._drop()
+            connection.close()
             return Reply(0, b"", {})
         except (OSError, HTTPException):
-            self._drop()
-            return Reply(0, b"", {}) if fresh else self._post(body, headers)
+            connection.close()
+            if not fresh:
+                return self._exchange(method, path, body, headers)
+            # If it is ending, the next request must find it ended, however quick that comes.
+            if self._container is not None:
+                self._container.process.wait(ENDING_S)
+            return Reply(0, b"", {})
+        kept.append(connection)
+        return Reply(response.status, answer, {k.lower(): v for k, v in response.getheaders()})
+
+    def _connected(self) -> HTTPConnection:
+        connection = HTTPConnection("127.0.0.1", self._port, timeout=self._timeout_s)
+        with suppress(OSError):
+            connection.connect()
+            connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connection
 
     def _drop(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        while self._idle:
+            self._idle.pop().close()
 
     def stop(self) -> None:
         """SIGTERM, 30 s, SIGKILL; neither the clock nor the caller waits for it."""
         if self._container is not None:
             self._container.process.terminate(STOP_GRACE_S)
-        self._thread.submit(self._drop)
-        self._thread.shutdown(wait=False)
+        self._threads.submit(self._drop)
+        self._threads.shutdown(wait=False)
 
     def close(self) -> None:
-        """Kill the process and wait for the thread that talks to it; for the twin's end."""
+        """Kill the process and wait for the threads that talk to it; for the twin's end."""
         if self._container is not None:
             self._container.process.kill()
-        self._thread.submit(self._drop)
-        self._thread.shutdown()
+        with suppress(RuntimeError):  # It was stopped before.
+            self._threads.submit(self._drop)
+        self._threads.shutdown()
+
+
+def _pieces(body: bytes) -> Iterator[bytes]:
+    for first in range(0, len(body), CHUNK_B):
+        yield body[first : first + CHUNK_B]
 
 
 def _free_port() -> int:

@@ -61,8 +61,8 @@ class Endpoints:
         self._context = context
         self._engine = context.engine
         self._packages = Packages(context)
-        self._models = Models(context, self._packages.container)
-        self._launcher = Launcher(context, self._models)
+        self.models = Models(context, self._packages.container)
+        self._launcher = Launcher(context, self.models)
         self._deployments = Deployments(context, self._launcher, self._tell)
         self._capture = Capture(context)
         self._endpoints: dict[str, Endpoint] = {}
@@ -70,7 +70,7 @@ class Endpoints:
     def operations(self) -> dict[str, Operation]:
         """Return the operations of ``sagemaker``, keyed by botocore's name."""
         return {
-            **self._models.operations(),
+            **self.models.operations(),
             **self._packages.operations(),
             "CreateEndpoint": Operation(self._create, self._both_arns),
             "UpdateEndpoint": Operation(self._update, self._both_arns),
@@ -107,7 +107,7 @@ class Endpoints:
 
     def _both_arns(self, params: Params) -> Sequence[str]:
         """An endpoint is created on two resources (service authorization reference)."""
-        return (*self._arns(params), self._models.config_arn(params["EndpointConfigName"]))
+        return (*self._arns(params), self.models.config_arn(params["EndpointConfigName"]))
 
     def _endpoint(self, name: str) -> Endpoint:
         endpoint = self._endpoints.get(name)
@@ -129,7 +129,7 @@ class Endpoints:
         (arn,) = self._arns(call.params)
         if "DeploymentConfig" in call.params:
             raise NotSupportedByTwin("sagemaker:CreateEndpoint with DeploymentConfig")
-        config = self._models.config(call.params["EndpointConfigName"])["EndpointConfigName"]
+        config = self.models.config(call.params["EndpointConfigName"])["EndpointConfigName"]
         if name in self._endpoints:
             raise AwsError(
                 "ValidationException", f'Cannot create already existing endpoint "{arn}".'
@@ -145,7 +145,7 @@ class Endpoints:
         self._endpoint(params["EndpointName"])
         if extra := set(params) - _UPDATES:
             raise NotSupportedByTwin(f"sagemaker:UpdateEndpoint with {', '.join(sorted(extra))}")
-        config = self._models.config(params["EndpointConfigName"])
+        config = self.models.config(params["EndpointConfigName"])
         endpoint = self._idle(params["EndpointName"])
         deployment = params.get("DeploymentConfig")
         if deployment is None and params.get("RetainDeploymentConfig"):

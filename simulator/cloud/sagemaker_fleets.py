@@ -15,12 +15,11 @@ from typing import Any
 
 import simpy
 
-from simulator.cloud import containers
 from simulator.cloud.context import Context
 from simulator.cloud.endpoint_server import PING_LIMIT_S, EndpointServer, Reply
 from simulator.cloud.errors import AwsError
 from simulator.cloud.function_workers import Watchdog
-from simulator.cloud.job_s3 import RoleS3, extract
+from simulator.cloud.model_containers import laid_out
 from simulator.cloud.operations import Params
 from simulator.cloud.sagemaker_models import Models
 from simulator.errors import SimulatorError
@@ -220,30 +219,17 @@ class Launcher:
         self, endpoint: str, variant: Variant
     ) -> Generator[simpy.Event, Any, EndpointServer]:
         """Fetch and unpack the model as its role, and prepare the container."""
-        context, role = self._context, variant.role
+        context = self._context
         container = self._models.container(variant.settings["ModelName"])
-        principal = context.iam.principal_for_role(
-            role, "SageMaker", service="sagemaker.amazonaws.com"
-        )
         folder = context.state / "sagemaker" / "endpoints" / f"{endpoint}-{next(self._launches)}"
-        (folder / "model").mkdir(parents=True, exist_ok=True)
-        if uri := container.get("ModelDataUrl"):
-            body = yield from RoleS3(context, principal).get(uri)
-            extract(body, folder / "model")
-        image = containers.image(context, container["Image"])
-
-        def environ(worker: str) -> dict[str, str]:
-            base = context.child_environment(role, "SageMaker", worker)
-            own = {**container.get("Environment", {}), "SAGEMAKER_BASE_DIR": str(folder)}
-            return image.environ(base, own)
-
+        served = yield from laid_out(context, container, variant.role, folder, {})
         group = f"/aws/sagemaker/Endpoints/{endpoint}"
         return EndpointServer(
             context,
             self._watchdog,
             endpoint,
-            image,
-            environ,
+            served.image,
+            served.environ,
             lambda line: context.logs.append(group, variant.name, [line]),
             variant.settings.get("ContainerStartupHealthCheckTimeoutInSeconds", PING_LIMIT_S),
         )
