@@ -125,7 +125,7 @@ def serve(base: Path) -> int:
 
     from pipeline.errors import ModelNotReady
     from pipeline.model import inference
-    from pipeline.model.server import Application
+    from pipeline.model.server import Application, body_limit
 
     try:
         artefact = inference.model_fn(str(base / "model"))
@@ -136,7 +136,7 @@ def serve(base: Path) -> int:
     # before; this handler lets the process end by itself, with code 0.
     signal.signal(signal.SIGTERM, lambda signal_number, frame: None)
     uvicorn.run(
-        Application(artefact),
+        Application(artefact, body_limit(os.environ)),
         host=os.environ.get(BIND_TO_HOST, "0.0.0.0"),
         port=int(os.environ.get(BIND_TO_PORT, "8080")),
         lifespan="off",

@@ -3,15 +3,19 @@
 The server calls `model_fn` once and then `input_fn`, `predict_fn`, `output_fn` for each request,
 as SageMaker's inference toolkits do. It imports NumPy and orjson only. The bodies:
 
-    {"rows": [{"device_id": ..., "event_time_ms": ..., "features": [number or null, ...]}]}
+    application/json: {"rows": [{"device_id": ..., "features": [number or null, ...]}]}
     {"model_version", "smoothing_rows", "enter", "exit", "enter_rows", "exit_rows", "sensors",
      "scores": [...], "no_model_scores": [...], "contributions": [[share per sensor], ...]}
+
+    application/jsonlines: a row a line, answered by an object a line
+    text/csv: device_id and its features a line, answered by score,no_model_score a line
 
 A row without any feature has no score: null, not 0, which would say "healthy".
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
 from operator import itemgetter
@@ -23,9 +27,20 @@ import orjson
 from numpy.typing import NDArray
 
 from pipeline.errors import InvalidRequest
+from pipeline.model import line_formats
 from pipeline.model.artefact import Artefact, load
 
 JSON = "application/json"
+JSON_LINES = "application/jsonlines"
+CSV = "text/csv"
+
+_ROWS_OF = {JSON_LINES: line_formats.rows_of_jsonlines, CSV: line_formats.rows_of_csv}
+_ANSWER_OF: dict[str, Callable[[dict[str, Any]], bytes]] = {
+    JSON: orjson.dumps,
+    JSON_LINES: line_formats.jsonlines_of,
+    CSV: line_formats.csv_of,
+}
+_ANY = frozenset({"", "*/*", "application/*"})
 
 
 class UnsupportedType(InvalidRequest):
@@ -47,8 +62,18 @@ def model_fn(model_dir: str) -> Artefact:
 
 def input_fn(body: bytes, content_type: str) -> Request:
     """Parse a request; raises InvalidRequest that says what is wrong and in which row."""
-    if content_type.partition(";")[0].strip().lower() != JSON:
-        raise UnsupportedType(f"content type {content_type!r} is not {JSON}")
+    kind = content_type.partition(";")[0].strip().lower()
+    return _request(_rows_of_json(body) if kind == JSON else _rows_of_lines(body, kind))
+
+
+def _rows_of_lines(body: bytes, kind: str) -> list[Any]:
+    rows_of = _ROWS_OF.get(kind)
+    if rows_of is None:
+        raise UnsupportedType(f"content type {kind!r} is not one of {', '.join(_ANSWER_OF)}")
+    return rows_of(body)
+
+
+def _rows_of_json(body: bytes) -> list[Any]:
     try:
         parsed = orjson.loads(body)
     except ValueError as error:
@@ -59,6 +84,10 @@ def input_fn(body: bytes, content_type: str) -> Request:
     rows = parsed.get("rows") if isinstance(parsed, dict) else None
     if not isinstance(rows, list):
         raise InvalidRequest('the body must be an object with a list "rows"')
+    return rows
+
+
+def _request(rows: list[Any]) -> Request:
     at_once = _at_once(rows)
     return _one_by_one(rows) if at_once is None else at_once
 
@@ -161,8 +190,15 @@ def _scores(values: NDArray[np.float64], empty: NDArray[np.bool_]) -> list[float
 
 
 def output_fn(prediction: dict[str, Any], accept: str) -> tuple[bytes, str]:
-    """Return the answer's body and content type; raises UnsupportedType."""
-    wanted = {part.partition(";")[0].strip().lower() for part in accept.split(",")}
-    if not wanted & {JSON, "application/*", "*/*", ""}:
-        raise UnsupportedType(f"cannot answer in {accept!r}, only in {JSON}")
-    return orjson.dumps(prediction), JSON
+    """Return the answer's body and content type: of those in `accept` the first that it can.
+
+    The default is JSON, as in SageMaker's toolkits; raises UnsupportedType.
+    """
+    for part in accept.split(","):
+        kind = part.partition(";")[0].strip().lower()
+        if kind in _ANY:
+            kind = JSON
+        answer_of = _ANSWER_OF.get(kind)
+        if answer_of is not None:
+            return answer_of(prediction), kind
+    raise UnsupportedType(f"cannot answer in {accept!r}, only in {', '.join(_ANSWER_OF)}")

@@ -117,6 +117,11 @@ def test_what_train_writes_serve_answers_with(tmp_path: Path) -> None:
         version = json.loads((tmp_path / "model" / "model.json").read_text())["version"]
         assert json.loads(answer)["model_version"] == version
         assert get(f"{url}/invocations", b"{")[0] == 400
+        status, answer = get(f"{url}/invocations", b" " * 7 * 2**20)
+        assert (status, json.loads(answer)["error"]) == (
+            413,
+            "the body has more than 6291456 bytes",
+        )
     finally:
         server.send_signal(signal.SIGTERM)
         assert server.wait(timeout=30) == 0

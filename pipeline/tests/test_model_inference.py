@@ -119,7 +119,7 @@ def test_the_server_pings_scores_and_refuses_with_a_status() -> None:
     status, answer = call("POST", "/invocations", body([1.0]), **kind)
     assert status == 400
     assert "the model takes" in json.loads(answer)["error"]
-    assert call("POST", "/invocations", b"1,2", content_type="text/csv")[0] == 415
-    assert call("POST", "/invocations", body(row), accept="text/csv", **kind)[0] == 415
+    assert call("POST", "/invocations", b"1,2", content_type="application/x-npy")[0] == 415
+    assert call("POST", "/invocations", body(row), accept="image/png", **kind)[0] == 415
     assert call("POST", "/invocations", b" " * (MAX_BODY_BYTES + 1), **kind)[0] == 413
     assert call("GET", "/models")[0] == 404
