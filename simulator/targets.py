@@ -167,7 +167,7 @@ class Embedded:
         self, arn: str, data: str, name: str, on_state: Callable[[str, str], None]
     ) -> Execution:
         """Start an execution; `run_until` its `done` event."""
-        self.cloud.workflows.on_state = lambda execution, state, what: on_state(state, what)
+        self.cloud.workflows.watch(lambda execution, state, what: on_state(state, what))
         answer = self.call(
             "stepfunctions", "StartExecution", stateMachineArn=arn, input=data, name=name
         )

@@ -254,6 +254,20 @@ services.add(
     lambda w: {"taskToken": w.task_token(), "output": "{"},
 )
 
+services.add(
+    "stepfunctions",
+    "ExecutionNotRedrivable",
+    "RedriveExecution",
+    lambda w: {"executionArn": w.execution(PASS)},
+)
+services.add("stepfunctions", "ValidationException", "ListExecutions", lambda w: {})
+services.add(
+    "stepfunctions",
+    "InvalidLoggingConfiguration",
+    "CreateStateMachine",
+    lambda w: _machine_of(w, loggingConfiguration={"level": "ALL"}),
+)
+
 
 def _spent(w: World) -> dict[str, Any]:
     token = w.task_token()

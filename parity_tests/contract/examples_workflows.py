@@ -99,6 +99,15 @@ workflows.add(
     " redriveCount redriveStatus redriveStatusReason",
 )
 workflows.add(
+    "RedriveExecution", lambda w: {"executionArn": w.execution(everything(w))}, "redriveDate"
+)
+workflows.add(
+    "DescribeStateMachineForExecution",
+    lambda w: {"executionArn": w.execution(PASS)},
+    "stateMachineArn name definition roleArn updateDate loggingConfiguration.level"
+    " loggingConfiguration.includeExecutionData tracingConfiguration.enabled",
+)
+workflows.add(
     "DescribeExecution",
     lambda w: {"executionArn": w.execution(everything(w))},
     f"{_EXECUTION} stopDate input error cause redriveStatus",

@@ -1,31 +1,28 @@
 """One execution of a state machine: its life from ExecutionStarted to its last event.
 
-`workflows.py` makes Executions and starts `run`; this file ends them: by their own result, by a
-failure, by the machine's time-out, or because somebody stops them.
+`workflows_executions.py` makes Executions and starts `run`; this file ends them: by their own
+result, by a failure, by the machine's time-out, or because somebody stops them. One that did not
+succeed can be redriven: it goes on in the state in which it ended.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import simpy
 
-from simulator.cloud.asl_history import History, StateFailure, Thread
+from simulator.cloud.asl_history import MAX_EVENTS, History, StateFailure, Thread
 from simulator.cloud.asl_interpreter import Interpreter, Steps
 from simulator.cloud.asl_payload import dumps
 from simulator.cloud.engine import Engine
 from simulator.cloud.errors import AwsError
 
-METRICS = {
-    "SUCCEEDED": "ExecutionsSucceeded",
-    "FAILED": "ExecutionsFailed",
-    "TIMED_OUT": "ExecutionsTimedOut",
-    "ABORTED": "ExecutionsAborted",
-}
-"""The metric that counts each way to end: "Monitoring metrics" in the developer guide."""
+REDRIVABLE_PERIOD = timedelta(days=14)
+MAX_TIME = timedelta(days=365)
+"""RedriveExecution API reference: since the end, and since the start of an execution."""
 
 
 @dataclass
@@ -43,19 +40,21 @@ class Machine:
     created: datetime
     settings: dict[str, Any]
     revision: str | None = None
+    updated: datetime | None = None
 
 
 @dataclass
 class Execution:
     """One execution: status, history, and the event that succeeds with it when it has ended.
 
-    ``stop`` succeeds when somebody wants it to end.
+    ``machine`` is as it was at the start; ``stop`` succeeds when somebody wants it to end.
     """
 
     arn: str
     name: str
     machine: Machine
     input: str
+    data: Any
     started: datetime
     history: History
     done: simpy.Event
@@ -66,20 +65,53 @@ class Execution:
     error: str | None = None
     cause: str | None = None
     main: Thread = field(default_factory=Thread)
+    redrives: int = 0
+    redriven: datetime | None = None
 
 
-def run(
-    engine: Engine, execution: Execution, data: Any, interpreter: Callable[[], Interpreter]
-) -> Steps:
-    """Run an execution to its end; ``interpreter`` raises AwsError where it cannot begin."""
-    machine = execution.machine
+def redrivable(execution: Execution, now: datetime) -> tuple[str, str | None]:
+    """Return redriveStatus and its reason (DescribeExecution API reference)."""
+    why = None
+    if execution.status in ("RUNNING", "SUCCEEDED"):
+        why = f"Execution is {execution.status} and cannot be redriven"
+    elif len(execution.history.events) >= MAX_EVENTS - 1:
+        why = "Execution history event limit exceeded"
+    elif now - execution.started > MAX_TIME:
+        why = "Execution has exceeded the max execution time"
+    elif execution.stopped is not None and now - execution.stopped > REDRIVABLE_PERIOD:
+        why = "Execution redrivable period exceeded"
+    return ("REDRIVABLE", None) if why is None else ("NOT_REDRIVABLE", why)
+
+
+def begin(execution: Execution) -> None:
+    """Write the first event of a new execution."""
     started = {
         "input": execution.input,
         "inputDetails": {"truncated": False},
-        "roleArn": machine.role_arn,
+        "roleArn": execution.machine.role_arn,
     }
     execution.history.add(Thread(), "ExecutionStarted", started)
-    work = engine.process(_outcome(interpreter, data))
+
+
+def redrive(engine: Engine, execution: Execution) -> None:
+    """Make an execution that has ended ready to go on; raises ExecutionNotRedrivable."""
+    _, why = redrivable(execution, engine.now())
+    if why is not None:
+        raise AwsError("ExecutionNotRedrivable", why)
+    execution.status, execution.stopped = "RUNNING", None
+    execution.error = execution.cause = None
+    execution.redrives += 1
+    execution.redriven = engine.now()
+    execution.done, execution.stop = engine.env.event(), engine.env.event()
+    execution.main.last_id = len(execution.history.events)
+    details = {"redriveCount": execution.redrives}
+    execution.history.add(execution.main, "ExecutionRedriven", details)
+
+
+def run(engine: Engine, execution: Execution, interpreter: Callable[[], Interpreter]) -> Steps:
+    """Run an execution to its end; ``interpreter`` raises AwsError where it cannot begin."""
+    machine = execution.machine
+    work = engine.process(_outcome(interpreter, execution))
     ends: list[simpy.Event] = [work, execution.stop]
     if "TimeoutSeconds" in machine.definition:
         ends.append(engine.env.timeout(machine.definition["TimeoutSeconds"]))
@@ -99,10 +131,10 @@ def run(
         _end(engine, execution, "SUCCEEDED")
 
 
-def _outcome(interpreter: Callable[[], Interpreter], data: Any) -> Steps:
+def _outcome(interpreter: Callable[[], Interpreter], execution: Execution) -> Steps:
     """Return the output or the failure; an interrupted execution returns nothing."""
     try:
-        return (yield from interpreter().run(data))
+        return (yield from interpreter().run(execution.data, execution.main))
     except StateFailure as failure:
         return failure
     except AwsError as error:

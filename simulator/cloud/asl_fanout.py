@@ -12,7 +12,7 @@ from typing import Any
 import simpy
 
 from simulator.cloud import asl_jsonata_states
-from simulator.cloud.asl_history import History, StateFailure
+from simulator.cloud.asl_history import History, StateFailure, Thread, Visit
 from simulator.cloud.asl_interpreter import Frame, Interpreter, Steps
 from simulator.cloud.asl_payload import dumps
 from simulator.cloud.errors import AwsError
@@ -21,17 +21,20 @@ from simulator.cloud.errors import AwsError
 def run_parallel(frame: Frame, data: Any) -> Steps:
     """Run all branches with the same input; return the list of their outputs."""
     interpreter, thread = frame.interpreter, frame.thread
-    history = interpreter.history
-    history.add(thread, "ParallelStateStarted")
-    forks = [thread.fork() for _ in frame.state["Branches"]]
+    history, branches, visit = interpreter.history, frame.state["Branches"], frame.visit
+    if not _goes_on(frame):
+        history.add(thread, "ParallelStateStarted")
+        visit.parts = {index: thread.fork() for index in range(len(branches))}
     processes = [
-        interpreter.engine.process(_guarded(interpreter.machine(branch, data, fork, {})))
-        for branch, fork in zip(frame.state["Branches"], forks, strict=True)
+        interpreter.engine.process(
+            _guarded(_part(visit, index, interpreter.machine(branch, data, visit.parts[index], {})))
+        )
+        for index, branch in enumerate(branches)
     ]
     try:
         outputs = yield from _gather(interpreter, processes)
     finally:
-        thread.last_id = max(fork.last_id for fork in forks)
+        thread.last_id = max(fork.last_id for fork in visit.parts.values())
     history.add(thread, "ParallelStateSucceeded", aside=True)
     return outputs
 
@@ -51,13 +54,18 @@ def run_map(frame: Frame, data: Any) -> Steps:
             f'Reference path "{state.get("ItemsPath", "$")}" must point to array.'
         )
     history = frame.interpreter.history
-    history.add(thread, "MapStateStarted", {"length": len(items)})
+    goes_on = _goes_on(frame)
+    if not goes_on:
+        history.add(thread, "MapStateStarted", {"length": len(items)})
     tolerated = _tolerated(frame, data, len(items)) if distributed else 0
     run_started_id = 0
     if distributed:
         arn = frame.context["Execution"]["Id"].replace(":execution:", ":mapRun:")
-        run = {"mapRunArn": f"{arn}/{frame.name}"}
-        run_started_id = history.add(thread, "MapRunStarted", run)
+        run: dict[str, Any] = {"mapRunArn": f"{arn}/{frame.name}"}
+        if goes_on:
+            run["redriveCount"] = frame.context["Execution"]["RedriveCount"]
+        kind = "MapRunRedriven" if goes_on else "MapRunStarted"
+        run_started_id = history.add(thread, kind, run)
     iterations = _Iterations(frame, processor, data, items, distributed)
     try:
         outputs = yield from iterations.run(concurrency, tolerated)
@@ -110,7 +118,7 @@ class _Iterations:
         with slots.request() as slot:
             yield slot
             try:
-                return (yield from self._item(index))
+                return (yield from _part(self.frame.visit, index, self._item(index)))
             except StateFailure as failure:
                 self._failures.append(failure)
                 if len(self._failures) > tolerated:
@@ -146,10 +154,17 @@ class _Iterations:
                 interpreter.tasks,
             )
             child.language = interpreter.language
-            fork = frame.thread.fork()
+            fork = self._fork(index)
             fork.last_id = 0
             return (yield from child.machine(self.processor, value, fork, extra))
         return (yield from self._inline(index, value, extra))
+
+    def _fork(self, index: int) -> Thread:
+        """Return the iteration's thread: a new one, or the one that a redrive goes on with."""
+        parts = self.frame.visit.parts
+        if index not in parts:
+            parts[index] = self.frame.thread.fork()
+        return parts[index]
 
     def _selected(self, selector: Any) -> Any:
         if self.frame.jsonata:
@@ -158,7 +173,7 @@ class _Iterations:
 
     def _inline(self, index: int, value: Any, extra: dict[str, Any]) -> Steps:
         frame, history = self.frame, self.frame.interpreter.history
-        fork = frame.thread.fork()
+        fork = self._fork(index)
         where = {"name": frame.name, "index": index}
         history.add(fork, "MapIterationStarted", where)
         try:
@@ -174,6 +189,25 @@ class _Iterations:
         self.last_succeeded_id = history.add(fork, "MapIterationSucceeded", where, aside=True)
         frame.thread.last_id = fork.last_id
         return output
+
+
+def _goes_on(frame: Frame) -> bool:
+    """Prepare the parts of a Map or Parallel; tell whether a redrive goes on with those there."""
+    visit = frame.visit
+    if frame.is_redriven and visit.parts:
+        for index, part in visit.parts.items():
+            if index not in visit.outputs:
+                part.last_id = frame.thread.last_id
+        return True
+    visit.parts, visit.outputs = {}, {}
+    return False
+
+
+def _part(visit: Visit, index: int, steps: Steps) -> Steps:
+    """Run a branch or an iteration, unless it has succeeded before."""
+    if index not in visit.outputs:
+        visit.outputs[index] = yield from steps
+    return visit.outputs[index]
 
 
 def _guarded(steps: Steps) -> Steps:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -46,11 +47,26 @@ class StateFailure(Exception):
 
 
 @dataclass
+class Visit:
+    """The state in which a thread is, or was when its execution ended: a redrive goes on here.
+
+    ``parts`` are the branches or iterations that began, ``outputs`` those that succeeded.
+    """
+
+    name: str
+    data: Any
+    entered_id: int
+    parts: dict[int, Thread] = field(default_factory=dict)
+    outputs: dict[int, Any] = field(default_factory=dict)
+
+
+@dataclass
 class Thread:
     """One line of succession through the history: the main one, a branch, an iteration."""
 
     last_id: int = 0
     variables: dict[str, Any] = field(default_factory=dict)
+    visit: Visit | None = None
 
     def fork(self) -> Thread:
         """Start a branch here; it sees the variables, and its own changes stay its own."""
@@ -63,6 +79,7 @@ class History:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.events: list[dict[str, Any]] = []
+        self.on_event: Callable[[dict[str, Any]], None] = lambda event: None
 
     def add(
         self,
@@ -94,6 +111,7 @@ class History:
         self.events.append(event)
         if not aside:
             thread.last_id = event["id"]
+        self.on_event(event)
         return int(event["id"])
 
     def evaluation_failed(self, thread: Thread, entered_id: int, details: dict[str, Any]) -> None:

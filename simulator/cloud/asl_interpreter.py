@@ -15,7 +15,7 @@ import simpy
 
 from simulator.cloud import asl_choice, asl_jsonata_states, asl_payload
 from simulator.cloud.asl_callbacks import Callback
-from simulator.cloud.asl_history import MAX_PAYLOAD_BYTES, History, StateFailure, Thread, iso
+from simulator.cloud.asl_history import MAX_PAYLOAD_BYTES, History, StateFailure, Thread, Visit, iso
 from simulator.cloud.asl_paths import PathNotFound, Scope, read, write
 from simulator.cloud.asl_payload import IntrinsicFailure, PayloadPathError, dumps, render
 from simulator.cloud.engine import Engine
@@ -43,14 +43,22 @@ class Frame:
     """One visit of one state: where it is, what it got, and how to fail in AWS's words."""
 
     def __init__(
-        self, interpreter: Interpreter, thread: Thread, name: str, state: State, data: Any
+        self,
+        interpreter: Interpreter,
+        thread: Thread,
+        name: str,
+        state: State,
+        data: Any,
+        visit: Visit,
     ) -> None:
         self.interpreter = interpreter
         self.thread = thread
         self.name = name
         self.state = state
         self.raw_input = data
-        self.entered_id = 0
+        self.visit = visit
+        self.entered_id = visit.entered_id
+        self.is_redriven = False
         self.context: dict[str, Any] = {}
         self.callback: Callback | None = None
         # A machine's language is its states' own, unless one says otherwise.
@@ -120,16 +128,20 @@ class Interpreter:
         self.tasks = tasks
         self.on_state = on_state or (lambda name, what: None)
 
-    def run(self, data: Any) -> Steps:
-        """Run the whole machine; return its output or raise StateFailure."""
-        thread = Thread(last_id=0)
-        return (yield from self.machine(self.definition, data, thread, {}))
+    def run(self, data: Any, thread: Thread | None = None) -> Steps:
+        """Run the whole machine; return its output or raise StateFailure.
+
+        A thread that has been in a state goes on there.
+        """
+        return (yield from self.machine(self.definition, data, thread or Thread(), {}))
 
     def machine(
         self, definition: dict[str, Any], data: Any, thread: Thread, extra: dict[str, Any]
     ) -> Steps:
         """Run the states of a machine, branch or item processor from StartAt to the end."""
         name: str | None = definition["StartAt"]
+        if thread.visit is not None:
+            name, data = thread.visit.name, thread.visit.data
         while name is not None:
             state = definition["States"][name]
             name, data = yield from self._visit(name, state, data, thread, extra)
@@ -138,9 +150,12 @@ class Interpreter:
     def _visit(
         self, name: str, state: State, data: Any, thread: Thread, extra: dict[str, Any]
     ) -> Steps:
-        frame = Frame(self, thread, name, state, data)
         kind = state["Type"]
-        frame.entered_id = self.history.entered(thread, kind, name, data)
+        is_redriven = thread.visit is not None
+        if thread.visit is None:
+            thread.visit = Visit(name, data, self.history.entered(thread, kind, name, data))
+        frame = Frame(self, thread, name, state, data, thread.visit)
+        frame.is_redriven = is_redriven
         self.on_state(name, "entered")
         visit: dict[str, Any] = {"Name": name, "EnteredTime": iso(self.engine.now())}
         if "Retry" in state:
@@ -161,8 +176,15 @@ class Interpreter:
                     continue
                 if kind in ("Map", "Parallel") and not failure.fatal:
                     self.history.add(thread, f"{kind}StateFailed")
+                if failure.error == "States.DataLimitExceeded":
+                    # What all parts have said is too much: a redrive runs all of them again.
+                    frame.visit.parts.clear()
                 next_name, output, assigned = self._caught(frame, failure)
                 break
+            finally:
+                # Only the first attempt goes on where another execution of the state ended.
+                frame.is_redriven = False
+        thread.visit = None
         thread.variables.update(assigned)
         if kind != "Fail":
             self.history.exited(thread, kind, name, output, assigned)

@@ -99,7 +99,7 @@ class Cloud:
         self.endpoints = Endpoints(context)
         self.transform = TransformJobs(context, self.endpoints.models)
         self.alarms = Alarms(context, self.metrics)
-        self.workflows = Workflows(context, self._jobs(), self._count)
+        self.workflows = Workflows(context, self._jobs(), self.metrics.record)
         self.forwarder = Forwarder(context, seed)
         self._register()
         self.gateway = Gateway(context, port)
@@ -189,9 +189,6 @@ class Cloud:
             self.dispatch.register(service, operations)
         for service in self.forwarder.services():
             self.dispatch.register(service, self.forwarder.operations(service))
-
-    def _count(self, namespace: str, name: str, dimensions: Mapping[str, str]) -> None:
-        self.metrics.record(namespace, name, dimensions, 1.0, "Count")
 
     def _jobs(self) -> dict[tuple[str, str], Job]:
         """Say how a workflow's `.sync` follows the jobs that really run here."""

@@ -95,6 +95,10 @@ class Logs:
             streams[stream] = Stream(now_ms)
         self._add(group, stream, [Event(now_ms, now_ms, line) for line in lines])
 
+    def has(self, group: str) -> bool:
+        """Tell whether there is a group of this name."""
+        return group in self._groups
+
     def close(self) -> None:
         """Close the files."""
         for file in self._files.values():
