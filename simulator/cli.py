@@ -57,6 +57,14 @@ Port = Annotated[
     int, typer.Option(help="Port of the AWS endpoint on 127.0.0.1; 0 takes a free one.")
 ]
 
+Isolation = Annotated[
+    str,
+    typer.Option(
+        help="How training, processing and model containers run: plain, or bubblewrap (Linux) "
+        "with the true /opt/ml and no other file to write."
+    ),
+]
+
 INTERRUPTED = 130
 """Exit code of a command that Ctrl-C ended, as shells have it: 128 + SIGINT."""
 
@@ -135,6 +143,7 @@ def run(
     cold: Annotated[
         bool, typer.Option("--cold", help="A Spark process for each job run, as on Glue; slower.")
     ] = False,
+    isolation: Isolation = "plain",
 ) -> None:
     """Run a fleet through the whole pipeline and report what was found.
 
@@ -153,6 +162,7 @@ def run(
         port=port,
         progress=Progress.to_stderr(),
         cold=cold,
+        isolation=isolation,
     )
     print(f"fleetwin: {chosen.name}, seed {chosen.seed}", file=sys.stderr)
     report = run_scenario(options)
@@ -171,6 +181,7 @@ def up(
         Path | None,
         typer.Option(help="What `cdk synth` wrote for an app of your own, instead of our stack."),
     ] = None,
+    isolation: Isolation = "plain",
 ) -> None:
     """Keep the twin running, so that boto3 or the AWS CLI can talk to it; Ctrl-C ends it.
 
@@ -189,6 +200,7 @@ def up(
             seed=seed or 0,
             port=port,
             assembly=assembly or SNAPSHOT,
+            isolation=isolation,
         )
         try:
             resources = target.boot({})

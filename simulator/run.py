@@ -23,6 +23,7 @@ import orjson
 
 from simulator import evidence, report_html
 from simulator.batch_path import BATCH_FOLDER, BatchPath
+from simulator.cloud.isolation import PLAIN
 from simulator.errors import SimulatorError
 from simulator.fleet import decisions
 from simulator.fleet.fleet import Fleet
@@ -54,6 +55,8 @@ class Options:
     assembly: Path | None = None
     cold: bool = False
     """A Spark process for each job run instead of one for all."""
+    isolation: str = PLAIN
+    """How the processes of SageMaker's containers are kept apart: plain or bubblewrap."""
 
 
 def run(options: Options) -> RunReport:
@@ -72,6 +75,7 @@ def run(options: Options) -> RunReport:
         seed=options.scenario.seed,
         port=options.port,
         cold=options.cold,
+        isolation=options.isolation,
         **({"assembly": options.assembly} if options.assembly else {}),
     )
     work = _Run(options, target, recording)

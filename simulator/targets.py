@@ -19,6 +19,7 @@ from simulator.cloud import iam_store
 from simulator.cloud.assembly import load_assembly
 from simulator.cloud.cloud import Cloud
 from simulator.cloud.gateway import is_ours
+from simulator.cloud.isolation import PLAIN
 from simulator.cloud.java import find_java
 from simulator.cloud.survey import Row
 from simulator.cloud.template import deploy, survey_of
@@ -89,11 +90,12 @@ class Embedded:
         port: int = 0,
         assembly: Path = SNAPSHOT,
         cold: bool = False,
+        isolation: str = PLAIN,
     ) -> None:
         if not (assembly / "manifest.json").exists():
             raise EnvironmentMissing(f"no templates in {assembly}: write them with `make synth`")
         find_java()  # Missed now, and not when the first job starts.
-        self.cloud = Cloud(start, state, speed=speed, seed=seed, port=port)
+        self.cloud = Cloud(start, state, speed=speed, seed=seed, port=port, isolation=isolation)
         self._assembly = assembly
         if cold:
             self.cloud.glue.start_cold()

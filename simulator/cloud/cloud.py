@@ -33,6 +33,8 @@ from simulator.cloud.glue_catalog import Catalog
 from simulator.cloud.glue_partitions import Partitions
 from simulator.cloud.iam import Iam
 from simulator.cloud.iot import Iot
+from simulator.cloud.isolation import PLAIN
+from simulator.cloud.isolation import isolation as isolation_named
 from simulator.cloud.kinesis import Kinesis
 from simulator.cloud.lake_formation import LakeFormation
 from simulator.cloud.logs import Logs
@@ -53,7 +55,8 @@ class Cloud:
     """The stand-in for one account and region.
 
     ``speed`` is virtual seconds per real second, ``None`` as fast as possible; ``port`` 0 takes
-    a free one. Everything it keeps is under ``state``.
+    a free one. Everything it keeps is under ``state``. ``isolation`` names how the processes of
+    SageMaker's containers are kept apart; raises EnvironmentMissing when that cannot work here.
     """
 
     def __init__(
@@ -66,7 +69,9 @@ class Cloud:
         port: int = 0,
         account: str = "000000000000",
         region: str = "us-east-1",
+        isolation: str = PLAIN,
     ) -> None:
+        keep_apart = isolation_named(isolation)
         state = state.resolve()  # Spark and the containers get file:// URLs made from it
         state.mkdir(parents=True, exist_ok=True)
         self.engine = Engine(start, speed, seed)
@@ -75,6 +80,7 @@ class Cloud:
         self.processes = Processes(self.engine, state)
         self.context = Context(self.engine, dispatch, iam, self.processes, state, account, region)
         context = self.context
+        context.isolation = keep_apart
         self.dispatch = dispatch
         self.iam = iam
         self.metrics = context.cloudwatch = Metrics(context)

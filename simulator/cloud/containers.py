@@ -27,7 +27,7 @@ TAKEN_AS_DONE = frozenset({"FROM", "RUN", "LABEL", "EXPOSE", "ARG", "CMD", "USER
 ROOT = "/opt/ml/"
 """Where SageMaker lays out what a container reads and writes."""
 HUNG_S = 540.0
-"""Real seconds of computing without an end before a container is given up."""
+"""Real seconds of computing after which the clock no longer waits for a container."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,8 @@ class Image:
     entrypoint: tuple[str, ...]
     folder: Path
     environment: Mapping[str, str]
+    reads: tuple[Path, ...] = ()
+    """The folders that a process of it has to see: the tree of links, and where they lead."""
 
     def environ(self, base: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
         """Return the variables of a container: ours, the image's, then what the caller adds."""
@@ -99,14 +101,6 @@ def on_this_python(words: Sequence[str]) -> tuple[str, ...]:
     return (sys.executable if python else words[0], *words[1:])
 
 
-def command(words: Sequence[str], folder: Path) -> list[str]:
-    """Return what a request names to run; a path below /opt/ml is one below ``folder``."""
-    return [
-        str(folder / word.removeprefix(ROOT)) if word.startswith(ROOT) else word
-        for word in on_this_python(words)
-    ]
-
-
 @dataclass
 class _Build:
     """One reading of a Dockerfile into a tree of links to the sources."""
@@ -133,7 +127,8 @@ class _Build:
             raise NotSupportedByTwin(f"{dockerfile} without an ENTRYPOINT")
         folder = self._path(self.workdir)
         folder.mkdir(parents=True, exist_ok=True)
-        return Image(self.entrypoint, folder, self.environment)
+        reads = (self.root, self.source.resolve())
+        return Image(self.entrypoint, folder, self.environment, reads)
 
     def _inside(self, path: str) -> str:
         return path if path.startswith("/") else f"{self.workdir.rstrip('/')}/{path}"
@@ -202,16 +197,20 @@ def _instructions(text: str) -> Iterator[tuple[str, str]]:
 
 
 class Container:
-    """One running container; ``exited`` succeeds with its exit code."""
+    """One running container; ``exited`` succeeds with its exit code.
+
+    ``words`` are what it runs, ``folder`` is what it finds at /opt/ml.
+    """
 
     def __init__(
         self,
         context: Context,
         watchdog: Watchdog,
         worker: str,
-        argv: Sequence[str],
+        words: Sequence[str],
         environ: Mapping[str, str],
-        cwd: Path,
+        image: Image,
+        folder: Path,
         on_line: Callable[[str], None],
     ) -> None:
         self.worker = worker
@@ -220,15 +219,31 @@ class Container:
         self._watchdog = watchdog
         self._stopping = False
         self._holding = False
+        start = context.isolation.launch(on_this_python(words), environ, image, folder)
         self.process: Process = context.processes.spawn(
-            worker, argv, environ, cwd=cwd, on_line=on_line, on_exit=self._on_exit
+            worker,
+            start.argv,
+            start.environ,
+            cwd=start.cwd,
+            on_line=on_line,
+            on_exit=self._on_exit,
         )
 
-    def begin(self, limit_s: float = HUNG_S) -> None:
-        """Let the clock stand for it; it is killed after ``limit_s`` real seconds."""
+    def begin(self) -> None:
+        """Let the clock stand for it, for `HUNG_S` real seconds of computing at most.
+
+        After them it counts as one that never ends: the clock moves on, and its job stops it
+        when its MaxRuntimeInSeconds have passed.
+        """
         self._holding = True
         self._engine.begin_computing(self.worker)
-        self._watchdog.arm(id(self), limit_s, self.process.kill)
+        self._watchdog.arm(id(self), HUNG_S, self._hung)
+
+    def _hung(self) -> None:
+        if self._engine.is_computing(self.worker):
+            self.end()
+        else:  # It waits on the run's clock, which may be as slow as the real one.
+            self._watchdog.arm(id(self), HUNG_S, self._hung)
 
     def end(self) -> None:
         """Let the clock move again."""

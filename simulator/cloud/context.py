@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simulator.cloud.isolation import Isolation, Plain
+
 if TYPE_CHECKING:
     from simulator.cloud.dispatch import Dispatch
     from simulator.cloud.engine import Engine
@@ -44,6 +46,8 @@ class Context:
     assets: dict[str, Path] = field(default_factory=dict)
     emit: Emit = field(default=_unheard)
     """Offers an event to EventBridge's rules: source, detail type, detail, ARNs."""
+    isolation: Isolation = field(default_factory=Plain)
+    """How the processes of SageMaker's containers are started."""
     cloudwatch: Metrics = field(init=False)
     logs: Logs = field(init=False)
 

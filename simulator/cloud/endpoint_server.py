@@ -19,9 +19,10 @@ from typing import TypeVar
 import psutil
 import simpy
 
-from simulator.cloud.containers import HUNG_S, Container, Image
+from simulator.cloud.containers import HUNG_S, Container
 from simulator.cloud.context import Context
 from simulator.cloud.function_workers import Watchdog
+from simulator.cloud.model_containers import Served
 
 PING_LIMIT_S = 240.0
 """A server must pass /ping within 4 minutes of its start (developer guide, hosting), or within
@@ -64,8 +65,7 @@ class EndpointServer:
         context: Context,
         watchdog: Watchdog,
         name: str,
-        image: Image,
-        environ: Callable[[str], Mapping[str, str]],
+        served: Served,
         on_line: Callable[[str], None],
         health_check_s: float = PING_LIMIT_S,
         *,
@@ -76,8 +76,7 @@ class EndpointServer:
         self._context = context
         self._engine = context.engine
         self._watchdog = watchdog
-        self._image = image
-        self._environ = environ
+        self._served = served
         self._on_line = on_line
         # Starting is computing, and a run gives up a container that computes for longer.
         self._health_check_s = min(health_check_s, HUNG_S - 10.0)
@@ -109,13 +108,14 @@ class EndpointServer:
             self._context,
             self._watchdog,
             worker,
-            [*self._image.entrypoint, "serve"],
+            [*self._served.image.entrypoint, "serve"],
             {
-                **self._environ(worker),
+                **self._served.environ(worker),
                 "SAGEMAKER_BIND_TO_PORT": str(self._port),
                 "SAGEMAKER_BIND_TO_HOST": "127.0.0.1",
             },
-            self._image.folder,
+            self._served.image,
+            self._served.folder,
             self._on_line,
         )
         self._container = container

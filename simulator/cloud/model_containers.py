@@ -22,10 +22,11 @@ from simulator.cloud.operations import Params
 
 @dataclass(frozen=True)
 class Served:
-    """What `EndpointServer` needs: the image, and its variables by the worker's name."""
+    """What `EndpointServer` needs: image, variables by the worker's name, what is at /opt/ml."""
 
     image: Image
     environ: Callable[[str], Mapping[str, str]]
+    folder: Path
 
 
 def laid_out(
@@ -44,7 +45,6 @@ def laid_out(
 
     def environ(worker: str) -> dict[str, str]:
         base = context.child_environment(role, "SageMaker", worker)
-        own = {**container.get("Environment", {}), **more, "SAGEMAKER_BASE_DIR": str(folder)}
-        return image.environ(base, own)
+        return image.environ(base, {**container.get("Environment", {}), **more})
 
-    return Served(image, environ)
+    return Served(image, environ, folder)

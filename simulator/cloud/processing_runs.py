@@ -15,7 +15,7 @@ from typing import Any
 
 import simpy
 
-from simulator.cloud.containers import ROOT, Container, Image, command
+from simulator.cloud.containers import ROOT, Container, Image
 from simulator.cloud.context import Context
 from simulator.cloud.errors import AwsError
 from simulator.cloud.function_workers import Watchdog
@@ -173,21 +173,22 @@ class ProcessingLife:
     def _start(self, job: ProcessingJob, folder: Path, principal: Principal) -> Container:
         application = job.params["AppSpecification"]
         words = application.get("ContainerEntrypoint", job.image.entrypoint)
-        argv = command([*words, *application.get("ContainerArguments", [])], folder)
+        words = [*words, *application.get("ContainerArguments", [])]
         worker = f"processing/{job.name}"
         assert principal.role_arn is not None
         environ = job.image.environ(
             self._context.child_environment(principal.role_arn, "SageMaker", worker),
-            {**job.params.get("Environment", {}), "SAGEMAKER_BASE_DIR": str(folder)},
+            job.params.get("Environment", {}),
         )
         stream = f"{job.name}/algo-1-{int(job.created.timestamp())}"
         container = Container(
             self._context,
             self._watchdog,
             worker,
-            argv,
+            words,
             environ,
-            job.image.folder,
+            job.image,
+            folder,
             lambda line: self._context.logs.append(LOG_GROUP, stream, [line]),
         )
         container.begin()

@@ -228,8 +228,7 @@ class Launcher:
             context,
             self._watchdog,
             endpoint,
-            served.image,
-            served.environ,
+            served,
             lambda line: context.logs.append(group, variant.name, [line]),
             variant.settings.get("ContainerStartupHealthCheckTimeoutInSeconds", PING_LIMIT_S),
         )

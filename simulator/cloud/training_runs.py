@@ -18,7 +18,7 @@ from typing import Any
 
 import simpy
 
-from simulator.cloud.containers import ROOT, Container, Image, command
+from simulator.cloud.containers import ROOT, Container, Image
 from simulator.cloud.context import Context
 from simulator.cloud.errors import AwsError
 from simulator.cloud.function_workers import Watchdog
@@ -270,7 +270,7 @@ class TrainingLife:
     def _start(self, job: TrainingJob, folder: Path, principal: Principal) -> Container:
         algorithm = job.params["AlgorithmSpecification"]
         words = algorithm.get("ContainerEntrypoint", job.image.entrypoint)
-        argv = command([*words, *algorithm.get("ContainerArguments", ["train"])], folder)
+        words = [*words, *algorithm.get("ContainerArguments", ["train"])]
         worker = f"training/{job.name}"
         assert principal.role_arn is not None
         environ = job.image.environ(
@@ -279,7 +279,6 @@ class TrainingLife:
                 **job.params.get("Environment", {}),
                 "TRAINING_JOB_NAME": job.name,
                 "TRAINING_JOB_ARN": job.arn,
-                "SAGEMAKER_BASE_DIR": str(folder),
             },
         )
         regexes = [
@@ -295,7 +294,7 @@ class TrainingLife:
                     self._measure(job, name, found)
 
         container = Container(
-            self._context, self._watchdog, worker, argv, environ, job.image.folder, on_line
+            self._context, self._watchdog, worker, words, environ, job.image, folder, on_line
         )
         container.begin()
         return container

@@ -104,7 +104,7 @@ class TransformLife:
     ) -> Generator[simpy.Event, Any, list[Instance]]:
         """Start the instances; raises JobError when one does not answer /ping."""
         more = {**job.params.get("Environment", {}), **_variables(job.params)}
-        served = yield from laid_out(self._context, job.model, job.role, folder, more)
+        served = yield from laid_out(self._context, job.model, job.role, folder / "ml", more)
         timeout_s = job.params.get("ModelClientConfig", {}).get(
             "InvocationsTimeoutInSeconds", TIMEOUT_S
         )
@@ -115,8 +115,7 @@ class TransformLife:
                     self._context,
                     self._watchdog,
                     f"transform-{job.name}",
-                    served.image,
-                    served.environ,
+                    served,
                     lambda line, stream=stream: self._context.logs.append(  # type: ignore[misc]
                         LOG_GROUP, stream, [line]
                     ),

@@ -9,6 +9,9 @@ conftest may override the others:
     @pytest.fixture
     def fleetwin_parameters() -> dict[str, str]: ...   # the template's parameters
 
+    @pytest.fixture
+    def fleetwin_isolation() -> str: ...          # "bubblewrap" for the true /opt/ml; Linux
+
 Booting takes about two seconds for the first test of a process and a fraction of one for each
 further one. What is imported here is imported by every run of pytest, so it is next to nothing.
 """
@@ -49,11 +52,18 @@ def fleetwin_start() -> datetime:
 
 
 @pytest.fixture
+def fleetwin_isolation() -> str:
+    """Return how the processes of SageMaker's containers are kept apart."""
+    return "plain"
+
+
+@pytest.fixture
 def fleetwin(
     tmp_path: Path,
     fleetwin_assembly: Path,
     fleetwin_parameters: dict[str, str],
     fleetwin_start: datetime,
+    fleetwin_isolation: str,
 ) -> Iterator[Twin]:
     """Yield a booted twin of its own; its processes end with the test."""
     from simulator.testing.twin import Twin
@@ -63,6 +73,7 @@ def fleetwin(
         tmp_path / "fleetwin",
         assembly=fleetwin_assembly,
         parameters=fleetwin_parameters,
+        isolation=fleetwin_isolation,
     )
     try:
         yield twin

@@ -19,6 +19,7 @@ import boto3
 import simpy
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
+from simulator.cloud.isolation import PLAIN
 from simulator.cloud.resources import Created
 from simulator.fleet.delivery import Message
 from simulator.targets import SNAPSHOT, Embedded
@@ -35,8 +36,11 @@ class Twin:
         assembly: Path = SNAPSHOT,
         parameters: Mapping[str, str] | None = None,
         seed: int = 0,
+        isolation: str = PLAIN,
     ) -> None:
-        self.target = Embedded(start, state, speed=None, seed=seed, assembly=assembly)
+        self.target = Embedded(
+            start, state, speed=None, seed=seed, assembly=assembly, isolation=isolation
+        )
         self._clients: dict[str, Any] = {}
         try:
             self.target.boot(parameters or {}, prewarmed=False)

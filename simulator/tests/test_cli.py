@@ -58,6 +58,11 @@ def test_a_speed_that_is_none_is_refused(tmp_path: Path) -> None:
     assert "--speed fast: must be max or a number above 0" in line
 
 
+def test_an_isolation_that_is_none_is_refused(tmp_path: Path) -> None:
+    line = refusal(fleetwin("run", "tiny", "--isolation", "docker", "--out", str(tmp_path)))
+    assert line == "fleetwin: isolation 'docker' is not one of plain, bubblewrap"
+
+
 def test_a_folder_without_recordings_is_refused(tmp_path: Path) -> None:
     done = fleetwin("run", "--replay", str(tmp_path), "--out", str(tmp_path / "out"))
     assert done.returncode == 1
