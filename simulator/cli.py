@@ -22,6 +22,7 @@ from simulator import (
     cli_history,
     cli_iam,
     cli_import,
+    cli_parity,
     cli_publish,
     cli_scenario,
     cli_sql,
@@ -42,6 +43,7 @@ app = typer.Typer(
 
 app.add_typer(cli_scenario.app, name="scenario")
 app.add_typer(cli_iam.app, name="iam")
+app.add_typer(cli_parity.app, name="parity")
 app.command()(cli_history.history)
 app.command()(cli_publish.publish)
 app.command()(cli_dead_letters.replay_dead_letters)

@@ -5,6 +5,7 @@ SimulatorError
     TemplateError          a template the loader refuses (UnknownResourceType, ...)
     EnvironmentMissing     something this machine lacks (Java, an extra, a free port)
     ReplayError            recorded data that cannot be read
+    ParityError            two runs, or a cassette, that cannot be compared
     InvariantBroken        a bug of ours; the run stops
     AwsError               an answer in AWS's own words (simulator.cloud.errors)
 """
@@ -34,6 +35,10 @@ class EnvironmentMissing(SimulatorError):
 
 class ReplayError(SimulatorError):
     """Recorded data that cannot be replayed."""
+
+
+class ParityError(SimulatorError):
+    """Runs or recordings that cannot be compared."""
 
 
 class InvariantBroken(SimulatorError):

@@ -115,6 +115,23 @@ def gather(target: Embedded, machines: Fleet | Replay) -> Evidence:
     )
 
 
+def score_lines(traces: Sequence[Trace]) -> Iterator[bytes]:
+    """Yield a JSON line for each row that was scored: device, event time, both smoothed scores."""
+    for trace in traces:
+        if trace.score is None or trace.no_model is None:
+            continue
+        rows = zip(trace.score[0].tolist(), trace.score[1], trace.no_model[1], strict=True)
+        for at_ms, score, no_model in rows:
+            # orjson writes NaN, where there was no score, as null.
+            row = {
+                "device_id": trace.device_id,
+                "event_time_ms": at_ms,
+                "score": float(score),
+                "no_model_score": float(no_model),
+            }
+            yield orjson.dumps(row) + b"\n"
+
+
 class _RawZone:
     """Reads the raw zone once: counts what lies there, checks that nothing lies there twice.
 

@@ -13,7 +13,7 @@ from simulator.report_svg import Trace, clock, escaped, machine_figure
 
 __all__ = ["Trace", "render"]
 
-_STYLE = """
+STYLE = """
 :root{color-scheme:light;--ink:#1d2733;--soft:#5b6b7b;--line:#d9e0e7;--fault:#f6c9a0;
 --found:#0a7d4f;--false:#c22f2f;--signal:#3a6ea5;--score:#20303f}
 body{font:15px/1.45 system-ui,sans-serif;color:var(--ink);margin:2rem auto;max-width:1100px;
@@ -65,7 +65,7 @@ def render(report: RunReport, traces: Sequence[Trace], live_from_ms: int) -> str
     title = escaped(f"fleetwin: {report.scenario}")
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>'
+        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head>'
         f"<body>{''.join(body)}</body></html>\n"
     )
 
@@ -99,7 +99,7 @@ def _tiles(report: RunReport, judged: Judged) -> str:
     return f'<div class="tiles">{cells}</div>'
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     top = "".join(f"<th>{escaped(name)}</th>" for name in head)
     lines = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
     return f"<table><tr>{top}</tr>{lines}</table>"
@@ -131,7 +131,7 @@ def _faults(report: RunReport, judged: Judged) -> str:
         *("machine", "fault", "severity", "from", "to", "found after", "with no model"),
         "before its failure",
     )
-    return "<h2>Faults</h2>" + (_table(head, rows) if rows else "<p>No fault was injected.</p>")
+    return "<h2>Faults</h2>" + (table(head, rows) if rows else "<p>No fault was injected.</p>")
 
 
 def _lead(fault: Fault, episode: Episode | None) -> str:
@@ -156,7 +156,7 @@ def _maintenance(report: RunReport) -> str:
         for order in report.maintenance
     ]
     head = ("order", "machine", "type", "from", "standstill", "cost", "what the crew wrote")
-    return "<h2>Maintenance</h2>" + _table(head, rows)
+    return "<h2>Maintenance</h2>" + table(head, rows)
 
 
 def _detections(report: RunReport, judged: Judged) -> str:
@@ -177,7 +177,7 @@ def _detections(report: RunReport, judged: Judged) -> str:
             ]
         )
     head = ("machine", "from", "to", "outcome", "peak score", "driven by")
-    return "<h2>Detections</h2>" + (_table(head, rows) if rows else "<p>None.</p>")
+    return "<h2>Detections</h2>" + (table(head, rows) if rows else "<p>None.</p>")
 
 
 def _readings(report: RunReport) -> str:
@@ -207,4 +207,4 @@ def _stages(report: RunReport) -> str:
         ]
         for name, (wall_s, virtual_s, result) in stages.items()
     ]
-    return "<h2>Stages</h2>" + _table(("stage", "took", "on the run's clock", "result"), rows)
+    return "<h2>Stages</h2>" + table(("stage", "took", "on the run's clock", "result"), rows)

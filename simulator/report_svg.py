@@ -48,7 +48,7 @@ class Trace:
 
 
 @dataclass
-class _Axes:
+class Axes:
     """Maps event time to pixels; one for all rows of a picture."""
 
     start_ms: int
@@ -68,7 +68,7 @@ def machine_figure(report: RunReport, trace: Trace, live_from_ms: int) -> str:
     lines = [line for line in [*trace.signals.values(), trace.score] if line and len(line[0])]
     if not lines:
         return f"<figure><figcaption>{escaped(trace.device_id)}</figcaption><p>no data</p></figure>"
-    axes = _Axes(min(int(t[0]) for t, _ in lines), max(int(t[-1]) for t, _ in lines))
+    axes = Axes(min(int(t[0]) for t, _ in lines), max(int(t[-1]) for t, _ in lines))
     rows: list[str] = []
     top = GAP
     for name, (times, values) in trace.signals.items():
@@ -81,18 +81,18 @@ def machine_figure(report: RunReport, trace: Trace, live_from_ms: int) -> str:
     stops = [stop for stop in report.stops if stop.device_id == trace.device_id]
     shade = _shades(axes, faults, stops, live_from_ms, top)
     marks = "".join(_mark(axes, episode, judged.outcome(episode), top) for episode in episodes)
-    ticks = _ticks(axes, top)
+    marked = ticks(axes, top)
     kinds = ", ".join(fault.kind.replace("_", " ") for fault in faults) or "healthy"
     label = f"{trace.device_id}: {kinds}"
     return (
         f"<figure><figcaption>{escaped(label)}</figcaption>"
         f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escaped(label)}">'
-        f"{shade}{''.join(rows)}{marks}{ticks}</svg></figure>"
+        f"{shade}{''.join(rows)}{marks}{marked}</svg></figure>"
     )
 
 
 def _shades(
-    axes: _Axes,
+    axes: Axes,
     faults: Sequence[Fault],
     stops: Sequence[Standstill],
     live_from_ms: int,
@@ -121,7 +121,7 @@ def _shades(
     return "".join(parts)
 
 
-def _mark(axes: _Axes, episode: Episode, outcome: str, bottom: int) -> str:
+def _mark(axes: Axes, episode: Episode, outcome: str, bottom: int) -> str:
     colour = {"false_alarm": "var(--false)", "standstill": "#5b6b7b"}.get(outcome, "var(--found)")
     start = axes.x(episode.started_ms)
     end = axes.x(axes.end_ms if episode.ended_ms is None else episode.ended_ms)
@@ -133,7 +133,7 @@ def _mark(axes: _Axes, episode: Episode, outcome: str, bottom: int) -> str:
     )
 
 
-def _ticks(axes: _Axes, bottom: int) -> str:
+def ticks(axes: Axes, bottom: int) -> str:
     """Mark whole steps of the clock, about six of them."""
     span_min = (axes.end_ms - axes.start_ms) / 60_000
     step_ms = 60_000 * next((s for s in TICK_STEPS_MIN if span_min / s <= 8), TICK_STEPS_MIN[-1])
@@ -157,10 +157,10 @@ def _title(name: str) -> tuple[str, str]:
     return name.replace("_", " "), ""
 
 
-def _row(axes: _Axes, name: str, times: IntArray, values: FloatArray, top: int, colour: str) -> str:
+def _row(axes: Axes, name: str, times: IntArray, values: FloatArray, top: int, colour: str) -> str:
     finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
-    points = _points(axes, times, values, top, ROW, low, high)
+    points = points_of(axes, times, values, top, ROW, low, high)
     title, unit = _title(name)
     return (
         f'<text x="8" y="{top + 16}" font-size="12">{escaped(title)}</text>'
@@ -170,7 +170,7 @@ def _row(axes: _Axes, name: str, times: IntArray, values: FloatArray, top: int, 
     )
 
 
-def _score_row(axes: _Axes, trace: Trace, top: int) -> str:
+def _score_row(axes: Axes, trace: Trace, top: int) -> str:
     assert trace.score is not None
     times, values = trace.score
     if not len(times):
@@ -186,20 +186,20 @@ def _score_row(axes: _Axes, trace: Trace, top: int) -> str:
         'stroke-dasharray="4 3" stroke-width="1"/>'
     ]
     if trace.no_model is not None and len(trace.no_model[0]):
-        points = _points(axes, *trace.no_model, top, height, 0.0, high)
+        points = points_of(axes, *trace.no_model, top, height, 0.0, high)
         parts.append(
             f'<polyline points="{points}" fill="none" stroke="#b8c2cc" '
             'stroke-width=".8"><title>no model</title></polyline>'
         )
-    points = _points(axes, times, values, top, height, 0.0, high)
+    points = points_of(axes, times, values, top, height, 0.0, high)
     parts.append(
         f'<polyline points="{points}" fill="none" stroke="var(--score)" stroke-width="1.2"/>'
     )
     return "".join(parts)
 
 
-def _points(
-    axes: _Axes,
+def points_of(
+    axes: Axes,
     times: IntArray,
     values: FloatArray,
     top: int,

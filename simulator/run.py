@@ -30,6 +30,7 @@ from simulator.fleet.fleet import Fleet
 from simulator.fleet.ground_truth import GroundTruth
 from simulator.fleet.recording import Recording
 from simulator.fleet.replay import Replay
+from simulator.parity.journey import SCORES_FILE
 from simulator.progress import Progress
 from simulator.report import Fault, RunReport, Stage, Standstill
 from simulator.scenario import Scenario
@@ -60,7 +61,7 @@ class Options:
 
 
 def run(options: Options) -> RunReport:
-    """Run a scenario to its end; write `report.json` and `report.html` into ``options.out``.
+    """Run a scenario to its end; write `report.json`, `report.html`, `scores.jsonl` to ``out``.
 
     Raises SimulatorError with one line that names cause and cure. Whatever happens, no process
     is left behind.
@@ -268,6 +269,8 @@ class _Run:
         report.wall_s = time.monotonic() - self.began
         page = report_html.render(report, found.traces, live_from_ms)
         (self.options.out / "report.html").write_text(page, encoding="utf-8")
+        scores = evidence.score_lines(found.traces)
+        (self.options.out / SCORES_FILE).write_bytes(b"".join(scores))
 
     def _write_json(self, report: RunReport) -> None:
         body = orjson.dumps(report.to_json(), option=orjson.OPT_INDENT_2)
