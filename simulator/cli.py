@@ -26,6 +26,7 @@ from simulator import (
     cli_publish,
     cli_scenario,
     cli_sql,
+    cli_workflow,
 )
 from simulator.errors import ScenarioError, SimulatorError
 from simulator.progress import Progress
@@ -44,6 +45,7 @@ app = typer.Typer(
 app.add_typer(cli_scenario.app, name="scenario")
 app.add_typer(cli_iam.app, name="iam")
 app.add_typer(cli_parity.app, name="parity")
+app.add_typer(cli_workflow.app, name="workflow")
 app.command()(cli_history.history)
 app.command()(cli_publish.publish)
 app.command()(cli_dead_letters.replay_dead_letters)

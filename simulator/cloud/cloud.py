@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import simpy
 
-from simulator.cloud import iam_store, iam_usage
+from simulator.cloud import iam_store, iam_usage, workflows_store
 from simulator.cloud.alarms import Alarms
 from simulator.cloud.asl_tasks import Job
 from simulator.cloud.assembly import load_assembly
@@ -161,6 +161,7 @@ class Cloud:
         self.lake_formation.close()
         iam_store.save(self.iam, self.context.state)
         iam_usage.save(self.iam, self.context.state)
+        workflows_store.save(self.workflows.executions(), self.context.state)
         self.logs.close()
         self.s3.close()
 

@@ -10,6 +10,7 @@ import dataclasses
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from simulator.cloud import asl_execution
@@ -166,21 +167,7 @@ class Executions:
         return self._redrives[again]
 
     def _describe(self, call: Call) -> Answer:
-        execution = self.find(call.params["executionArn"])
-        status, why = redrivable(execution, self._context.engine.now())
-        answer: Answer = {
-            **_summary(execution),
-            "input": execution.input,
-            "inputDetails": {"included": True},
-            "redriveStatus": status,
-            **({"redriveStatusReason": why} if why else {}),
-        }
-        if execution.output is not None:
-            answer |= {"output": execution.output, "outputDetails": {"included": True}}
-        if execution.status != "RUNNING":
-            texts = {"error": execution.error, "cause": execution.cause}
-            answer |= {name: text for name, text in texts.items() if text is not None}
-        return answer
+        return described(self.find(call.params["executionArn"]), self._context.engine.now())
 
     def _describe_machine(self, call: Call) -> Answer:
         machine = self.find(call.params["executionArn"]).machine
@@ -222,6 +209,24 @@ class Executions:
         if call.params.get("includeExecutionData") is False:
             answer["events"] = [without_data(event) for event in answer["events"]]
         return answer
+
+
+def described(execution: Execution, now: datetime) -> Answer:
+    """Return an execution as DescribeExecution answers it at a time."""
+    status, why = redrivable(execution, now)
+    answer: Answer = {
+        **_summary(execution),
+        "input": execution.input,
+        "inputDetails": {"included": True},
+        "redriveStatus": status,
+        **({"redriveStatusReason": why} if why else {}),
+    }
+    if execution.output is not None:
+        answer |= {"output": execution.output, "outputDetails": {"included": True}}
+    if execution.status != "RUNNING":
+        texts = {"error": execution.error, "cause": execution.cause}
+        answer |= {name: text for name, text in texts.items() if text is not None}
+    return answer
 
 
 def one(name: str) -> Callable[[Params], list[str]]:
