@@ -7,6 +7,7 @@ from typing import Any
 from parity_tests.contract.errors import ErrorCases, many, twice
 from parity_tests.contract.examples_jobs import PERMISSION, job_of
 from parity_tests.contract.examples_registry import group_with_package
+from parity_tests.contract.examples_sagemaker_jobs import tuning_of
 from parity_tests.contract.examples_streams import alarm_of
 from parity_tests.contract.examples_workflows import LONG, PASS
 from parity_tests.contract.things import function_of, training_of
@@ -177,6 +178,21 @@ services.add(
     "ResourceInUse",
     "CreateTrainingJob",
     lambda w: training_of(w, w.trained),
+)
+
+
+def _too_many_at_once(w: World) -> dict[str, Any]:
+    params = tuning_of(w)
+    limits = params["HyperParameterTuningJobConfig"]["ResourceLimits"]
+    limits["MaxParallelTrainingJobs"] = 11
+    return params
+
+
+services.add(
+    "sagemaker",
+    "ResourceLimitExceeded",
+    "CreateHyperParameterTuningJob",
+    _too_many_at_once,
 )
 services.add(
     "sagemaker-runtime",

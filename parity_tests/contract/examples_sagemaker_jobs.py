@@ -1,10 +1,11 @@
-"""Examples of SageMaker's jobs beside training: processing and batch transform."""
+"""Examples of SageMaker's jobs beside training: processing, batch transform, tuning."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from parity_tests.contract.examples import Examples, below
+from parity_tests.contract.things import training_of
 from parity_tests.contract.world import World
 
 jobs = Examples("sagemaker")
@@ -135,4 +136,103 @@ jobs.add(
         "TransformJobName TransformJobArn CreationTime TransformEndTime LastModifiedTime"
         " TransformJobStatus",
     ),
+)
+
+# -- tuning
+
+
+def tuning_of(w: World, *parents: str) -> dict[str, Any]:
+    """Return the parameters of a tuning job, which has one training job after the other."""
+    training = training_of(w, "unnamed")
+    depth = {"Name": "depth", "MinValue": "1", "MaxValue": "9", "ScalingType": "Linear"}
+    named = [{"HyperParameterTuningJobName": name} for name in parents]
+    warm = {
+        "ParentHyperParameterTuningJobs": named,
+        "WarmStartType": "IdenticalDataAndAlgorithm",
+    }
+    return {
+        "HyperParameterTuningJobName": w.new("tune"),
+        "HyperParameterTuningJobConfig": {
+            "Strategy": "Random",
+            "HyperParameterTuningJobObjective": {"Type": "Minimize", "MetricName": "loss"},
+            "ResourceLimits": {"MaxNumberOfTrainingJobs": 2, "MaxParallelTrainingJobs": 1},
+            "ParameterRanges": {"IntegerParameterRanges": [depth]},
+            "TrainingJobEarlyStoppingType": "Off",
+            "RandomSeed": 1,
+        },
+        "TrainingJobDefinition": {
+            "StaticHyperParameters": training["HyperParameters"],
+            **{
+                key: value
+                for key, value in training.items()
+                if key not in ("TrainingJobName", "HyperParameters")
+            },
+        },
+        **({"WarmStartConfig": warm} if parents else {}),
+    }
+
+
+_NAME = "HyperParameterTuningJobName"
+
+
+def _tuning(w: World) -> dict[str, Any]:
+    params = tuning_of(w)
+    w.do("sagemaker", "CreateHyperParameterTuningJob", **params)
+    return {_NAME: params[_NAME]}
+
+
+def _tuned(w: World, *parents: str) -> dict[str, Any]:
+    """Return the name of a tuning job that is over."""
+    params = tuning_of(w, *parents)
+    w.do("sagemaker", "CreateHyperParameterTuningJob", **params)
+    w.cloud.engine.run(w.cloud.tuning.wait_event(params[_NAME]))
+    return {_NAME: params[_NAME]}
+
+
+def _to_tune(w: World) -> dict[str, Any]:
+    """Return a job that is stopped before a container starts."""
+    params = tuning_of(w)
+    named = {_NAME: params[_NAME]}
+    w.later(lambda: w.do("sagemaker", "StopHyperParameterTuningJob", **named))
+    return params
+
+
+_COUNTERS = " ".join(
+    [
+        below(
+            "TrainingJobStatusCounters",
+            "Completed InProgress RetryableError NonRetryableError Stopped",
+        ),
+        below("ObjectiveStatusCounters", "Succeeded Pending Failed"),
+    ]
+)
+_TRIAL = """TrainingJobName TrainingJobArn CreationTime TrainingStartTime TrainingEndTime
+TrainingJobStatus TunedHyperParameters ObjectiveStatus
+FinalHyperParameterTuningJobObjectiveMetric.MetricName
+FinalHyperParameterTuningJobObjectiveMetric.Value"""
+_TUNING = f"""HyperParameterTuningJobName HyperParameterTuningJobArn LastModifiedTime CreationTime
+HyperParameterTuningJobConfig TrainingJobDefinition HyperParameterTuningJobStatus
+HyperParameterTuningEndTime {_COUNTERS} {below("BestTrainingJob", _TRIAL)}"""
+
+jobs.add("CreateHyperParameterTuningJob", _to_tune, "HyperParameterTuningJobArn")
+jobs.add("DescribeHyperParameterTuningJob", _tuned, _TUNING)
+jobs.add(
+    "DescribeHyperParameterTuningJob",
+    lambda w: _tuned(w, _tuned(w)[_NAME]),
+    f"WarmStartConfig {below('OverallBestTrainingJob', f'TuningJobName {_TRIAL}')}",
+    note="with a parent",
+)
+jobs.add("StopHyperParameterTuningJob", _tuning)
+jobs.add(
+    "ListHyperParameterTuningJobs",
+    lambda w: {"NameContains": _tuned(w)[_NAME]},
+    below(
+        "HyperParameterTuningJobSummaries",
+        "HyperParameterTuningJobName HyperParameterTuningJobArn HyperParameterTuningJobStatus"
+        " Strategy CreationTime HyperParameterTuningEndTime LastModifiedTime"
+        f" ResourceLimits {_COUNTERS}",
+    ),
+)
+jobs.add(
+    "ListTrainingJobsForHyperParameterTuningJob", _tuned, below("TrainingJobSummaries", _TRIAL)
 )

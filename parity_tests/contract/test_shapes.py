@@ -88,6 +88,7 @@ SERVICES_OF_FILES = {
         "model_containers",
         "processing_runs",
         "transform",
+        "tuning",
     ): ("sagemaker", "sagemaker-runtime"),
     ("workflows", "asl"): ("stepfunctions",),
 }

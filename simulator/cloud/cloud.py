@@ -47,6 +47,7 @@ from simulator.cloud.sagemaker_endpoints import Endpoints
 from simulator.cloud.sagemaker_jobs import TrainingJobs
 from simulator.cloud.sagemaker_processing import ProcessingJobs
 from simulator.cloud.sagemaker_transform import TransformJobs
+from simulator.cloud.sagemaker_tuning import TuningJobs
 from simulator.cloud.template import Deployment, deploy
 from simulator.cloud.workflows import Workflows
 
@@ -101,6 +102,7 @@ class Cloud:
         self.glue = Glue(context, self.s3, self.lake_formation.permissions)
         self.datasync = DataSync(context)
         self.training = TrainingJobs(context)
+        self.tuning = TuningJobs(context, self.training)
         self.processing = ProcessingJobs(context)
         self.endpoints = Endpoints(context)
         self.transform = TransformJobs(context, self.endpoints.models)
@@ -181,6 +183,7 @@ class Cloud:
             ("events", self.events.operations()),
             ("datasync", self.datasync.operations()),
             ("sagemaker", self.training.operations()),
+            ("sagemaker", self.tuning.operations()),
             ("sagemaker", self.processing.operations()),
             ("sagemaker", self.transform.operations()),
             ("sagemaker", self.endpoints.operations()),
@@ -212,6 +215,9 @@ class Cloud:
             ("sagemaker", "CreateTrainingJob"): _sagemaker_job("TrainingJob", self.training),
             ("sagemaker", "CreateProcessingJob"): _sagemaker_job("ProcessingJob", self.processing),
             ("sagemaker", "CreateTransformJob"): _sagemaker_job("TransformJob", self.transform),
+            ("sagemaker", "CreateHyperParameterTuningJob"): _sagemaker_job(
+                "HyperParameterTuningJob", self.tuning
+            ),
         }
 
 

@@ -16,7 +16,7 @@ from simulator.cloud import validation
 from simulator.cloud.errors import NotSupportedByTwin
 from simulator.cloud.iam import Iam
 from simulator.cloud.iam_conditions import request_context
-from simulator.cloud.operations import Call, Operation, Params, Principal
+from simulator.cloud.operations import Call, Operation, Params, Principal, passed_roles
 from simulator.cloud.quotas import Quotas
 
 IAM_PREFIX: Mapping[str, str] = {
@@ -96,11 +96,6 @@ class Dispatch:
         context = request_context(service, operation, params)
         for resource in entry.resources(params):
             self._iam.authorise(principal, action, resource, context)
-        for name, receiver in (entry.passes_role or {}).items():
-            if name in params:
-                self._iam.authorise(
-                    principal,
-                    "iam:PassRole",
-                    params[name],
-                    {"iam:PassedToService": receiver},
-                )
+        for role, receiver in passed_roles(entry, params):
+            passed_to = {"iam:PassedToService": receiver}
+            self._iam.authorise(principal, "iam:PassRole", role, passed_to)

@@ -7,7 +7,7 @@ botocore's operation names; parameters and answers have boto3's shapes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -52,14 +52,24 @@ class Operation:
     ``action`` overrides the IAM action where it is not ``<prefix>:<Operation>``
     (``lambda:InvokeFunction`` for Invoke); a callable chooses it by the parameters.
     ``resources`` gives the ARNs that must *all* be allowed. ``passes_role`` names the parameters
-    that hold a role ARN for which the caller needs iam:PassRole, with the service principal that
-    it is passed to.
+    (``RoleArn``, ``TrainingJobDefinition.RoleArn``) that hold a role ARN for which the caller
+    needs iam:PassRole, with the service principal that it is passed to.
     """
 
     execute: Execute
     resources: Callable[[Params], Sequence[str]] = any_resource
     action: str | Callable[[Params], str] | None = None
     passes_role: Mapping[str, str] | None = None
+
+
+def passed_roles(operation: Operation, params: Params) -> Iterator[tuple[str, str]]:
+    """Yield each role ARN among the parameters, and the service that the operation passes it to."""
+    for path, receiver in (operation.passes_role or {}).items():
+        value: Any = params
+        for name in path.split("."):
+            value = value.get(name) if isinstance(value, Mapping) else None
+        if value is not None:
+            yield value, receiver
 
 
 class Service(Protocol):

@@ -12,6 +12,8 @@ from typing import Any
 import simpy
 
 from simulator.cloud import containers
+from simulator.cloud.compute_turns import ComputeTurns
+from simulator.cloud.containers import Image
 from simulator.cloud.context import Context
 from simulator.cloud.errors import AwsError, NotSupportedByTwin
 from simulator.cloud.job_records import ENDED, between, emit_training
@@ -76,7 +78,7 @@ class TrainingJobs:
         return {"TrainingJobArn": self.start(call.params).arn}
 
     def start(
-        self, params: Params, tuning_arn: str = "", turn: simpy.Resource | None = None
+        self, params: Params, tuning_arn: str = "", turns: ComputeTurns | None = None
     ) -> TrainingJob:
         """Start a job, which may be the child of a tuning job; raises as CreateTrainingJob."""
         engine = self._context.engine
@@ -88,21 +90,28 @@ class TrainingJobs:
                 "Training job names must be unique within an AWS account and region, "
                 f"and a training job with this name already exists ({arn})",
             )
-        _refuse_unsupported(params)
         job = TrainingJob(
             name,
             arn,
             dict(params),
-            containers.image(self._context, params["AlgorithmSpecification"]["TrainingImage"]),
+            self.check(params),
             engine.now(),
             engine.env.event(),
             engine.env.event(),
             tuning_arn=tuning_arn,
-            turn=turn,
+            turns=turns,
         )
         self._jobs[name] = job
         engine.process(self._life.of(job))
         return job
+
+    def check(self, params: Params) -> Image:
+        """Return the image of a job that could be started.
+
+        Raises NotSupportedByTwin, and ValidationException for an unknown image.
+        """
+        _refuse_unsupported(params)
+        return containers.image(self._context, params["AlgorithmSpecification"]["TrainingImage"])
 
     def stop(self, job: TrainingJob) -> None:
         """Begin to stop a job that has not ended."""

@@ -18,6 +18,7 @@ from typing import Any
 
 import simpy
 
+from simulator.cloud.compute_turns import ComputeTurns
 from simulator.cloud.containers import ROOT, Container, Image
 from simulator.cloud.context import Context
 from simulator.cloud.errors import AwsError
@@ -72,8 +73,8 @@ class TrainingJob:
     finished: datetime | None = None
     container: Container | None = None
     tuning_arn: str = ""
-    turn: simpy.Resource | None = None
-    """Jobs that share one compute one after the other; children of a tuning job."""
+    turns: ComputeTurns | None = None
+    """Jobs that share them compute in turn; children of a tuning job."""
     on_metric: Callable[[str, float], None] | None = None
     transitions: list[Answer] = field(default_factory=list)
     metrics: dict[str, float] = field(default_factory=dict)
@@ -218,19 +219,14 @@ class TrainingLife:
         size_b: int,
         checkpoints: Mirror | None,
     ) -> Generator[simpy.Event, Any, str]:
-        if job.turn is None:
-            code = yield from self._compute(job, folder, principal, checkpoints)
-        else:
-            with job.turn.request() as turn:
-                yield turn
-                code = yield from self._compute(job, folder, principal, checkpoints)
-        return (yield from self._last(job, folder, code, size_b))
+        computing = self._compute(job, folder, principal, checkpoints)
+        ended = yield from (computing if job.turns is None else job.turns.take(computing))
+        return (yield from self._last(job, folder, ended, size_b))
 
     def _compute(
         self, job: TrainingJob, folder: Path, principal: Principal, checkpoints: Mirror | None
     ) -> Generator[simpy.Event, Any, tuple[int, float]]:
         """Run the container; return its exit code and the seconds that it may still train."""
-        """Run the container, then let its modelled time pass; return the final secondary status."""
         env = self._engine.env
         if job.stop.triggered:
             return 0, job.max_runtime_s

@@ -1,4 +1,4 @@
-"""SageMaker's jobs with the pipeline's own container: train, and score what lies in S3."""
+"""SageMaker's jobs with the pipeline's own container: train, tune, and score what lies in S3."""
 
 from __future__ import annotations
 
@@ -156,3 +156,45 @@ def test_a_workflow_scores_the_rows_of_every_object_by_batch_transform(
         scores = json.loads(cloud.call("s3", "GetObject", Bucket="lake", Key=key)["Body"])
         assert len(scores) == 5
         assert all(score >= 0 for score in scores)
+
+
+def test_a_workflow_tunes_the_autoencoder_and_gets_the_best_training_job(cloud: Cloud) -> None:
+    rate = {"Name": "learning_rate", "MinValue": "0.001", "MaxValue": "0.02"}
+    ranges = {
+        "ContinuousParameterRanges": [rate | {"ScalingType": "Logarithmic"}],
+        "IntegerParameterRanges": [{"Name": "hidden", "MinValue": "8", "MaxValue": "16"}],
+    }
+    told = run_machine(
+        cloud,
+        "tune",
+        "arn:aws:states:::sagemaker:createHyperParameterTuningJob.sync",
+        {
+            "HyperParameterTuningJobName": "autoencoder",
+            "HyperParameterTuningJobConfig": {
+                "Strategy": "Bayesian",
+                "HyperParameterTuningJobObjective": {
+                    "Type": "Minimize",
+                    "MetricName": "validation_loss",
+                },
+                "ResourceLimits": {"MaxNumberOfTrainingJobs": 3, "MaxParallelTrainingJobs": 2},
+                "ParameterRanges": ranges,
+                "RandomSeed": 1,
+            },
+            "TrainingJobDefinition": {"StaticHyperParameters": fixed(), **training()},
+        },
+    )
+    assert told["status"] == "SUCCEEDED", told
+    shown = json.loads(told["output"])
+    assert shown["TrainingJobStatusCounters"]["Completed"] == 3
+    best = shown["BestTrainingJob"]
+    trials = cloud.call(
+        "sagemaker",
+        "ListTrainingJobsForHyperParameterTuningJob",
+        HyperParameterTuningJobName="autoencoder",
+        SortBy="FinalObjectiveMetricValue",
+    )["TrainingJobSummaries"]
+    assert trials[0]["TrainingJobName"] == best["TrainingJobName"]
+    losses = {trial["FinalHyperParameterTuningJobObjectiveMetric"]["Value"] for trial in trials}
+    assert len(losses) == 3
+    key = f"models/{best['TrainingJobName']}/output/model.tar.gz"
+    assert cloud.call("s3", "HeadObject", Bucket="lake", Key=key)["ContentLength"] > 0

@@ -22,7 +22,7 @@ from simulator.cloud.context import Context
 from simulator.cloud.engine import Engine
 from simulator.cloud.errors import NotSupportedByTwin, ValidationError
 from simulator.cloud.iam import Iam
-from simulator.cloud.operations import Call, Operation, Principal
+from simulator.cloud.operations import Call, Operation, Principal, passed_roles
 from simulator.cloud.processes import Processes
 from simulator.cloud.s3 import S3
 
@@ -66,10 +66,9 @@ class ModelledDispatch:
         action = action if isinstance(action, str) else action(params)
         for resource in entry.resources(params):
             self._iam.authorise(principal, action, resource)
-        for name, receiver in (entry.passes_role or {}).items():
-            if name in params:
-                passed_to = {"iam:PassedToService": receiver}
-                self._iam.authorise(principal, "iam:PassRole", params[name], passed_to)
+        for role, receiver in passed_roles(entry, params):
+            passed_to = {"iam:PassedToService": receiver}
+            self._iam.authorise(principal, "iam:PassRole", role, passed_to)
         shapes = _model(service).operation_model(operation)
         if report := _misfit(shapes.input_shape, params):
             raise ValidationError(report)

@@ -1,0 +1,190 @@
+"""How much sooner a tuning job ends when two of its training jobs compute at once.
+
+``python -m benchmarks.tuning`` writes `results/tuning.json`: the same tuning job of the
+pipeline's own container with one training job at a time and with two, by turns. Both must try
+the same and find the same, to the last bit of the objective.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from infra_cdk.config import PUMP_SPEC
+from pipeline.features import feature_names
+from pipeline.model.training_metrics import METRIC_DEFINITIONS
+from pipeline.settings import FeatureSpec
+from simulator.cloud.cloud import Cloud
+
+RESULTS = Path(__file__).parent / "results" / "tuning.json"
+PIPELINE = Path(__file__).parents[1] / "pipeline"
+ROLE = "arn:aws:iam::000000000000:role/tuning"
+START = datetime(2026, 1, 5, tzinfo=UTC)
+TRIALS, ROUNDS = 20, 2
+UNITS, ROWS = 20, 1_000
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One tuning job: real seconds, processor seconds of its processes, what it found."""
+
+    real_s: float
+    cpu_s: float
+    found: Any
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer trials, written nowhere")
+    quick = parser.parse_args().quick
+    trials, rounds = (4, 1) if quick else (TRIALS, ROUNDS)
+    outcomes: dict[int, list[Outcome]] = {1: [], 2: []}
+    for _ in range(rounds):
+        for at_once, kept in outcomes.items():
+            kept.append(tuned(trials, at_once))
+            print(f"{at_once} at once: {kept[-1].real_s:.1f} s", flush=True)
+    figures = figures_of(outcomes, trials)
+    print(json.dumps(figures, indent=1))
+    if not quick:
+        RESULTS.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
+
+
+def figures_of(outcomes: dict[int, list[Outcome]], trials: int) -> Any:
+    """Return what is written; raises RuntimeError when two jobs found different things."""
+    first = outcomes[1][0].found
+    for each in (outcome for kept in outcomes.values() for outcome in kept):
+        if each.found != first:
+            raise RuntimeError("the number of training jobs at once changed what was found")
+    one, two = (min(kept, key=lambda outcome: outcome.real_s) for kept in outcomes.values())
+    return {
+        "training_jobs": trials,
+        "one_at_a_time_s": round(one.real_s, 2),
+        "two_at_a_time_s": round(two.real_s, 2),
+        "ratio": round(one.real_s / two.real_s, 3),
+        "processors_busy_with_one": round(one.cpu_s / one.real_s, 3),
+        "processors_busy_with_two": round(two.cpu_s / two.real_s, 3),
+        "cpus": os.cpu_count(),
+        "best_objective": min(objective for _, objective in first),
+    }
+
+
+def tuned(trials: int, at_once: int) -> Outcome:
+    """Run one tuning job in a twin of its own."""
+    with tempfile.TemporaryDirectory(prefix="fleetwin-bench-") as folder:
+        cloud = Cloud(START, Path(folder) / "state")
+        try:
+            prepare(cloud, Path(folder) / "part.parquet")
+            began, cpu_began = time.perf_counter(), _cpu_s()
+            cloud.call("sagemaker", "CreateHyperParameterTuningJob", **request(trials, at_once))
+            cloud.engine.run(cloud.tuning.wait_event("bench"))
+            real_s, cpu_s = time.perf_counter() - began, _cpu_s() - cpu_began
+            return Outcome(real_s, cpu_s, found(cloud, trials))
+        finally:
+            cloud.close()
+
+
+def _cpu_s() -> float:
+    """Return the processor seconds of the child processes that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def found(cloud: Cloud, trials: int) -> list[tuple[Any, float]]:
+    """Return (hyperparameters, objective) of each training job, in the order of the trials."""
+    summaries: Sequence[Any] = cloud.call(
+        "sagemaker",
+        "ListTrainingJobsForHyperParameterTuningJob",
+        HyperParameterTuningJobName="bench",
+        MaxResults=trials,
+    )["TrainingJobSummaries"]
+    return [
+        (each["TunedHyperParameters"], each["FinalHyperParameterTuningJobObjectiveMetric"]["Value"])
+        for each in summaries
+    ]
+
+
+def prepare(cloud: Cloud, path: Path) -> None:
+    """Make the role, the image and made-up healthy rows of the demo's features."""
+    cloud.context.assets["pipeline"] = PIPELINE
+    principal = {"Service": "sagemaker.amazonaws.com"}
+    trust = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
+    allowed = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+    version = "2012-10-17"
+    cloud.iam.put_role(
+        ROLE,
+        {"Version": version, "Statement": [trust]},
+        {"inline": {"Version": version, "Statement": [allowed]}},
+    )
+    names = feature_names(FeatureSpec.parse(json.dumps(PUMP_SPEC)))
+    rng = np.random.default_rng(1)
+    columns: dict[str, Any] = {
+        "device_id": [f"pump-{unit:03d}" for unit in range(UNITS) for _ in range(ROWS)],
+        "event_time_ms": np.tile(np.arange(1, ROWS + 1, dtype=np.int64) * 5_000, UNITS),
+        "n": np.full(UNITS * ROWS, 10),
+    }
+    columns |= {name: 50 + rng.standard_normal(UNITS * ROWS) for name in names}
+    pq.write_table(pa.table(columns), path)
+    cloud.call("s3", "CreateBucket", Bucket="lake")
+    key = "features/dt=2026-01-05/part.parquet"
+    cloud.call("s3", "PutObject", Bucket="lake", Key=key, Body=path.read_bytes())
+
+
+def request(trials: int, at_once: int) -> dict[str, Any]:
+    """Return a random search: what it tries does not depend on how many compute at once."""
+    rate = {"Name": "learning_rate", "MinValue": "0.0005", "MaxValue": "0.02"}
+    hidden = {"Name": "hidden", "MinValue": "8", "MaxValue": "32"}
+    source = {"S3DataType": "S3Prefix", "S3Uri": "s3://lake/features/"}
+    return {
+        "HyperParameterTuningJobName": "bench",
+        "HyperParameterTuningJobConfig": {
+            "Strategy": "Random",
+            "HyperParameterTuningJobObjective": {
+                "Type": "Minimize",
+                "MetricName": "validation_loss",
+            },
+            "ResourceLimits": {
+                "MaxNumberOfTrainingJobs": trials,
+                "MaxParallelTrainingJobs": at_once,
+            },
+            "ParameterRanges": {
+                "ContinuousParameterRanges": [rate | {"ScalingType": "Logarithmic"}],
+                "IntegerParameterRanges": [hidden],
+            },
+            "RandomSeed": 1,
+        },
+        "TrainingJobDefinition": {
+            "StaticHyperParameters": {"feature_spec": json.dumps(PUMP_SPEC), "epochs": "10"},
+            "AlgorithmSpecification": {
+                "TrainingImage": "000000000000.dkr.ecr.us-east-1.amazonaws.com/assets:pipeline",
+                "TrainingInputMode": "File",
+                "MetricDefinitions": METRIC_DEFINITIONS,
+            },
+            "RoleArn": ROLE,
+            "InputDataConfig": [{"ChannelName": "train", "DataSource": {"S3DataSource": source}}],
+            "OutputDataConfig": {"S3OutputPath": "s3://lake/models"},
+            "ResourceConfig": {
+                "InstanceType": "ml.m5.large",
+                "InstanceCount": 1,
+                "VolumeSizeInGB": 5,
+            },
+            "StoppingCondition": {"MaxRuntimeInSeconds": 3600},
+        },
+    }
+
+
+if __name__ == "__main__":
+    main()
