@@ -248,7 +248,8 @@ class EndpointServer:
         """SIGTERM, 30 s, SIGKILL; neither the clock nor the caller waits for it."""
         if self._container is not None:
             self._container.process.terminate(STOP_GRACE_S)
-        self._threads.submit(self._drop)
+        with suppress(RuntimeError):  # It was stopped before.
+            self._threads.submit(self._drop)
         self._threads.shutdown(wait=False)
 
     def close(self) -> None:

@@ -100,7 +100,7 @@ class TransformJobs:
         return {"TransformJobArn": job.arn}
 
     def _stop(self, call: Call) -> Answer:
-        self._book.request_stop(call)
+        self._life.request_stop(self._book.request_stop(call))
         return {}
 
 

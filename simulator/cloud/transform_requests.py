@@ -91,6 +91,8 @@ class Requests:
     def _work(self, parts: Iterator[Part]) -> Generator[simpy.Event, Any, None]:
         while not self._stop.triggered and (part := next(parts, None)) is not None:
             reply = yield from self._answered(part)
+            if self._stop.triggered:
+                return
             try:
                 self._keep(part, reply)
             except BadRecord as bad:
@@ -142,7 +144,7 @@ class Requests:
                 reply = yield from self._instance.ask(part.body, self._headers())
             except AwsError:  # It died and did not come up again.
                 reply = Reply(0, b"", {})
-            if 0 < reply.status < 500 and reply.status != 429:
+            if self._stop.triggered or (0 < reply.status < 500 and reply.status != 429):
                 break
         return reply
 

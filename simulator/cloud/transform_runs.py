@@ -63,10 +63,19 @@ class TransformLife:
             why = str(failed)
         except AwsError as error:
             why = f"ClientError: {error.message}"
+        if job.stop.triggered:
+            # What failed because its container was stopped is no failure. A job that is stopped
+            # stores nothing (API reference, StopTransformJob).
+            status, why = "Stopped", ""
         for server in job.servers:
             server.stop()
         job.servers.clear()
         self._book.finish(job, status, why)
+
+    def request_stop(self, job: TransformJob) -> None:
+        """End the containers of a job that is to be stopped, whatever they are asked just now."""
+        for server in job.servers:
+            server.stop()
 
     def _work(self, job: TransformJob) -> Generator[simpy.Event, Any, tuple[str, str]]:
         env = self._engine.env
@@ -84,6 +93,8 @@ class TransformLife:
             return "Stopped", ""
         instances = yield from self._launched(job, folder)
         job.started = self._engine.now()
+        if job.stop.triggered:
+            return "Stopped", ""
         settings = yield from self._settings(job)
         asking: list[simpy.Process] = []
         for number, instance in enumerate(instances):
@@ -92,9 +103,7 @@ class TransformLife:
             requests = Requests(env, job.params, settings, instance, job.stop, say)
             asking += requests.of(files[number :: len(instances)])
         yield env.all_of(asking)
-        # A job that is stopped stores nothing (API reference, StopTransformJob).
-        if not job.stop.triggered:
-            yield env.timeout(UPLOAD_S) | job.stop
+        yield env.timeout(UPLOAD_S) | job.stop
         if job.stop.triggered:
             return "Stopped", ""
         return (yield from _stored(job, files, s3))

@@ -198,3 +198,58 @@ def test_a_workflow_tunes_the_autoencoder_and_gets_the_best_training_job(cloud: 
     assert len(losses) == 3
     key = f"models/{best['TrainingJobName']}/output/model.tar.gz"
     assert cloud.call("s3", "HeadObject", Bucket="lake", Key=key)["ContentLength"] > 0
+
+
+@pytest.mark.parametrize("media", ["text/csv", "application/jsonlines"])
+def test_lines_are_scored_in_their_order_and_joined_with_what_the_model_does_not_see(
+    cloud: Cloud, model: str, media: str
+) -> None:
+    rows = healthy.dataset(3, units=2, rows=40)
+    pairs = list(enumerate(zip(rows.device_ids, rows.features.tolist(), strict=True)))
+    if media == "text/csv":
+        lines = [",".join([f"o-{at}", unit, *map(repr, row)]) for at, (unit, row) in pairs]
+        processing = {"InputFilter": "$[1:]", "JoinSource": "Input", "OutputFilter": "$[0,-2]"}
+    else:
+        lines = [
+            json.dumps({"order": f"o-{at}", "row": {"device_id": unit, "features": row}})
+            for at, (unit, row) in pairs
+        ]
+        processing = {
+            "InputFilter": "$.row",
+            "JoinSource": "Input",
+            "OutputFilter": "$['order','SageMakerOutput']",
+        }
+    kind = media.rpartition("/")[2]
+    body = "".join(f"{line}\n" for line in lines).encode()
+    cloud.call("s3", "PutObject", Bucket="lake", Key=f"lines/{kind}/part", Body=body)
+    place = {"S3DataType": "S3Prefix", "S3Uri": f"s3://lake/lines/{kind}/"}
+    cloud.call(
+        "sagemaker",
+        "CreateTransformJob",
+        TransformJobName=f"lines-{kind}",
+        ModelName=model,
+        TransformInput={
+            "DataSource": {"S3DataSource": place},
+            "ContentType": media,
+            "SplitType": "Line",
+        },
+        TransformOutput={
+            "S3OutputPath": f"s3://lake/joined/{kind}",
+            "Accept": media,
+            "AssembleWith": "Line",
+        },
+        TransformResources={"InstanceType": "ml.m5.large", "InstanceCount": 1},
+        DataProcessing=processing,
+    )
+    cloud.engine.run(cloud.transform.wait_event(f"lines-{kind}"))
+    job = cloud.call("sagemaker", "DescribeTransformJob", TransformJobName=f"lines-{kind}")
+    assert job["TransformJobStatus"] == "Completed", job
+    key = f"joined/{kind}/part.out"
+    kept = cloud.call("s3", "GetObject", Bucket="lake", Key=key)["Body"].decode().splitlines()
+    if media == "text/csv":
+        found = [(line.split(",")[0], float(line.split(",")[1])) for line in kept]
+    else:
+        parsed = [json.loads(line) for line in kept]
+        found = [(line["order"], line["SageMakerOutput"]["score"]) for line in parsed]
+    assert [order for order, _ in found] == [f"o-{at}" for at, _ in pairs]
+    assert all(score >= 0.0 for _, score in found)

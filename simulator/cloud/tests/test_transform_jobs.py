@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -300,6 +300,25 @@ def test_a_stopped_job_stores_nothing(twin: JobTwin, jobs: TransformJobs) -> Non
         twin.do("sagemaker", "StopTransformJob", TransformJobName="job-1")
     page = twin.do("sagemaker", "ListTransformJobs", StatusEquals="Stopped")
     assert [each["TransformJobName"] for each in page["TransformJobSummaries"]] == ["job-1"]
+
+
+@pytest.mark.parametrize("word", ["{'SAGEMAKER_BATCH'", "asked 11"])
+def test_a_container_is_stopped_whatever_it_does(
+    twin: JobTwin, jobs: TransformJobs, monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    original = twin.logs.append
+
+    def append(group: str, stream: str, lines: Sequence[str]) -> None:
+        original(group, stream, lines)
+        if any(line.startswith(word) for line in lines):
+            twin.do("sagemaker", "StopTransformJob", TransformJobName="job-1")
+
+    monkeypatch.setattr(twin.logs, "append", append)
+    _create(twin, Environment={"SLEEP": "60"})
+    job = _finish(twin, jobs)
+    assert (job["TransformJobStatus"], job.get("FailureReason")) == ("Stopped", None)
+    assert "at once" not in twin.logs.text(GROUP)
+    assert _outputs(twin) == {}
 
 
 def test_a_job_needs_its_input_its_model_and_a_container_that_comes_up(
