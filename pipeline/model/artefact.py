@@ -8,9 +8,11 @@ same bytes for the same data and hyperparameters.
 from __future__ import annotations
 
 import json
+import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -86,8 +88,15 @@ def load(folder: Path) -> Artefact:
         description = json.loads((folder / DESCRIPTION_FILE).read_text(encoding="utf-8"))
         with np.load(folder / ARRAYS_FILE, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
         raise ModelNotReady(f"no model in {folder.name}: {error}") from error
+    try:
+        return _parsed(description, arrays)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ModelNotReady(f"no model in {folder.name}: {error!r} in its files") from error
+
+
+def _parsed(description: Any, arrays: dict[str, Any]) -> Artefact:
     if description.get("schema") != SCHEMA:
         raise ModelNotReady(f"model schema {description.get('schema')!r} is not {SCHEMA}")
     baselines = Baselines(

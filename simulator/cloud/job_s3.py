@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import tarfile
+import zlib
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,28 @@ from simulator.cloud.job_files import split_uri
 from simulator.cloud.operations import Answer, Params, Principal
 
 Steps = Generator[simpy.Event, Any, Any]
+
+
+def check_input(context: Context, uri: str, role: str) -> None:
+    """Check, as CreateTrainingJob does, that a role finds objects; the words are recorded ones."""
+    bucket, prefix = split_uri(uri)
+    asked = {"Bucket": bucket, "Prefix": prefix, "MaxKeys": 1}
+    try:
+        principal = context.iam.principal_for_role(
+            role, "SageMaker", service="sagemaker.amazonaws.com"
+        )
+        page = context.dispatch(principal, "s3", "ListObjectsV2", asked)
+        found = isinstance(page, simpy.Event) or bool(page["KeyCount"])
+    except AwsError:
+        found = False
+    if not found:
+        raise AwsError(
+            "ValidationException",
+            f'No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure '
+            f"that the bucket exists in the selected region ({context.region}), that objects "
+            f'exist under that S3 prefix, and that the role "{role}" has "s3:ListBucket" '
+            f'permissions on bucket "{bucket}".',
+        )
 
 
 class RoleS3:
@@ -153,7 +176,7 @@ def extract(body: bytes, folder: Path) -> None:
     try:
         with tarfile.open(fileobj=io.BytesIO(body), mode="r:gz") as tar:
             tar.extractall(folder, filter="data")
-    except (tarfile.TarError, OSError, EOFError) as error:
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         raise ValueError(f"not a tar.gz archive: {error}") from error
 
 

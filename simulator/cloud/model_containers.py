@@ -16,6 +16,7 @@ import simpy
 from simulator.cloud import containers
 from simulator.cloud.containers import Image
 from simulator.cloud.context import Context
+from simulator.cloud.errors import AwsError
 from simulator.cloud.job_s3 import RoleS3, extract
 from simulator.cloud.operations import Params
 
@@ -34,13 +35,26 @@ def laid_out(
 ) -> Generator[simpy.Event, Any, Served]:
     """Unpack a container's model below a folder; ``more`` are variables beside its own.
 
-    Raises AwsError when the role may not read the archive, ValueError when it is none.
+    Raises AwsError, in recorded words, when the role cannot read the archive or it is none.
     """
     principal = context.iam.principal_for_role(role, "SageMaker", service="sagemaker.amazonaws.com")
     (folder / "model").mkdir(parents=True, exist_ok=True)
     if uri := container.get("ModelDataUrl"):
-        body = yield from RoleS3(context, principal).get(uri)
-        extract(body, folder / "model")
+        try:
+            body = yield from RoleS3(context, principal).get(uri)
+        except AwsError as error:
+            raise _failed(
+                f'download model data for container "container_1" from URL: "{uri}". Please '
+                "ensure that there is an object located at the URL and that the role passed to "
+                f"CreateModel has permissions to download the object. ({error.message})"
+            ) from error
+        try:
+            extract(body, folder / "model")
+        except ValueError as error:
+            raise _failed(
+                f'extract model data archive for container "container_1" from URL "{uri}". Please '
+                f"ensure that the object located at the URL is a valid tar.gz archive. ({error})"
+            ) from error
     image = containers.image(context, container["Image"])
 
     def environ(worker: str) -> dict[str, str]:
@@ -48,3 +62,7 @@ def laid_out(
         return image.environ(base, {**container.get("Environment", {}), **more})
 
     return Served(image, environ, folder)
+
+
+def _failed(why: str) -> AwsError:
+    return AwsError("ValidationException", f"Failed to {why}")

@@ -7,6 +7,7 @@ and none of them outlives the twin: `close` ends them in order, the lifeline pro
 
 from __future__ import annotations
 
+import itertools
 import os
 import select
 import signal
@@ -29,17 +30,27 @@ OnExit = Callable[[int], None]
 
 RUNTIME = Path(__file__).parent / "runtime"
 KEPT_FROM_PARENT = ("PATH", "HOME", "JAVA_HOME", "LD_LIBRARY_PATH", "TMPDIR", "VIRTUAL_ENV")
+FAMILY = "FLEETWIN_FAMILY"
+"""The variable by which a descendant is found that left its session."""
 LINE_LIMIT_B = 1 << 20
 """A longer line is cut into pieces of this size, so that a child cannot fill our memory."""
+
+_families = itertools.count(1)
 
 
 class Process:
     """One running child and everything that it starts. Made by `Processes.spawn`."""
 
     def __init__(
-        self, name: str, popen: subprocess.Popen[bytes], on_reaped: Callable[[Process], None]
+        self,
+        name: str,
+        mark: str,
+        popen: subprocess.Popen[bytes],
+        on_reaped: Callable[[Process], None],
     ) -> None:
         self.name = name
+        self.mark = mark
+        """A variable, as ``NAME=value``, that everything which it starts inherits."""
         self.pid: int = popen.pid
         self.tail: deque[str] = deque(maxlen=40)
         """The last lines of output, for error messages."""
@@ -83,7 +94,7 @@ class Process:
         """Send SIGKILL to its whole session; returns at once."""
         with self._lock:
             if not self._reaped.is_set():
-                kill_session(self.pid)
+                kill_session(self.pid, self.mark)
 
     kill_group = kill
 
@@ -104,7 +115,7 @@ class Process:
         with suppress(ChildProcessError):
             os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
         with self._lock:
-            kill_session(self.pid)
+            kill_session(self.pid, self.mark)
             code = self._popen.wait()
             if self._popen.stdin is not None:
                 with suppress(OSError):
@@ -166,9 +177,10 @@ class Processes:
             if self._closed:
                 raise OSError(f"cannot start {name}: the twin is going down")
             self._start_lifeline()
+            family = f"{os.getpid()}-{next(_families)}"
             popen = subprocess.Popen(
                 list(argv),
-                env=dict(env),
+                env={**env, FAMILY: family},
                 cwd=cwd,
                 stdin=subprocess.DEVNULL if stdin is None else stdin,
                 stdout=subprocess.PIPE,
@@ -176,8 +188,8 @@ class Processes:
                 pass_fds=tuple(pass_fds),
                 start_new_session=True,
             )
-            self._tell_lifeline(b"+%d\n" % popen.pid)
-            process = Process(name, popen, self._forget)
+            process = Process(name, f"{FAMILY}={family}", popen, self._forget)
+            self._tell_lifeline("+", process)
             self._running[popen.pid] = process
             thread = threading.Thread(
                 target=self._watch,
@@ -222,19 +234,19 @@ class Processes:
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
             )
-            for pid in self._running:
-                self._tell_lifeline(b"+%d\n" % pid)
+            for process in self._running.values():
+                self._tell_lifeline("+", process)
 
-    def _tell_lifeline(self, line: bytes) -> None:
+    def _tell_lifeline(self, sign: str, process: Process) -> None:
         if self._lifeline is not None and self._lifeline.stdin is not None:
             with suppress(BrokenPipeError, ValueError):
-                self._lifeline.stdin.write(line)
+                self._lifeline.stdin.write(f"{sign}{process.pid} {process.mark}\n".encode())
 
     def _forget(self, process: Process) -> None:
         with self._lock:
             self._running.pop(process.pid, None)
             self._threads.pop(process.pid, None)
-            self._tell_lifeline(b"-%d\n" % process.pid)
+            self._tell_lifeline("-", process)
 
     def _watch(
         self,

@@ -178,7 +178,8 @@ class Launcher:
                 yield from self.scale(endpoint, variant, settings.get("InitialInstanceCount", 1))
         except (AwsError, ValueError, LaunchFailed) as error:
             fleet.retire()
-            raise LaunchFailed(str(error)) from error
+            why = error.message if isinstance(error, AwsError) else str(error)
+            raise LaunchFailed(why) from error
         return fleet
 
     def _variant(self, settings: Params) -> Variant:

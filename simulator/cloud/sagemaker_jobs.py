@@ -17,6 +17,7 @@ from simulator.cloud.containers import Image
 from simulator.cloud.context import Context
 from simulator.cloud.errors import AwsError, NotSupportedByTwin
 from simulator.cloud.job_records import ENDED, between, emit_training
+from simulator.cloud.job_s3 import check_input
 from simulator.cloud.operations import Answer, Call, Operation, Params
 from simulator.cloud.training_runs import TrainingJob, TrainingLife
 
@@ -75,7 +76,12 @@ class TrainingJobs:
         return job
 
     def _create(self, call: Call) -> Answer:
-        return {"TrainingJobArn": self.start(call.params).arn}
+        params = call.params
+        self.check(params)
+        for channel in params.get("InputDataConfig", []):
+            uri = channel["DataSource"]["S3DataSource"]["S3Uri"]
+            check_input(self._context, uri, params["RoleArn"])
+        return {"TrainingJobArn": self.start(params).arn}
 
     def start(
         self, params: Params, tuning_arn: str = "", turns: ComputeTurns | None = None

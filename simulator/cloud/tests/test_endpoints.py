@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import psutil
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from simulator.cloud.endpoint_server import EndpointServer
 from simulator.cloud.errors import AwsError, NotSupportedByTwin
-from simulator.cloud.job_s3 import archive
+from simulator.cloud.job_s3 import archive, extract
 from simulator.cloud.sagemaker_deployments import ROLLBACK_S
 from simulator.cloud.sagemaker_endpoints import BODY_LIMIT_B, CREATE_S, UPDATE_S, Endpoints
 from simulator.cloud.tests.job_fakes import IMAGE, ROLE, JobTwin, job_twin
@@ -232,6 +236,41 @@ def test_a_model_needs_its_archive_readable_by_its_role(twin: JobTwin) -> None:
     with pytest.raises(AwsError, match="Could not access model data") as error:
         _model(twin, "one", 10)
     assert error.value.code == "ValidationException"
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "reason"),
+    [
+        (b"not an archive", "extract model data archive for container"),
+        (b"\x1f\x8b", "extract model data archive for container"),
+        (None, "download model data for container"),
+    ],
+)
+def test_an_archive_that_is_none_fails_the_endpoint_with_the_reason(
+    twin: JobTwin, spoilt: bytes | None, reason: str
+) -> None:
+    _model(twin, "one", 10)
+    place = {"Bucket": "models", "Key": "one.tar.gz"}
+    if spoilt is None:
+        twin.do("s3", "DeleteObject", **place)
+    else:
+        twin.do("s3", "PutObject", **place, Body=spoilt)
+    assert _deploy(twin, "CreateEndpoint", "one") == "Failed"
+    assert _describe(twin)["FailureReason"].startswith(f'Failed to {reason} "container_1" from URL')
+    children = psutil.Process().children(recursive=True)
+    assert [each for each in children if "main.py" in each.cmdline()] == []
+
+
+@given(st.data())
+def test_a_spoilt_archive_is_unpacked_or_refused_and_nothing_else(data: st.DataObject) -> None:
+    with TemporaryDirectory() as folder:
+        (Path(folder) / "in").mkdir()
+        (Path(folder) / "in" / "weights").write_bytes(bytes(range(256)) * 8)
+        body = bytearray(archive(Path(folder) / "in"))
+        for place in data.draw(st.lists(st.integers(0, len(body) - 1), min_size=1, max_size=4)):
+            body[place] = data.draw(st.integers(0, 255))
+        with suppress(ValueError):
+            extract(bytes(body[: data.draw(st.integers(0, len(body)))]), Path(folder) / "out")
 
 
 def test_models_and_configurations_are_described_and_deleted(twin: JobTwin) -> None:

@@ -13,25 +13,14 @@ import psutil
 import pytest
 
 from simulator.cloud import isolation
-from simulator.cloud.isolation import BUBBLEWRAP, Bubblewrap
+from simulator.cloud.isolation import Bubblewrap
 from simulator.cloud.sagemaker_endpoints import Endpoints
 from simulator.cloud.sagemaker_jobs import TrainingJobs
 from simulator.cloud.sagemaker_processing import ProcessingJobs
 from simulator.cloud.tests import test_endpoints, test_processing_jobs, test_training_jobs
+from simulator.cloud.tests.bubblewrap import needs_bubblewrap
 from simulator.cloud.tests.job_fakes import JobTwin, job_twin
 from simulator.errors import EnvironmentMissing
-
-
-def _why_not() -> str:
-    try:
-        isolation.isolation(BUBBLEWRAP)
-    except EnvironmentMissing as missing:
-        return str(missing)
-    return ""
-
-
-WHY_NOT = _why_not()
-needs_bubblewrap = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT or "it works here")
 
 EXPLORE = """
 import json, os, pathlib, sys

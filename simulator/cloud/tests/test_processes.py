@@ -168,6 +168,26 @@ engine.run(1.0)
     assert all(_gone(pid) for pid in pids)
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="found by /proc")
+def test_a_daemon_that_left_its_session_ends_with_the_child(
+    processes: Processes, engine: Engine
+) -> None:
+    code = """
+import os, signal
+if os.fork() == 0:
+    os.setsid()
+    if daemon := os.fork():
+        print(daemon, flush=True)
+        os._exit(0)
+    os.closerange(0, 3)
+    signal.pause()
+os.wait()
+"""
+    lines, code_of_exit = _run(engine, processes, code)
+    assert code_of_exit == 0
+    assert _gone(int(lines[0]))
+
+
 def test_the_base_environment_carries_no_credentials_and_fixed_seeds(
     processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

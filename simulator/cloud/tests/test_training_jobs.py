@@ -168,11 +168,19 @@ def test_a_role_that_may_not_read_or_write_fails_the_job(twin: JobTwin, jobs: Tr
     assert "s3:PutObject" in _finish(twin, jobs, "writer")["FailureReason"]
 
 
-def test_a_job_without_input_fails_as_sagemaker_says(twin: JobTwin, jobs: TrainingJobs) -> None:
+def test_a_job_without_input_is_refused_and_fails_when_it_vanishes(
+    twin: JobTwin, jobs: TrainingJobs
+) -> None:
     source = {"S3DataType": "S3Prefix", "S3Uri": "s3://data/none/"}
     channel = {"ChannelName": "train", "DataSource": {"S3DataSource": source}}
-    _create(twin, InputDataConfig=[channel])
-    assert "No S3 objects found under S3 URL" in _finish(twin, jobs)["FailureReason"]
+    with pytest.raises(AwsError, match=r'No S3 objects found under S3 URL "s3://data/none/"') as no:
+        _create(twin, InputDataConfig=[channel])
+    assert no.value.code == "ValidationException"
+    _create(twin)
+    for key in ("train/a/1.csv", "train/b.csv"):
+        twin.do("s3", "DeleteObject", Bucket="data", Key=key)
+    reason = _finish(twin, jobs)["FailureReason"]
+    assert reason.startswith("ClientError: Data download failed: No S3 objects found under S3 URL")
 
 
 def test_a_stopped_job_gets_sigterm_and_keeps_its_model(
