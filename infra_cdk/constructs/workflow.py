@@ -62,6 +62,11 @@ class TrainingWorkflow(Construct):
                 *_features_statements(features.job),
                 *_training_statements(config, roles),
                 *_endpoint_statements(config, roles),
+                Statement(
+                    "FindOthers",
+                    ["states:ListExecutions"],
+                    [arns.regional("states", f"stateMachine:{config.prefix}-training")],
+                ),
                 Statement("ActivateModel", ["dynamodb:PutItem"], [tables.state.table_arn]),
                 Statement("Notify", ["sns:Publish"], [topic.topic_arn]),
             ],

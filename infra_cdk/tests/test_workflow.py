@@ -50,6 +50,7 @@ NEEDED = {
     "arn:aws:states:::aws-sdk:sagemaker:describeEndpoint": {"sagemaker:DescribeEndpoint"},
     "arn:aws:states:::aws-sdk:dynamodb:putItem": {"dynamodb:PutItem"},
     "arn:aws:states:::sns:publish": {"sns:Publish"},
+    "arn:aws:states:::aws-sdk:sfn:listExecutions": {"states:ListExecutions"},
 }
 
 
