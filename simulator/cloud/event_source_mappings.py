@@ -227,7 +227,8 @@ class EventSourceMappings:
         if not mapping.enabled and mapping.state == "Creating":
             mapping.state = "Disabled"
             return
-        while not self._pollers[mapping.uuid]:
+        # It may be deleted before it has begun, and while it asks.
+        while mapping.state != "Deleting" and not self._pollers[mapping.uuid]:
             shard_ids = yield from self._shards(mapping)
             if mapping.state == "Deleting":
                 return
@@ -235,6 +236,8 @@ class EventSourceMappings:
                 mapping.state = "Disabled"
                 return
             self._pollers[mapping.uuid] = [self._poller(mapping, i) for i in shard_ids]
+        if mapping.state == "Deleting":
+            return
         mapping.state = "Enabled"
         pollers = self._pollers[mapping.uuid]
         running = [self._engine.process(poller.run()) for poller in pollers]

@@ -112,3 +112,12 @@ def test_answers_mean_what_they_mean_on_aws(
         cast(Any, type("R", (), {"sequence": number})) for number in sorted(numbers.values())
     ]
     assert batches._first_failed(records, Invocation("r", True, text.encode())) == first_failed
+
+
+def test_a_mapping_that_is_deleted_before_it_has_begun_never_reads(bench: Bench) -> None:
+    answer = bench.map()
+    deleted = bench.twin.do("lambda", "DeleteEventSourceMapping", UUID=answer["UUID"])
+    assert deleted["State"] == "Deleting"
+    bench.put(b"x")
+    bench.twin.engine.run(bench.twin.engine.env.now + 120.0)
+    assert bench.function.events == []
