@@ -35,6 +35,25 @@ class Dataset:
         devices = [device for device, keep in zip(self.device_ids, kept, strict=True) if keep]
         return Dataset(devices, self.event_time_ms[kept], self.features[kept])
 
+    def hold_out(self, share: float, purge_ms: int) -> tuple[Dataset, dict[str, int]]:
+        """Return the rows to train on, and when each device's last `share` of rows begins.
+
+        Rows closer than `purge_ms` to that time are in neither part: their windows overlap. A
+        device with too few rows for the share is trained on entirely and has no such time.
+        """
+        names, first, counts = np.unique(
+            np.array(self.device_ids), return_index=True, return_counts=True
+        )
+        kept = np.ones(len(self), dtype=np.bool_)
+        cut_ms: dict[str, int] = {}
+        for name, start, count in zip(names.tolist(), first, counts, strict=True):
+            held = int(count * share)
+            if held:
+                times = self.event_time_ms[start : start + count]
+                cut_ms[name] = int(times[-held])
+                kept[start : start + count] = times <= cut_ms[name] - purge_ms
+        return self.at(np.flatnonzero(kept)), cut_ms
+
 
 def feature_files(folder: Path) -> list[Path]:
     """Return the Parquet files below a folder, sorted; hidden and temporary ones are left out."""

@@ -26,6 +26,7 @@ class Hyperparameters:
     `unit_share`: how much of a machine's covariance is its own, the rest is everybody's.
     `smoothing_rows`, `enter_rows`, `exit_rows`, `exit_level`: the episode rule, in feature rows
     and in thresholds. `false_alarms_per_machine_day`: the designed rate of the threshold.
+    `holdout_share`: the last share of each machine's rows that is left out for the evaluation.
     """
 
     feature_spec: str
@@ -47,6 +48,7 @@ class Hyperparameters:
     exit_level: float = 0.8
     false_alarms_per_machine_day: float = 0.25
     min_rows: int = 60
+    holdout_share: float = 0.0
 
     @property
     def spec(self) -> FeatureSpec:
@@ -123,6 +125,8 @@ def _check(chosen: Hyperparameters) -> None:
         raise SettingsError("folds: must be at least 2, or no row is unseen")
     if not 0.0 <= chosen.unit_share <= 1.0:
         raise SettingsError("unit_share: must be from 0 to 1")
+    if not 0.0 <= chosen.holdout_share <= 0.5:
+        raise SettingsError("holdout_share: must be from 0 to 0.5")
     if not 0.0 < chosen.exit_level <= 1.0:
         raise SettingsError("exit_level: must be above 0 and at most 1 (thresholds)")
     for name in chosen.chosen_statistics:

@@ -43,8 +43,13 @@ def card(
     files: Sequence[dict[str, Any]],
     *,
     complete: bool,
+    held_out: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the card; `files` as of `data_files`, `complete` False for a job that was stopped."""
+    """Return the card; `files` as of `data_files`, `complete` False for a job that was stopped.
+
+    `held_out` has the `share` of each machine's rows that is left out, `from_ms` (device to the
+    time of its first such row) and `end_ms`, before which the last of them is.
+    """
     return {
         "schema": SCHEMA,
         "model_version": version,
@@ -56,6 +61,7 @@ def card(
             "first": _iso(int(data.event_time_ms.min())),
             "last": _iso(int(data.event_time_ms.max())),
         },
+        "held_out": held_out,
         "code_sha256": code_sha256(),
         "hyperparameters": asdict(chosen),
         "metrics": metrics,
@@ -92,6 +98,11 @@ def code_sha256(package: Path = PACKAGE) -> str:
         if "tests" not in inside.parts:
             digest.update(f"{inside.as_posix()} {_sha256(path)}\n".encode())
     return digest.hexdigest()
+
+
+def time_ms(text: str) -> int:
+    """Return a time of a card in epoch milliseconds; raises ValueError."""
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
 
 
 def _sha256(path: Path) -> str:

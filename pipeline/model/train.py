@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -19,7 +20,7 @@ from pipeline.features import feature_names
 from pipeline.model import artefact, fitting, hyperparameters, model_card, onnx_export
 from pipeline.model import training_metrics as metrics
 from pipeline.model.checkpoints import CHECKPOINT_DIR, Checkpoints, StopRequest
-from pipeline.model.dataset import feature_files, read_features
+from pipeline.model.dataset import Dataset, feature_files, read_features
 
 CHANNEL = "train"
 
@@ -38,6 +39,7 @@ def run(env: Mapping[str, str], stop: StopRequest | None = None) -> fitting.Trai
     data = read_features(channel, feature_names(chosen.spec))
     data = data.within(*chosen.train_range_ms)
     print(f"read {len(data)} feature rows of {len(set(data.device_ids))} machines", flush=True)
+    data, held_out = _held_out(data, chosen)
     key = f"{fitting.version(data, chosen)} {model_card.code_sha256()}"
     kept = Checkpoints(_checkpoint_dir(env), key, stop or StopRequest())
     training = fitting.train(data, chosen, kept)
@@ -47,7 +49,13 @@ def run(env: Mapping[str, str], stop: StopRequest | None = None) -> fitting.Trai
     onnx_export.save(made.model, made.version, model_dir)
     files = model_card.data_files(feature_files(channel))
     card = model_card.card(
-        data, chosen, training.metrics, made.version, files, complete=training.complete
+        data,
+        chosen,
+        training.metrics,
+        made.version,
+        files,
+        complete=training.complete,
+        held_out=held_out,
     )
     model_card.save(card, model_dir)
     # Last: a folder with a description has all the rest.
@@ -55,6 +63,18 @@ def run(env: Mapping[str, str], stop: StopRequest | None = None) -> fitting.Trai
     print(metrics.line(training.metrics), flush=True)
     print(f"model_version={made.version};", flush=True)
     return training
+
+
+def _held_out(
+    data: Dataset, chosen: hyperparameters.Hyperparameters
+) -> tuple[Dataset, dict[str, Any] | None]:
+    """Return the rows to train on and what the card says of the rest."""
+    if not chosen.holdout_share or not len(data):
+        return data, None
+    end_ms = int(data.event_time_ms.max()) + 1
+    kept, cut_ms = data.hold_out(chosen.holdout_share, chosen.spec.reach_ms)
+    print(f"held out the last rows of {len(cut_ms)} machines", flush=True)
+    return kept, {"share": chosen.holdout_share, "from_ms": cut_ms, "end_ms": end_ms}
 
 
 def _checkpoint_dir(env: Mapping[str, str]) -> Path:

@@ -1,0 +1,246 @@
+"""The evaluation job: compares a candidate with the current model, under Processing's contract.
+
+    python -m pipeline.model.evaluate
+
+The training workflow runs it as a SageMaker processing job of the model's image. Below
+/opt/ml/processing (SAGEMAKER_BASE_DIR moves /opt/ml): `input/candidate` and, if there is one,
+`input/current` hold a model.tar.gz each, `input/features` the feature rows, `input/labels`
+(optional) JSON lines of times in which a machine was not healthy, each with `device_id`,
+`start_ms` and `end_ms`. It writes `output/evaluation/evaluation.json`; a rejected candidate is a
+result and no failure. What is measured and judged is in `evaluation`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tarfile
+import tempfile
+import traceback
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from pipeline.errors import DatasetError, ModelNotReady, SettingsError
+from pipeline.features import feature_names
+from pipeline.model import artefact, evaluation, model_card
+from pipeline.model.dataset import Dataset, read_features
+from pipeline.model.evaluation import Event, Metrics, Task
+from pipeline.settings import FeatureSpec
+
+BASE_DIR = "SAGEMAKER_BASE_DIR"
+ARCHIVE_FILE = "model.tar.gz"
+RESULT_FILE = "evaluation.json"
+SCHEMA = 1
+
+# API reference, DescribeProcessingJob: ExitMessage has at most 1024 characters.
+MAX_MESSAGE_CHARACTERS = 1024
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A model as it is stored: what scores, and its card."""
+
+    artefact: artefact.Artefact
+    card: Mapping[str, Any]
+
+    @property
+    def spec(self) -> FeatureSpec:
+        """The features it was trained on."""
+        return FeatureSpec.parse(self.card["hyperparameters"]["feature_spec"])
+
+    @property
+    def designed_per_machine_day(self) -> float:
+        """The rate of false alarms that its threshold is meant to have."""
+        return float(self.card["calibration"]["designed_false_alarms_per_machine_day"])
+
+    @property
+    def trained_ms(self) -> tuple[int, int]:
+        """The times of the first and the last row that it was trained on."""
+        data = self.card["training_data"]
+        return model_card.time_ms(data["first"]), model_card.time_ms(data["last"])
+
+
+def run(base: Path) -> dict[str, Any]:
+    """Compare the models below `base` (/opt/ml) and write the result, which is returned.
+
+    Raises ModelNotReady for an archive that is missing or not a model, DatasetError for features
+    or labels that cannot be used.
+    """
+    given = base / "processing" / "input"
+    candidate = read_model(given / "candidate")
+    current = read_model(given / "current") if _has_files(given / "current") else None
+    events = read_labels(given / "labels")
+    tasks = {}
+    for name, model in {"candidate": candidate, "current": current}.items():
+        if model is not None:
+            try:
+                rows = read_features(given / "features", feature_names(model.spec))
+            except DatasetError as error:
+                raise DatasetError(f"features of the {name} model: {error}") from error
+            # Both models are judged on the same rows: those that the candidate has not seen.
+            tasks[name] = task(candidate, rows, events, model.spec)
+    found = {
+        name: evaluation.measure(model.artefact, model.designed_per_machine_day, tasks[name])
+        for name, model in (("candidate", candidate), ("current", current))
+        if model is not None
+    }
+    result = _result(found, tasks["candidate"], len(events), current)
+    output = base / "processing" / "output" / "evaluation"
+    output.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(result, indent=1, sort_keys=True)
+    (output / RESULT_FILE).write_text(text + "\n", encoding="utf-8")
+    return result
+
+
+def _result(
+    found: Mapping[str, Metrics], judged: Task, labels: int, current: Stored | None
+) -> dict[str, Any]:
+    promote, reasons = evaluation.judge(found["candidate"], found.get("current"))
+    times = judged.healthy.event_time_ms
+    return {
+        "schema": SCHEMA,
+        "promote": promote,
+        "reasons": reasons,
+        "candidate": found["candidate"].to_json(),
+        "current": found["current"].to_json() if current is not None else None,
+        "held_out": {
+            "rows": len(judged.healthy),
+            "devices": len(set(judged.healthy.device_ids)),
+            "first_ms": int(times.min()),
+            "last_ms": int(times.max()),
+            "rows_seen_by_current": _seen(judged.healthy, current),
+            "labels": labels,
+            "labels_not_unseen": labels - len(judged.events),
+        },
+        "criteria": {
+            "false_alarm_tolerance": evaluation.FALSE_ALARM_TOLERANCE,
+            "confidence": evaluation.CONFIDENCE,
+            "probe_deviations": evaluation.PROBE_DEVIATIONS,
+            "probe_tolerance": evaluation.PROBE_TOLERANCE,
+        },
+    }
+
+
+def read_model(folder: Path) -> Stored:
+    """Unpack and load the model.tar.gz of a folder; raises ModelNotReady."""
+    archive = folder / ARCHIVE_FILE
+    with tempfile.TemporaryDirectory() as place:
+        try:
+            with tarfile.open(archive, "r:gz") as packed:
+                packed.extractall(place, filter="data")
+        except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
+            raise ModelNotReady(f"{folder.name}/{ARCHIVE_FILE}: no archive: {error}") from error
+        try:
+            card = json.loads(Path(place, model_card.CARD_FILE).read_text(encoding="utf-8"))
+            stored = Stored(artefact.load(Path(place)), card)
+            _ = stored.spec, stored.designed_per_machine_day, stored.trained_ms
+        except ModelNotReady as error:
+            # The folder is a temporary one: its name says nothing.
+            raise ModelNotReady(f"{folder.name}/{ARCHIVE_FILE}: {error}") from error
+        except (OSError, ValueError, KeyError, TypeError, BadZipFile, SettingsError) as error:
+            words = f"{folder.name}/{ARCHIVE_FILE}: no usable model: {error!r}"
+            raise ModelNotReady(words) from error
+    names = feature_names(stored.spec)
+    if stored.artefact.feature_names != names:
+        raise ModelNotReady(
+            f"{folder.name}/{ARCHIVE_FILE}: its features are not those of its own feature spec"
+        )
+    return stored
+
+
+def read_labels(folder: Path) -> list[Event]:
+    """Return the events in the JSON lines below a folder, none without one.
+
+    Raises DatasetError naming the file and line that cannot be used.
+    """
+    events = []
+    for path in sorted(folder.rglob("*.jsonl")):
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            if not line.strip():
+                continue
+            try:
+                record = json.loads(line)
+                event = Event(record["device_id"], record["start_ms"], record["end_ms"])
+            except (ValueError, KeyError, TypeError) as error:
+                raise DatasetError(f"{path.name} line {number}: no label: {error!r}") from None
+            kinds = (type(event.device_id), type(event.start_ms), type(event.end_ms))
+            if kinds != (str, int, int) or event.start_ms > event.end_ms:
+                raise DatasetError(f"{path.name} line {number}: no device_id or no range of times")
+            events.append(event)
+    return events
+
+
+def task(candidate: Stored, rows: Dataset, events: list[Event], spec: FeatureSpec) -> Task:
+    """Return what is unseen by the candidate of `rows`, in the features of `spec`.
+
+    Raises DatasetError when the candidate has held nothing out, or nothing of it is there.
+    """
+    held_out = candidate.card.get("held_out")
+    if not held_out or not held_out["from_ms"]:
+        raise DatasetError("the candidate has held nothing out: train it with holdout_share")
+    from_ms, end_ms = held_out["from_ms"], held_out["end_ms"]
+    devices, times = np.array(rows.device_ids), rows.event_time_ms
+    starts = np.array([from_ms.get(device, end_ms) for device in rows.device_ids], dtype=np.int64)
+    healthy = (times >= starts) & (times < end_ms)
+    trained_ms, _ = candidate.trained_ms
+    unseen = []
+    before_ms = (candidate.artefact.rule.smoothing_rows + 1) * spec.hop_ms
+    for event in events:
+        own = devices == event.device_id
+        inside = own & (times >= event.start_ms) & (times <= event.end_ms)
+        healthy &= ~inside
+        trained_until_ms = from_ms.get(event.device_id, end_ms)
+        is_seen = event.start_ms < trained_until_ms and event.end_ms >= trained_ms
+        if inside.any() and not is_seen:
+            # The rows before it fill the smoothing.
+            around = own & (times >= event.start_ms - before_ms) & (times <= event.end_ms)
+            unseen.append((event, rows.at(np.flatnonzero(around))))
+    if not healthy.any():
+        raise DatasetError("none of the rows that the candidate has held out is in the features")
+    return Task(spec, rows.at(np.flatnonzero(healthy)), tuple(unseen))
+
+
+def _seen(healthy: Dataset, current: Stored | None) -> int:
+    """Count rows in the current model's time of training: of them it has an unfair advantage."""
+    if current is None:
+        return 0
+    from_ms = (current.card.get("held_out") or {}).get("from_ms", {})
+    known, (first_ms, last_ms) = set(current.artefact.model.baselines.units), current.trained_ms
+    pairs = zip(healthy.device_ids, healthy.event_time_ms.tolist(), strict=True)
+    return sum(
+        device in known and first_ms <= at_ms <= last_ms and at_ms < from_ms.get(device, at_ms + 1)
+        for device, at_ms in pairs
+    )
+
+
+def _has_files(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())
+
+
+def main(env: Mapping[str, str]) -> int:
+    """Run the job; return the exit code. Its verdict or its failure is the ExitMessage."""
+    base = Path(env.get(BASE_DIR) or "/opt/ml")
+    code = 0
+    try:
+        result = run(base)
+        verdict = "promote" if result["promote"] else "reject"
+        message = f"{verdict}: {'; '.join(result['reasons'])}"
+    except Exception as error:
+        traceback.print_exc()
+        message, code = f"{type(error).__name__}: {error}", 1
+    print(message, flush=True)
+    output = base / "output"
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "message").write_text(message[:MAX_MESSAGE_CHARACTERS], encoding="utf-8")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(os.environ))
