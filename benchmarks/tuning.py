@@ -2,7 +2,8 @@
 
 ``python -m benchmarks.tuning`` writes `results/tuning.json`: the same tuning job of the
 pipeline's own container with one training job at a time and with two, by turns. Both must try
-the same and find the same, to the last bit of the objective.
+the same and find the same, to the last bit of the objective. Whoever else computes on the machine
+makes the ratio smaller; how many containers run at once, looked at all the time, stays the same.
 """
 
 from __future__ import annotations
@@ -11,15 +12,19 @@ import argparse
 import json
 import os
 import resource
+import statistics
 import tempfile
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -35,14 +40,17 @@ ROLE = "arn:aws:iam::000000000000:role/tuning"
 START = datetime(2026, 1, 5, tzinfo=UTC)
 TRIALS, ROUNDS = 20, 2
 UNITS, ROWS = 20, 1_000
+LOOK_EVERY_S = 0.02
+LOAD = os.getloadavg()
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One tuning job: real seconds, processor seconds of its processes, what it found."""
+    """One tuning job: real and processor seconds, containers at once on average, what it found."""
 
     real_s: float
     cpu_s: float
+    containers: float
     found: Any
 
 
@@ -75,8 +83,9 @@ def figures_of(outcomes: dict[int, list[Outcome]], trials: int) -> Any:
         "one_at_a_time_s": round(one.real_s, 2),
         "two_at_a_time_s": round(two.real_s, 2),
         "ratio": round(one.real_s / two.real_s, 3),
-        "processors_busy_with_one": round(one.cpu_s / one.real_s, 3),
-        "processors_busy_with_two": round(two.cpu_s / two.real_s, 3),
+        "containers_at_once": [round(one.containers, 2), round(two.containers, 2)],
+        "processors_busy": [round(each.cpu_s / each.real_s, 2) for each in (one, two)],
+        "load_of_the_machine_before": [round(load, 2) for load in LOAD],
         "cpus": os.cpu_count(),
         "best_objective": min(objective for _, objective in first),
     }
@@ -89,12 +98,41 @@ def tuned(trials: int, at_once: int) -> Outcome:
         try:
             prepare(cloud, Path(folder) / "part.parquet")
             began, cpu_began = time.perf_counter(), _cpu_s()
-            cloud.call("sagemaker", "CreateHyperParameterTuningJob", **request(trials, at_once))
-            cloud.engine.run(cloud.tuning.wait_event("bench"))
+            with counted_containers() as counts:
+                cloud.call("sagemaker", "CreateHyperParameterTuningJob", **request(trials, at_once))
+                cloud.engine.run(cloud.tuning.wait_event("bench"))
             real_s, cpu_s = time.perf_counter() - began, _cpu_s() - cpu_began
-            return Outcome(real_s, cpu_s, found(cloud, trials))
+            return Outcome(real_s, cpu_s, statistics.fmean(counts), found(cloud, trials))
         finally:
             cloud.close()
+
+
+@contextmanager
+def counted_containers() -> Iterator[list[int]]:
+    """Count the containers that run, again and again, on a thread of its own."""
+    counts: list[int] = []
+    over = threading.Event()
+
+    def look() -> None:
+        myself = psutil.Process()
+        while not over.wait(LOOK_EVERY_S):
+            counts.append(sum(_is_container(child) for child in myself.children()))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield counts
+    finally:
+        over.set()
+        thread.join()
+
+
+def _is_container(process: psutil.Process) -> bool:
+    try:
+        alive = process.status() != psutil.STATUS_ZOMBIE
+        return alive and "train" in process.cmdline()
+    except psutil.Error:
+        return False
 
 
 def _cpu_s() -> float:

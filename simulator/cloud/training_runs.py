@@ -219,9 +219,18 @@ class TrainingLife:
         size_b: int,
         checkpoints: Mirror | None,
     ) -> Generator[simpy.Event, Any, str]:
+        epochs = _positive(job.params.get("HyperParameters", {}).get("epochs"))
+        modelled_s = TRAIN_BASE_S + epochs * size_b / EPOCH_BYTES_PER_S
         computing = self._compute(job, folder, principal, checkpoints)
-        ended = yield from (computing if job.turns is None else job.turns.take(computing))
-        return (yield from self._last(job, folder, ended, size_b))
+        if job.turns is None:
+            code, left_s = yield from computing
+            return (yield from self._last(job, folder, code, modelled_s, left_s))
+        slack_s = min(modelled_s, job.max_runtime_s)
+        passed_s = yield from job.turns.company(slack_s, job.stop)
+        code, left_s = yield from job.turns.take(computing)
+        # The sum of two times on the clock may be a little more than its parts.
+        still_s = max(0.0, modelled_s - passed_s)
+        return (yield from self._last(job, folder, code, still_s, left_s - passed_s))
 
     def _compute(
         self, job: TrainingJob, folder: Path, principal: Principal, checkpoints: Mirror | None
@@ -246,18 +255,15 @@ class TrainingLife:
         return code, began_s + job.max_runtime_s - env.now
 
     def _last(
-        self, job: TrainingJob, folder: Path, ended: tuple[int, float], size_b: int
+        self, job: TrainingJob, folder: Path, code: int, modelled_s: float, left_s: float
     ) -> Generator[simpy.Event, Any, str]:
-        """Let the modelled time of a container's work pass; return the final secondary status."""
-        code, left_s = ended
+        """Let what remains of the modelled time pass; return the final secondary status."""
         if job.stop.triggered:
             return "Stopped"
         if left_s <= 0.0:
             return "MaxRuntimeExceeded"
         if code != 0:
             raise JobError(_reason(folder, code))
-        epochs = _positive(job.params.get("HyperParameters", {}).get("epochs"))
-        modelled_s = TRAIN_BASE_S + epochs * size_b / EPOCH_BYTES_PER_S
         yield self._engine.env.timeout(min(modelled_s, left_s)) | job.stop
         if job.stop.triggered:
             return "Stopped"

@@ -16,6 +16,7 @@ import simpy
 
 from simulator.cloud.compute_turns import ComputeTurns
 from simulator.cloud.context import Context
+from simulator.cloud.engine import COMPUTING_AT_ONCE
 from simulator.cloud.errors import AwsError
 from simulator.cloud.job_records import JobBook
 from simulator.cloud.operations import Params
@@ -90,7 +91,8 @@ class TuningLife:
     def _search(self, job: TuningJob) -> Generator[simpy.Event, Any, tuple[str, str]]:
         """Launch and look at training jobs; return status and reason of the tuning job's end."""
         env = self._engine.env
-        turns, limit = ComputeTurns(env), env.timeout(self._max_runtime_s(job))
+        at_once = min(COMPUTING_AT_ONCE, job.config["ResourceLimits"]["MaxParallelTrainingJobs"])
+        turns, limit = ComputeTurns(self._engine, at_once), env.timeout(self._max_runtime_s(job))
         while (end := self._end(job, limit)) is None:
             self._launch(job, turns)
             if not job.running:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from simulator.cloud.compute_turns import ComputeTurns
 from simulator.cloud.errors import AccessDenied, AwsError, NotSupportedByTwin
 from simulator.cloud.job_s3 import archive
 from simulator.cloud.sagemaker_jobs import TrainingJobs
@@ -34,6 +35,17 @@ for epoch in range(int(config["hyperparameters"]["epochs"])):
 (base / "model" / "code" / "inference.py").write_text("")
 print(os.environ["TRAINING_JOB_NAME"], os.environ["TUNED"], file=sys.stderr)
 """
+)
+
+
+COMMON = (
+    "AlgorithmSpecification",
+    "RoleArn",
+    "HyperParameters",
+    "Environment",
+    "InputDataConfig",
+    "OutputDataConfig",
+    "ResourceConfig",
 )
 
 
@@ -308,3 +320,35 @@ def test_metrics_go_to_cloudwatch_and_states_to_eventbridge(
         "Completed",
     ]
     assert {kind for kind, _ in told} == {"SageMaker Training Job State Change"}
+
+
+def test_jobs_that_share_turns_compute_together_and_take_their_own_time(
+    twin: JobTwin, jobs: TrainingJobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("simulator.cloud.training_runs.EPOCH_BYTES_PER_S", 1.0)
+    original, spoke_s = twin.logs.append, dict[str, float]()
+
+    def append(group: str, stream: str, lines: Sequence[str]) -> None:
+        original(group, stream, lines)
+        spoke_s.setdefault(stream.partition("/")[0], twin.engine.env.now)
+
+    monkeypatch.setattr(twin.logs, "append", append)
+    turns = ComputeTurns(twin.engine)
+    started = {}
+    lengths = {"long": 40, "short": 4}
+    for name, epochs in lengths.items():
+        # The request of a job that is then stopped at once, for its parameters.
+        _create(twin, f"{name}-0", HyperParameters={"epochs": str(epochs)})
+        described = twin.do("sagemaker", "DescribeTrainingJob", TrainingJobName=f"{name}-0")
+        twin.do("sagemaker", "StopTrainingJob", TrainingJobName=f"{name}-0")
+        params = {key: described[key] for key in COMMON} | {"TrainingJobName": name}
+        started[name] = jobs.start(params, "arn", turns)
+        twin.engine.run(twin.engine.env.now + 100.0)
+    size_b = len("1\n2\n3\n" + "4\n")
+    for name, epochs in lengths.items():
+        twin.engine.run(jobs.wait_event(name))
+        took_s = DOWNLOAD_BASE_S + TRAIN_BASE_S + epochs * size_b + UPLOAD_S
+        assert started[name].trained_s == pytest.approx(took_s, abs=1.0)
+        assert started[name].status == "Completed"
+    assert spoke_s["long"] == spoke_s["short"]
+    assert spoke_s["short"] == pytest.approx(LAUNCH_S + DOWNLOAD_BASE_S + 100.0, abs=0.001)
