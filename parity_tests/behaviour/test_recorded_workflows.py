@@ -45,6 +45,9 @@ class _NoTasks:
         """Begin nothing."""
         return {}
 
+    def call(self, service: str, operation: str, parameters: dict[str, Any]) -> Steps:
+        raise AssertionError("the recordings read and write nothing")
+
     def run(self, frame: Frame, parameters: Any) -> Steps:
         raise AssertionError("the recordings have no Task states")
 

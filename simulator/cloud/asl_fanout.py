@@ -1,7 +1,7 @@
 """Map and Parallel: several threads of one execution on the run's clock.
 
-Inline maps write their iterations into the execution's history; distributed ones run them as
-child executions, of which the parent's history shows one map run.
+Inline maps write their iterations into the execution's history; distributed ones are in
+`asl_distributed.py`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import simpy
 
 from simulator.cloud import asl_jsonata_states
-from simulator.cloud.asl_history import History, StateFailure, Thread, Visit
+from simulator.cloud.asl_history import StateFailure, Thread, Visit
 from simulator.cloud.asl_interpreter import Frame, Interpreter, Steps
 from simulator.cloud.asl_payload import dumps
 from simulator.cloud.errors import AwsError
@@ -22,7 +22,7 @@ def run_parallel(frame: Frame, data: Any) -> Steps:
     """Run all branches with the same input; return the list of their outputs."""
     interpreter, thread = frame.interpreter, frame.thread
     history, branches, visit = interpreter.history, frame.state["Branches"], frame.visit
-    if not _goes_on(frame):
+    if not goes_on(frame):
         history.add(thread, "ParallelStateStarted")
         visit.parts = {index: thread.fork() for index in range(len(branches))}
     processes = [
@@ -43,64 +43,52 @@ def run_map(frame: Frame, data: Any) -> Steps:
     """Run the item processor once for every item; return the list of outputs in item order."""
     state, thread = frame.state, frame.thread
     processor = state.get("ItemProcessor") or state["Iterator"]
-    distributed = processor.get("ProcessorConfig", {}).get("Mode") == "DISTRIBUTED"
-    if frame.jsonata:
-        items: Any = asl_jsonata_states.map_items(frame)
-    else:
-        items = frame.path(state.get("ItemsPath", "$"), data)
-    concurrency = _concurrency(frame, data)
-    if not isinstance(items, list):
-        raise frame.runtime_error(
-            f'Reference path "{state.get("ItemsPath", "$")}" must point to array.'
-        )
+    if processor.get("ProcessorConfig", {}).get("Mode") == "DISTRIBUTED":
+        from simulator.cloud import asl_distributed
+
+        return (yield from asl_distributed.run(frame, data, processor))
+    items = items_of(frame, data)
+    concurrency = concurrency_of(frame, data)
     history = frame.interpreter.history
-    goes_on = _goes_on(frame)
-    if not goes_on:
+    if not goes_on(frame):
         history.add(thread, "MapStateStarted", {"length": len(items)})
-    tolerated = _tolerated(frame, data, len(items)) if distributed else 0
-    run_started_id = 0
-    if distributed:
-        arn = frame.context["Execution"]["Id"].replace(":execution:", ":mapRun:")
-        run: dict[str, Any] = {"mapRunArn": f"{arn}/{frame.name}"}
-        if goes_on:
-            run["redriveCount"] = frame.context["Execution"]["RedriveCount"]
-        kind = "MapRunRedriven" if goes_on else "MapRunStarted"
-        run_started_id = history.add(thread, kind, run)
-    iterations = _Iterations(frame, processor, data, items, distributed)
-    try:
-        outputs = yield from iterations.run(concurrency, tolerated)
-    except StateFailure as failure:
-        if distributed:
-            history.add(thread, "MapRunFailed", failure.details())
-        raise
-    if distributed:
-        history.add(thread, "MapRunSucceeded")
-        history.add(thread, "MapStateSucceeded", aside=True)
-        # AWS links the state's exit to the start of the map run, not to its end.
-        thread.last_id = run_started_id
-        return outputs
+    iterations = Iterations(frame, processor, data, items)
+    outputs = yield from iterations.run(concurrency, 0)
     thread.last_id = iterations.last_succeeded_id or thread.last_id
     history.add(thread, "MapStateSucceeded", aside=True)
     return outputs
 
 
-class _Iterations:
+NOT_READ = object()
+"""Stands for what an ItemReader found where there is none."""
+
+
+def items_of(frame: Frame, data: Any, found: Any = NOT_READ) -> list[Any]:
+    """Return the items of a map: of its input, or of what its ItemReader found."""
+    if frame.jsonata:
+        # Items takes the place of ItemsPath; what is read has none (it has been parsed already).
+        items: Any = asl_jsonata_states.map_items(frame) if found is NOT_READ else found
+    else:
+        path = frame.state.get("ItemsPath", "$")
+        items = frame.path(path, data if found is NOT_READ else found)
+    if not isinstance(items, list):
+        raise frame.runtime_error(
+            f'Reference path "{frame.state.get("ItemsPath", "$")}" must point to array.'
+        )
+    return items
+
+
+class Iterations:
     """The iterations of one visit of one Map state."""
 
     def __init__(
-        self,
-        frame: Frame,
-        processor: dict[str, Any],
-        data: Any,
-        items: list[Any],
-        distributed: bool,
+        self, frame: Frame, processor: dict[str, Any], data: Any, items: list[Any]
     ) -> None:
         self.frame = frame
         self.processor = processor
         self.items = items
-        self.distributed = distributed
         self._data = data
-        self._failures: list[StateFailure] = []
+        self._failed = 0
         self.last_succeeded_id = 0
 
     def run(self, concurrency: int, tolerated: int) -> Steps:
@@ -120,46 +108,40 @@ class _Iterations:
             try:
                 return (yield from _part(self.frame.visit, index, self._item(index)))
             except StateFailure as failure:
-                self._failures.append(failure)
-                if len(self._failures) > tolerated:
-                    raise self._too_many(failure, tolerated) from failure
+                self._failed += self.weight_of(index)
+                if self._failed > tolerated:
+                    raise self.too_many(failure) from failure
                 return failure
 
-    def _too_many(self, failure: StateFailure, tolerated: int) -> StateFailure:
-        if not self.distributed or failure.fatal:
-            return failure
-        return StateFailure(
-            "States.ExceedToleratedFailureThreshold",
-            "The specified tolerated failure threshold was exceeded",
-        )
-
     def _item(self, index: int) -> Steps:
-        frame, interpreter = self.frame, self.frame.interpreter
-        extra = {"Map": {"Item": {"Index": index, "Value": self.items[index]}}}
-        selector = frame.state.get("ItemSelector", frame.state.get("Parameters"))
-        value = self.items[index]
-        if selector is not None:
-            context = frame.context
-            frame.context = {**context, **extra}
-            try:
-                value = self._selected(selector)
-            finally:
-                frame.context = context
-        if self.distributed:
-            child = Interpreter(
-                interpreter.engine,
-                self.processor,
-                interpreter.context,
-                History(interpreter.engine),
-                interpreter.tasks,
-            )
-            child.language = interpreter.language
-            fork = self._fork(index)
-            fork.last_id = 0
-            return (yield from child.machine(self.processor, value, fork, extra))
-        return (yield from self._inline(index, value, extra))
+        return (yield from self.performed(index, self.value_of(index), self._extra(index)))
 
-    def _fork(self, index: int) -> Thread:
+    def _extra(self, index: int) -> dict[str, Any]:
+        """Return what the context object has of an iteration."""
+        return {"Map": {"Item": {"Index": index, "Value": self.items[index]}}}
+
+    def value_of(self, index: int) -> Any:
+        """Return the input of an iteration: its item, or what ItemSelector makes of it."""
+        frame = self.frame
+        selector = frame.state.get("ItemSelector", frame.state.get("Parameters"))
+        if selector is None:
+            return self.items[index]
+        context = frame.context
+        frame.context = {**context, **self._extra(index)}
+        try:
+            return self._selected(selector)
+        finally:
+            frame.context = context
+
+    def weight_of(self, index: int) -> int:
+        """Return how many items fail with an iteration."""
+        return 1
+
+    def too_many(self, failure: StateFailure) -> StateFailure:
+        """Return the failure of the state, given the last one that it could not bear."""
+        return failure
+
+    def fork(self, index: int) -> Thread:
         """Return the iteration's thread: a new one, or the one that a redrive goes on with."""
         parts = self.frame.visit.parts
         if index not in parts:
@@ -171,9 +153,10 @@ class _Iterations:
             return asl_jsonata_states.value(self.frame, "ItemSelector", selector)
         return self.frame.render(selector, self._data)
 
-    def _inline(self, index: int, value: Any, extra: dict[str, Any]) -> Steps:
+    def performed(self, index: int, value: Any, extra: dict[str, Any]) -> Steps:
+        """Run one iteration; its events are in the execution's history."""
         frame, history = self.frame, self.frame.interpreter.history
-        fork = self._fork(index)
+        fork = self.fork(index)
         where = {"name": frame.name, "index": index}
         history.add(fork, "MapIterationStarted", where)
         try:
@@ -191,7 +174,7 @@ class _Iterations:
         return output
 
 
-def _goes_on(frame: Frame) -> bool:
+def goes_on(frame: Frame) -> bool:
     """Prepare the parts of a Map or Parallel; tell whether a redrive goes on with those there."""
     visit = frame.visit
     if frame.is_redriven and visit.parts:
@@ -293,14 +276,16 @@ def _integer(frame: Frame, name: str, data: Any) -> int | float | None:
     return value
 
 
-def _concurrency(frame: Frame, data: Any) -> int:
+def concurrency_of(frame: Frame, data: Any) -> int:
+    """Return how many iterations may run at once; 0 where nothing is said."""
     value = _integer(frame, "MaxConcurrency", data) or 0
     if value < 0:
         raise frame.runtime_error("MaxConcurrency cannot be negative.")
     return int(value)
 
 
-def _tolerated(frame: Frame, data: Any, length: int) -> int:
+def tolerated_of(frame: Frame, data: Any, length: int) -> int:
+    """Return how many of the items may fail."""
     count = _integer(frame, "ToleratedFailureCount", data)
     percentage = _integer(frame, "ToleratedFailurePercentage", data)
     if count is not None and count < 0:

@@ -50,7 +50,8 @@ class StateFailure(Exception):
 class Visit:
     """The state in which a thread is, or was when its execution ended: a redrive goes on here.
 
-    ``parts`` are the branches or iterations that began, ``outputs`` those that succeeded.
+    ``parts`` are the branches or iterations that began, ``outputs`` those that succeeded; of a
+    distributed map, ``children`` are its child executions.
     """
 
     name: str
@@ -58,6 +59,8 @@ class Visit:
     entered_id: int
     parts: dict[int, Thread] = field(default_factory=dict)
     outputs: dict[int, Any] = field(default_factory=dict)
+    children: dict[int, Any] = field(default_factory=dict)
+    run_arn: str = ""
 
 
 @dataclass

@@ -38,6 +38,10 @@ class Tasks(Protocol):
         """Do a Task state's work; return its raw result."""
         ...
 
+    def call(self, service: str, operation: str, parameters: dict[str, Any]) -> Steps:
+        """Do one operation as the machine's role, without events; raises AwsError."""
+        ...
+
 
 class Frame:
     """One visit of one state: where it is, what it got, and how to fail in AWS's words."""

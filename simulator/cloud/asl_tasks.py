@@ -152,7 +152,7 @@ class TaskRunner:
         callback: Callback | None,
     ) -> Steps:
         service, operation = resource.service, resource.operation
-        answer = yield from self._call(service, operation, request)
+        answer = yield from self.call(service, operation, request)
         shown = self._shown(resource, answer)
         if callback is not None:
             words.submitted(shown)
@@ -170,7 +170,7 @@ class TaskRunner:
             self._cancel(resource, job, request, answer)
             raise
         described_by, parameters = job.describe(request, answer)
-        result = job.result((yield from self._call(service, described_by, parameters)))
+        result = job.result((yield from self.call(service, described_by, parameters)))
         shown = model_names.to_workflow_names(service, described_by, result)
         if not job.succeeded(result):
             raise StateFailure("States.TaskFailed", dumps(shown))
@@ -184,7 +184,8 @@ class TaskRunner:
         spelled = model_names.to_workflow_names(service, operation, answer, iso_times=resource.sdk)
         return spelled if resource.sdk else {**spelled, **self._metadata()}
 
-    def _call(self, service: str, operation: str, parameters: dict[str, Any]) -> Steps:
+    def call(self, service: str, operation: str, parameters: dict[str, Any]) -> Steps:
+        """Do one operation as the machine's role; return its answer, or raise AwsError."""
         answer = self._dispatch(self._principal, service, operation, parameters)
         if isinstance(answer, simpy.Event):
             answer = yield _observed(answer)

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from simulator.cloud import asl_items
 from simulator.cloud.asl_choice import operator_of, timestamp
 from simulator.cloud.asl_jsonata import expression_of, syntax_errors
 from simulator.cloud.asl_resources import Resource, parse_resource
@@ -24,6 +25,7 @@ _MACHINE = {"Comment", "StartAt", "States", "TimeoutSeconds", "Version", "QueryL
 _COMMON = {"Type", "Comment", "InputPath", "OutputPath", "Next", "End", "QueryLanguage", "Assign"}
 _RESULT = {"Parameters", "ResultSelector", "ResultPath", "Retry", "Catch"}
 _LIMITS = {"TimeoutSeconds", "HeartbeatSeconds"}
+_DISTRIBUTED = {"ItemReader", "ItemBatcher", "ResultWriter"}
 _WAITS = {"Seconds", "SecondsPath", "Timestamp", "TimestampPath"}
 _FIELDS: dict[str, set[str]] = {
     "Pass": {"Parameters", "ResultPath", "Result"},
@@ -46,6 +48,7 @@ _FIELDS: dict[str, set[str]] = {
         "ToleratedFailurePercentage",
         "ToleratedFailurePercentagePath",
         "Label",
+        *_DISTRIBUTED,
     },
 }
 _JSONATA_COMMON = {"Type", "Comment", "Next", "End", "QueryLanguage", "Assign", "Output"}
@@ -59,7 +62,7 @@ _JSONATA_FIELDS: dict[str, set[str]] = {
     "Fail": {"Error", "Cause"},
     "Parallel": _JSONATA_RESULT | {"Branches"},
     "Map": {"Retry", "Catch", "ItemProcessor", "Items", "ItemSelector", "MaxConcurrency", "Label"}
-    | {"ToleratedFailureCount", "ToleratedFailurePercentage"},
+    | {"ToleratedFailureCount", "ToleratedFailurePercentage", *_DISTRIBUTED},
 }
 """What each state has with JSONata: "Transforming data with JSONata" in the guide."""
 _REQUIRED = {"Task": "Resource", "Choice": "Choices", "Parallel": "Branches"}
@@ -186,6 +189,11 @@ class _Check:
             if name not in state:
                 yield _required(["ItemProcessor"], where)
                 return
+            given = sorted(_DISTRIBUTED & set(state))
+            if given and state[name].get("ProcessorConfig", {}).get("Mode") != "DISTRIBUTED":
+                yield f"{_SCHEMA}Field needs the Mode DISTRIBUTED at {where}/{given[0]}"
+            named = "Arguments" if jsonata else "Parameters"
+            yield from (_SCHEMA + each for each in asl_items.problems(state, where, named))
             yield from self.machine(state[name], f"{where}/{name}", _MACHINE | {"ProcessorConfig"})
 
 

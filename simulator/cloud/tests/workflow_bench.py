@@ -34,6 +34,8 @@ OPERATIONS = [
     ("lambda", "Invoke"),
     ("ssm", "GetParameter"),
     ("s3", "GetObject"),
+    ("s3", "ListObjectsV2"),
+    ("s3", "PutObject"),
     ("dynamodb", "PutItem"),
     ("sqs", "SendMessage"),
     ("glue", "GetJobRun"),
