@@ -143,8 +143,9 @@ def _check(params: Params) -> None:
     """Raise ValidationException for settings that do not go together; the words are our own."""
     try:
         association(params)
-        if "MaxPayloadInMB" in params or "MaxConcurrentTransforms" in params:
+        # What the request leaves open the container may say; the limits are looked at again then.
+        if "MaxPayloadInMB" in params:
             at_once = params.get("MaxConcurrentTransforms") or 1
-            Parameters(at_once, payload_mb=params.get("MaxPayloadInMB", 6))
+            Parameters(at_once, payload_mb=params["MaxPayloadInMB"])
     except ValueError as error:
         raise AwsError("ValidationException", str(error)) from error

@@ -166,7 +166,7 @@ def _variables(params: Params) -> dict[str, str]:
             "SingleRecord": "SINGLE_RECORD",
             "MultiRecord": "MULTI_RECORD",
         }.get(params.get("BatchStrategy", "")),
-        "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS": params.get("MaxConcurrentTransforms"),
+        "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS": params.get("MaxConcurrentTransforms") or None,
     }
     known = {name: str(value) for name, value in said.items() if value is not None}
     return {"SAGEMAKER_BATCH": "true", **known}

@@ -10,7 +10,7 @@ from simulator.cloud.dispatch import Dispatch
 from simulator.cloud.engine import Engine
 from simulator.cloud.errors import AccessDenied, AwsError, NotSupportedByTwin, ValidationError
 from simulator.cloud.iam import Iam
-from simulator.cloud.operations import Call, Operation, Params, Principal
+from simulator.cloud.operations import Call, Operation, Params, Principal, passed_roles
 from simulator.cloud.quotas import RATES, Quotas, Rate
 from simulator.cloud.tests.fakes import START
 
@@ -176,6 +176,23 @@ def test_handing_a_role_to_a_service_needs_pass_role_for_that_service(bench: Ben
     assert bench.do("lambda", "CreateFunction", **CREATE)
     with pytest.raises(AccessDenied, match="iam:PassRole"):
         bench.do("lambda", "CreateFunction", **{**CREATE, "Role": ROLE})
+
+
+@pytest.mark.parametrize(
+    ("params", "passed"),
+    [
+        ({"Job": {"Role": PASSED}}, [(PASSED, "lambda.amazonaws.com")]),
+        ({"Job": {"Role": PASSED}, "Role": ROLE}, [(PASSED, "lambda.amazonaws.com")]),
+        ({"Job": {}}, []),
+        ({"Role": PASSED}, []),
+        ({"Job": [{"Role": PASSED}]}, []),
+    ],
+)
+def test_a_role_that_is_handed_over_may_stand_deeper_in_a_request(
+    params: Params, passed: list[tuple[str, str]]
+) -> None:
+    operation = Operation(lambda call: {}, passes_role={"Job.Role": "lambda.amazonaws.com"})
+    assert list(passed_roles(operation, params)) == passed
 
 
 def test_root_needs_no_policy(bench: Bench) -> None:
