@@ -70,7 +70,7 @@ class Frame:
 
     def scope(self, data: Any) -> Scope:
         """Return what paths of this state may refer to."""
-        return Scope(data, self.context, self.thread.variables)
+        return Scope(data, self.context, self.thread.variables, self.interpreter.engine.new_id)
 
     def runtime_error(self, text: str) -> StateFailure:
         """Return the failure for a definition or input that cannot be evaluated."""

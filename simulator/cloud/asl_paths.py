@@ -8,7 +8,7 @@ filter expressions and deep scans go to the jsonpath-ng library.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -37,11 +37,15 @@ class PathNotFound(Exception):
 
 @dataclass
 class Scope:
-    """What a path may refer to: the effective input, the context object, the variables."""
+    """What a path may refer to: the effective input, the context object, the variables.
+
+    ``new_id`` draws a UUID from the run's seed, for the functions that are random on AWS.
+    """
 
     data: Any
     context: Mapping[str, Any]
     variables: dict[str, Any] = field(default_factory=dict)
+    new_id: Callable[[], str] | None = None
 
 
 def is_path(text: Any) -> bool:

@@ -104,6 +104,9 @@ def _call(tokens: list[Token], scope: Scope, name: str) -> tuple[Any, list[Token
             rest = rest[1:]
     if not rest:
         raise IntrinsicFailure(f"{function} has no closing parenthesis")
+    if function in _RANDOM and scope.new_id is not None:
+        # Drawn from the run's seed, so that two runs give the same.
+        arguments = [*arguments, scope.new_id()]
     implementation = FUNCTIONS.get(function)
     if implementation is None:
         raise NotSupportedByTwin(f"the intrinsic function {function}")
@@ -200,14 +203,15 @@ def _unique(items: Any) -> list[Any]:
 
 
 def _random(arguments: Sequence[Any]) -> int:
-    # AWS repeats the number for the same seed; without one the twin has nothing to be random with.
-    if len(arguments) < 3:
-        raise NotSupportedByTwin("States.MathRandom without a seed (it would not be repeatable)")
-    return random.Random(int(arguments[2])).randrange(int(arguments[0]), int(arguments[1]))
+    """Return a number of a range; AWS repeats it for the same seed."""
+    first, last, seed, *rest = arguments
+    if len(rest) > 1 or not (isinstance(seed, str) or _of(int, seed) == seed):
+        raise ValueError("two or three whole numbers are needed")
+    return random.Random(seed).randrange(_of(int, first), _of(int, last))
 
 
-def _uuid(arguments: Sequence[Any]) -> str:
-    raise NotSupportedByTwin("States.UUID (it would not be repeatable)")
+def _uuid(new_id: Any) -> str:
+    return str(new_id)
 
 
 def _partition(items: Any, size: Any) -> list[Any]:
@@ -275,5 +279,7 @@ FUNCTIONS: dict[str, Callable[[Sequence[Any]], Any]] = {
     "States.MathAdd": _exactly(2, lambda a, b: _of(int, a) + _of(int, b)),
     "States.MathRandom": _random,
     "States.StringSplit": _exactly(2, _split),
-    "States.UUID": _uuid,
+    "States.UUID": _exactly(1, _uuid),
 }
+_RANDOM = {"States.MathRandom", "States.UUID"}
+"""Functions that get an id of the run as their last argument."""

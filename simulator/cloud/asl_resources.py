@@ -89,9 +89,9 @@ def parse_resource(text: str) -> Resource:
     if _FUNCTION.fullmatch(text):
         return Resource(text, "lambda", "Invoke", False, False, True, "lambda", "function")
     match = _RESOURCE.fullmatch(text)
-    if match is None or match["pattern"] == "sync:2":
+    if match is None or (match["pattern"] == "sync:2" and match["service"] != "states"):
         raise NotSupportedByTwin(f"the Task resource {text}")
-    sdk, sync = bool(match["sdk"]), match["pattern"] == "sync"
+    sdk, sync = bool(match["sdk"]), match["pattern"] in ("sync", "sync:2")
     callback = match["pattern"] == "waitForTaskToken"
     known = _CALLBACK if callback else _OPTIMISED
     if (not sdk and match["service"] not in known) or (sdk and sync):

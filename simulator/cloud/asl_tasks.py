@@ -172,6 +172,9 @@ class TaskRunner:
         described_by, parameters = job.describe(request, answer)
         result = job.result((yield from self.call(service, described_by, parameters)))
         shown = model_names.to_workflow_names(service, described_by, result)
+        if resource.text.endswith(".sync:2"):
+            # Of a nested execution as the JSON that it is, with .sync as text.
+            shown |= {key: json.loads(shown[key]) for key in ("Input", "Output") if key in shown}
         if not job.succeeded(result):
             raise StateFailure("States.TaskFailed", dumps(shown))
         return shown

@@ -38,10 +38,10 @@ class Workflows:
         record: Record | None = None,
     ) -> None:
         self._context = context
-        self._jobs = jobs
         self._machines: dict[str, Machine] = {}
         self._notices = Notices(context, record)
-        self._executions = Executions(context, jobs, self._notices, self._machine)
+        self._jobs = {**jobs, ("stepfunctions", "StartExecution"): self._nested()}
+        self._executions = Executions(context, self._jobs, self._notices, self._machine)
 
     def watch(self, on_state: Callable[[str, str, str], None]) -> None:
         """Have ``on_state(execution name, state, "entered" | "exited")`` called from now on."""
@@ -61,6 +61,22 @@ class Workflows:
             "ListStateMachines": Operation(self._list),
             **self._executions.operations(),
         }
+
+    def _nested(self) -> Job:
+        """Say how a workflow's `.sync` follows another workflow."""
+        return Job(
+            wait=lambda request, answer: self.execution(answer["executionArn"]).done,
+            describe=lambda request, answer: (
+                "DescribeExecution",
+                {"executionArn": answer["executionArn"]},
+            ),
+            result=dict,
+            succeeded=lambda result: result["status"] == "SUCCEEDED",
+            cancel=lambda request, answer: (
+                "StopExecution",
+                {"executionArn": answer["executionArn"]},
+            ),
+        )
 
     def execution(self, arn: str) -> Execution:
         """Return a running or ended execution; raises ExecutionDoesNotExist."""

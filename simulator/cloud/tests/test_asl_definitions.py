@@ -76,7 +76,7 @@ def _choice(**rule: Any) -> dict[str, Any]:
         (task("arn:aws:states:::ecs:runTask.sync"), "ecs:runTask.sync"),
         (task("arn:aws:states:::aws-sdk:sqs:fly"), "sqs:Fly"),
         (task("arn:aws:states:::aws-sdk:quantum:leap"), "quantum"),
-        (task("arn:aws:states:::states:startExecution.sync:2"), "sync:2"),
+        (task("arn:aws:states:::glue:startJobRun.sync:2"), "sync:2"),
         (task(HeartbeatSeconds=3), "HeartbeatSeconds"),
         (task(Credentials={"RoleArn": "r"}), "Credentials"),
         (_choice(StringLike="x"), "StringLike"),
