@@ -6,6 +6,7 @@ from typing import Any
 
 from parity_tests.contract.errors import ErrorCases, many, twice
 from parity_tests.contract.examples_jobs import PERMISSION, job_of
+from parity_tests.contract.examples_logs import metric_filter_of
 from parity_tests.contract.examples_registry import group_with_package
 from parity_tests.contract.examples_sagemaker_jobs import tuning_of
 from parity_tests.contract.examples_streams import alarm_of
@@ -54,6 +55,17 @@ services.add(
     "CreateLogGroup",
     twice(("logs", "CreateLogGroup"), lambda w: {"logGroupName": w.new("group")}),
 )
+
+
+def _filters(w: World) -> dict[str, Any]:
+    """Put as many filters with a regular expression as a group takes; return one more."""
+    params = {**metric_filter_of(w), "filterPattern": "{ $.late = %1% }"}
+    for number in range(5):
+        w.do("logs", "PutMetricFilter", **{**params, "filterName": f"f{number}"})
+    return params
+
+
+services.add("logs", "LimitExceededException", "PutMetricFilter", _filters)
 services.add(
     "cloudwatch",
     "ResourceNotFound",

@@ -1,4 +1,4 @@
-"""Examples of Kinesis, IoT, CloudWatch Logs and CloudWatch."""
+"""Examples of Kinesis, IoT and CloudWatch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from parity_tests.contract.world import World
 kinesis = Examples("kinesis")
 iot = Examples("iot")
 iot_data = Examples("iot-data")
-logs = Examples("logs")
 cloudwatch = Examples("cloudwatch")
 
 SHARD = "shardId-000000000000"
@@ -148,81 +147,6 @@ iot.add(
 iot_data.add(
     "Publish",
     lambda w: {"topic": "office/door", "qos": 1, "payload": json.dumps({"open": True}).encode()},
-)
-
-# -- CloudWatch Logs
-
-
-def _group(w: World) -> dict[str, Any]:
-    name = f"/fleetwin/{w.new('group')}"
-    w.do("logs", "CreateLogGroup", logGroupName=name)
-    return {"logGroupName": name}
-
-
-def _stream(w: World, *messages: str) -> dict[str, Any]:
-    named = {**_group(w), "logStreamName": "2026/01/05/[$LATEST]0"}
-    w.do("logs", "CreateLogStream", **named)
-    if messages:
-        events = [{"timestamp": w.now_ms, "message": text} for text in messages]
-        w.do("logs", "PutLogEvents", **named, logEvents=events)
-    return named
-
-
-logs.add(
-    "CreateLogGroup",
-    lambda w: {"logGroupName": w.new("/made"), "logGroupClass": "STANDARD", "tags": {"a": "b"}},
-)
-logs.add("DeleteLogGroup", _group)
-logs.add("PutRetentionPolicy", lambda w: {**_group(w), "retentionInDays": 7})
-
-
-def _retained(w: World) -> dict[str, Any]:
-    named = _group(w)
-    w.do("logs", "PutRetentionPolicy", **named, retentionInDays=7)
-    return {"logGroupNamePrefix": named["logGroupName"]}
-
-
-logs.add(
-    "DescribeLogGroups",
-    _retained,
-    "logGroups.logGroupName logGroups.creationTime logGroups.arn logGroups.metricFilterCount"
-    " logGroups.storedBytes logGroups.retentionInDays logGroups.logGroupClass"
-    " logGroups.logGroupArn",
-)
-logs.add("CreateLogStream", lambda w: {**_group(w), "logStreamName": "one"})
-logs.add(
-    "DescribeLogStreams",
-    lambda w: {"logGroupName": _stream(w, "hello")["logGroupName"]},
-    "logStreams.logStreamName logStreams.creationTime logStreams.arn logStreams.storedBytes"
-    " logStreams.firstEventTimestamp logStreams.lastEventTimestamp logStreams.lastIngestionTime"
-    " logStreams.uploadSequenceToken",
-)
-logs.add(
-    "PutLogEvents",
-    lambda w: {**_stream(w), "logEvents": [{"timestamp": w.now_ms, "message": "hello"}]},
-    "nextSequenceToken",
-)
-logs.add(
-    "PutLogEvents",
-    lambda w: {
-        **_stream(w),
-        "logEvents": [
-            {"timestamp": w.now_ms + days * 10_800_000, "message": "m"} for days in (0, 1)
-        ],
-    },
-    "nextSequenceToken rejectedLogEventsInfo.tooNewLogEventStartIndex",
-    "refused in part",
-)
-_EVENT = "events.timestamp events.message events.ingestionTime"
-logs.add(
-    "GetLogEvents",
-    lambda w: {**_stream(w, "one", "zwei ✓"), "limit": 1},
-    f"{_EVENT} nextForwardToken nextBackwardToken",
-)
-logs.add(
-    "FilterLogEvents",
-    lambda w: {"logGroupName": _stream(w, "one", "two")["logGroupName"], "limit": 1},
-    f"{_EVENT} events.logStreamName events.eventId nextToken searchedLogStreams",
 )
 
 # -- CloudWatch

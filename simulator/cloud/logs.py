@@ -1,31 +1,34 @@
 """CloudWatch Logs: groups and streams in memory, and as files that a person can read.
 
 Functions, jobs and endpoints append through `append`; each group is also the file
-``<state>/logs/<group>.log``. Events that clients put may hold embedded metrics. Filter
-patterns are refused by name; retention is kept and shown, nothing expires within a run.
+``<state>/logs/<group>.log``, which keeps what retention lets expire here. Events that clients put
+may hold embedded metrics; metric filters (`log_metric_filters.py`) see all events.
 """
 
 from __future__ import annotations
 
-import itertools
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from simulator.cloud.context import Context
 from simulator.cloud.embedded_metrics import points_in
 from simulator.cloud.errors import AwsError, NotSupportedByTwin
+from simulator.cloud.log_groups import (
+    MAX_BATCH_EVENTS,
+    NEWEST_MS,
+    OLDEST_MS,
+    Event,
+    Group,
+    Stream,
+    check_batch,
+    group_name,
+)
+from simulator.cloud.log_metric_filters import MetricFilters
+from simulator.cloud.log_patterns import compile_pattern
 from simulator.cloud.operations import Answer, Call, Operation, Params
 from simulator.cloud.pages import page
-
-# Limits of PutLogEvents (API reference): sizes in bytes, times in milliseconds.
-MAX_BATCH_BYTES = 1_048_576
-EVENT_OVERHEAD_BYTES = 26
-MAX_BATCH_EVENTS = 10_000
-MAX_SPAN_MS = 24 * 3_600_000
-OLDEST_MS, NEWEST_MS = 14 * 24 * 3_600_000, 2 * 3_600_000
 
 _SHORT_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731)
 RETENTION_DAYS = frozenset((*_SHORT_DAYS, 1096, 1827, 2192, 2557, 2922, 3288, 3653))
@@ -36,33 +39,6 @@ _PAGE = 50
 _END_MS = 1 << 62
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One log event; times in milliseconds since 1970."""
-
-    at_ms: int
-    ingested_ms: int
-    message: str
-
-
-@dataclass
-class Stream:
-    """A log stream and its events in the order in which they came."""
-
-    created_ms: int
-    events: list[Event] = field(default_factory=list)
-
-
-@dataclass
-class Group:
-    """A log group; ``shown`` are the members it was created with that a description repeats."""
-
-    name: str
-    created_ms: int
-    shown: dict[str, Any] = field(default_factory=dict)
-    streams: dict[str, Stream] = field(default_factory=dict)
-
-
 class Logs:
     """The account's log groups."""
 
@@ -70,6 +46,7 @@ class Logs:
         self._context = context
         self._groups: dict[str, Group] = {}
         self._files: dict[str, TextIO] = {}
+        self._metric_filters = MetricFilters(context, self._groups)
 
     def operations(self) -> dict[str, Operation]:
         """Return the operations that run here."""
@@ -77,12 +54,14 @@ class Logs:
             "CreateLogGroup": Operation(self._create_group, resources=self._one),
             "DeleteLogGroup": Operation(self._delete_group, resources=self._one),
             "PutRetentionPolicy": Operation(self._put_retention, resources=self._one),
+            "DeleteRetentionPolicy": Operation(self._delete_retention, resources=self._one),
             "DescribeLogGroups": Operation(self._describe_groups),
             "CreateLogStream": Operation(self._create_stream, resources=self._one),
             "DescribeLogStreams": Operation(self._describe_streams, resources=self._one),
             "PutLogEvents": Operation(self._put_events, resources=self._one),
             "GetLogEvents": Operation(self._get_events, resources=self._one),
             "FilterLogEvents": Operation(self._filter_events, resources=self._one),
+            **self._metric_filters.operations(),
         }
 
     def append(self, group: str, stream: str, lines: Sequence[str]) -> None:
@@ -108,6 +87,8 @@ class Logs:
     def lines(self, group: str) -> list[str]:
         """Return all messages of a group, stream by stream."""
         found = self._groups.get(group)
+        if found is not None:
+            found.expire(self._now_ms())
         streams = found.streams.values() if found else ()
         return [event.message for stream in streams for event in stream.events]
 
@@ -120,6 +101,7 @@ class Logs:
         for event in events:
             at = datetime.fromtimestamp(event.at_ms // 1000, UTC)
             file.write(f"{at:%Y-%m-%dT%H:%M:%S}Z {stream} {event.message}\n")
+        self._metric_filters.watch(group, events)
 
     def _file(self, group: str) -> TextIO:
         if group not in self._files:
@@ -133,12 +115,13 @@ class Logs:
     # -- groups
 
     def _one(self, params: Params) -> list[str]:
-        return [self._context.arn("logs", f"log-group:{_group_name(params)}:*")]
+        return [self._context.arn("logs", f"log-group:{group_name(params)}:*")]
 
     def _group(self, params: Params) -> Group:
-        group = self._groups.get(_group_name(params))
+        group = self._groups.get(group_name(params))
         if group is None:
             raise AwsError("ResourceNotFoundException", "The specified log group does not exist.")
+        group.expire(self._now_ms())
         return group
 
     def _create_group(self, call: Call) -> Answer:
@@ -159,7 +142,9 @@ class Logs:
         return {}
 
     def _delete_group(self, call: Call) -> Answer:
-        del self._groups[self._group(call.params).name]
+        name = self._group(call.params).name
+        del self._groups[name]
+        self._metric_filters.forget(name)
         return {}
 
     def _put_retention(self, call: Call) -> Answer:
@@ -167,6 +152,10 @@ class Logs:
         if days not in RETENTION_DAYS:
             raise AwsError("InvalidParameterException", f"{days} is not a retention in days")
         self._group(call.params).shown["retentionInDays"] = days
+        return {}
+
+    def _delete_retention(self, call: Call) -> Answer:
+        self._group(call.params).shown.pop("retentionInDays", None)
         return {}
 
     def _describe_groups(self, call: Call) -> Answer:
@@ -180,7 +169,7 @@ class Logs:
                 "arn": self._context.arn("logs", f"log-group:{name}:*"),
                 "logGroupArn": self._context.arn("logs", f"log-group:{name}"),
                 "logGroupClass": "STANDARD",
-                "metricFilterCount": 0,
+                "metricFilterCount": self._metric_filters.count(name),
                 "storedBytes": 0,
                 **group.shown,
             }
@@ -231,9 +220,9 @@ class Logs:
     def _put_events(self, call: Call) -> Answer:
         stream, now_ms = self._stream(call.params), self._now_ms()
         new = [Event(e["timestamp"], now_ms, e["message"]) for e in call.params["logEvents"]]
-        _check_batch(new)
+        check_batch(new)
         taken = [e for e in new if now_ms - OLDEST_MS <= e.at_ms <= now_ms + NEWEST_MS]
-        self._add(_group_name(call.params), call.params["logStreamName"], taken)
+        self._add(group_name(call.params), call.params["logStreamName"], taken)
         for point in points_in(event.message for event in taken):
             self._context.cloudwatch.record(
                 point.namespace,
@@ -270,8 +259,7 @@ class Logs:
 
     def _filter_events(self, call: Call) -> Answer:
         params, group = call.params, self._group(call.params)
-        if params.get("filterPattern"):
-            raise NotSupportedByTwin("a filterPattern of FilterLogEvents")
+        pattern = compile_pattern(params.get("filterPattern", ""))
         names = params.get("logStreamNames")
         if names is not None and not set(names) <= set(group.streams):
             raise AwsError("ResourceNotFoundException", "The specified log stream does not exist.")
@@ -282,21 +270,13 @@ class Logs:
             {"logStreamName": name, "eventId": f"{number:056d}", **_shown(event)}
             for name, stream in group.streams.items()
             if (names is None or name in names) and name.startswith(prefix)
-            for number, event in enumerate(stream.events)
-            if low <= event.at_ms <= high
+            for number, event in enumerate(stream.events, stream.expired)
+            if low <= event.at_ms <= high and pattern.matches(event.message)
         ]
         found.sort(key=lambda event: (event["timestamp"], event["logStreamName"]))
         # Which streams were searched is no longer told (API reference).
         answer = _paged("events", found, params, MAX_BATCH_EVENTS)
         return answer | {"searchedLogStreams": []}
-
-
-def _group_name(params: Params) -> str:
-    """Return the group that is meant, by its name or by an identifier (name or ARN)."""
-    named = params.get("logGroupName") or params.get("logGroupIdentifier")
-    if not named:
-        raise AwsError("InvalidParameterException", "A log group must be named")
-    return str(named).partition(":log-group:")[2].removesuffix(":*") or str(named)
 
 
 def _refuse(params: Params, *names: str) -> None:
@@ -343,21 +323,3 @@ def _window(params: Params, length: int, limit: int) -> tuple[int, int]:
         raise AwsError("InvalidParameterException", "The specified nextToken is invalid.")
     at = min(int(position), length)
     return (at, min(at + limit, length)) if direction == "f" else (max(0, at - limit), at)
-
-
-def _check_batch(events: Sequence[Event]) -> None:
-    """Raise InvalidParameterException for a batch over a limit; only the first text is recorded."""
-    for problem in _problems(events):
-        raise AwsError("InvalidParameterException", problem)
-
-
-def _problems(events: Sequence[Event]) -> Iterator[str]:
-    if any(first.at_ms > second.at_ms for first, second in itertools.pairwise(events)):
-        yield "Log events in a single PutLogEvents request must be in chronological order."
-    if len(events) > MAX_BATCH_EVENTS:
-        yield f"A batch must have at most {MAX_BATCH_EVENTS} log events."
-    size = sum(len(event.message.encode()) + EVENT_OVERHEAD_BYTES for event in events)
-    if size > MAX_BATCH_BYTES:
-        yield f"Upload too large: {size} bytes exceeds limit of {MAX_BATCH_BYTES}"
-    if events and events[-1].at_ms - events[0].at_ms > MAX_SPAN_MS:
-        yield "The batch of log events in a single PutLogEvents request cannot span over 24 hours."

@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from simulator.cloud.resources.mapping import Outcome, Resource, maps
+from simulator.cloud.resources.shapes import as_text
 
 
 @maps("AWS::Logs::LogGroup", recorded={"LogGroupClass": "changes the price of ingestion only"})
@@ -22,6 +23,34 @@ def log_group(resource: Resource) -> Outcome:
         retention = {"logGroupName": name, "retentionInDays": int(days)}
         resource.call("logs", "PutRetentionPolicy", retention)
     return name, {"Arn": resource.context.arn("logs", f"log-group:{name}:*")}
+
+
+@maps("AWS::Logs::MetricFilter")
+def metric_filter(resource: Resource) -> Outcome:
+    """Put a metric filter; a template lists its dimensions, the call takes a map."""
+    properties = resource.properties
+    name = resource.name("FilterName", longest=512)
+    transformations = [
+        {
+            "metricNamespace": one.need("MetricNamespace"),
+            "metricName": one.need("MetricName"),
+            "metricValue": as_text(one.need("MetricValue")),
+            "dimensions": {d.need("Key"): d.need("Value") for d in one.each("Dimensions")},
+            **one.rest(),
+        }
+        for one in properties.each("MetricTransformations")
+    ]
+    values = {
+        "filterName": name,
+        "filterPattern": properties.need("FilterPattern"),
+        "metricTransformations": [
+            {key: value for key, value in one.items() if value != {}} for one in transformations
+        ],
+        **properties.rest(),
+    }
+    params = resource.fit("logs", "PutMetricFilter", values)
+    resource.call("logs", "PutMetricFilter", params)
+    return name, {}
 
 
 @maps("AWS::CloudWatch::Dashboard")

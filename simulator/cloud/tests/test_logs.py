@@ -108,8 +108,8 @@ def test_filter_looks_only_into_the_streams_that_are_named(twin: Twin) -> None:
     assert filtered(twin, logStreamNamePrefix="ot")[0] == ["b"]
     with pytest.raises(AwsError, match="stream does not exist"):
         filtered(twin, logStreamNames=["none"])
-    with pytest.raises(AwsError, match="filterPattern"):
-        filtered(twin, filterPattern="ERROR")
+    with pytest.raises(AwsError, match="term 'a-b'"):
+        filtered(twin, filterPattern="a-b")
 
 
 def test_streams_are_listed_by_name_or_by_their_last_event(twin: Twin) -> None:
@@ -232,3 +232,18 @@ def test_a_group_may_be_named_by_its_arn(twin: Twin) -> None:
     arn = "arn:aws:logs:us-east-1:000000000000:log-group:g:*"
     answer = twin.do("logs", "GetLogEvents", logGroupIdentifier=arn, logStreamName="s")
     assert [event["message"] for event in answer["events"]] == ["a"]
+
+
+def test_events_leave_with_the_retention_and_never_come_back(twin: Twin) -> None:
+    put(twin, (0, "old"), (3_600_000, "new"))
+    twin.do("logs", "PutRetentionPolicy", logGroupName="g", retentionInDays=1)
+    assert got(twin, startFromHead=True)[0] == ["old", "new"]
+    twin.engine.run(DAY_MS / 1000)
+    assert got(twin, startFromHead=True)[0] == ["old", "new"], "exactly as old as the retention"
+    twin.engine.run(DAY_MS / 1000 + 1)
+    before = filtered(twin)[1]["events"]
+    twin.do("logs", "DeleteRetentionPolicy", logGroupName="g")
+    assert got(twin, startFromHead=True)[0] == ["new"]
+    assert [event["message"] for event in before] == ["new"]
+    assert before[0]["eventId"].endswith("01"), "an event's id does not change"
+    assert "retentionInDays" not in twin.do("logs", "DescribeLogGroups")["logGroups"][0]

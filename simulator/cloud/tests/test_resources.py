@@ -150,6 +150,13 @@ MINIMAL: dict[str, dict[str, Any]] = {
     },
     "AWS::Events::Rule": {"ScheduleExpression": "rate(1 day)"},
     "AWS::Logs::LogGroup": {},
+    "AWS::Logs::MetricFilter": {
+        "LogGroupName": "/g",
+        "FilterPattern": "ERROR",
+        "MetricTransformations": [
+            {"MetricName": "m", "MetricNamespace": "n", "MetricValue": "1"},
+        ],
+    },
     "AWS::SSM::Parameter": {"Type": "String", "Value": "v"},
     "AWS::KMS::Key": {"KeyPolicy": policy("kms:*", Principal={"AWS": ACCOUNT})},
     "AWS::KMS::Alias": {"AliasName": "alias/a", "TargetKeyId": "k"},
@@ -543,6 +550,33 @@ def test_a_log_groups_retention_is_a_call_of_its_own(tmp_path: Path) -> None:
     )
     assert calls.of("PutRetentionPolicy") == [{"logGroupName": "/g", "retentionInDays": 30}]
     assert resource.arn == f"arn:aws:logs:us-east-1:{ACCOUNT}:log-group:/g:*"
+
+
+def test_a_metric_filters_dimensions_become_a_map_and_its_value_text(tmp_path: Path) -> None:
+    transformation = {
+        "MetricName": "Latency",
+        "MetricNamespace": "Fleet",
+        "MetricValue": "$.latency_ms",
+        "Unit": "Milliseconds",
+        "Dimensions": [{"Key": "Device", "Value": "$.device_id"}],
+    }
+    properties = {
+        **MINIMAL["AWS::Logs::MetricFilter"],
+        "FilterName": "latency",
+        "MetricTransformations": [transformation],
+    }
+    resource, calls = created(tmp_path, "AWS::Logs::MetricFilter", properties)
+    assert resource.physical_id == "latency"
+    (put,) = calls.of("PutMetricFilter")
+    assert put["metricTransformations"] == [
+        {
+            "metricName": "Latency",
+            "metricNamespace": "Fleet",
+            "metricValue": "$.latency_ms",
+            "unit": "Milliseconds",
+            "dimensions": {"Device": "$.device_id"},
+        }
+    ]
 
 
 @pytest.mark.parametrize(
