@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from simulator.errors import ParityError
+
+if TYPE_CHECKING:
+    from simulator.parity.recorder import Partner
 
 app = typer.Typer(no_args_is_help=True, help="Compare what two targets did with the same scenario.")
 
@@ -50,3 +61,105 @@ def diff(
     print(words(found))
     if not found.same:
         raise typer.Exit(1)
+
+
+TARGETS = ("embedded", "localstack", "aws")
+REGION = "us-east-1"
+START = datetime(2026, 1, 5, tzinfo=UTC)
+
+
+@app.command()
+def record(
+    cassette: Annotated[Path, typer.Argument(help="The file to write.")],
+    target: Annotated[
+        str, typer.Option(help="embedded, localstack (an endpoint of this machine) or aws.")
+    ] = "embedded",
+    endpoint: Annotated[
+        str | None, typer.Option(help="Of localstack, such as http://127.0.0.1:4566.")
+    ] = None,
+    yes: Annotated[
+        bool,
+        typer.Option(
+            "--yes", help="For aws: I know that this makes and deletes things in my account."
+        ),
+    ] = False,
+) -> None:
+    """Hold a fixed conversation with a target and keep its answers, latencies and date.
+
+    On aws it makes a bucket, a stream of one shard, a table, a queue, a topic and a log group,
+    all named fleetwin-parity-..., sends a few bytes to each and deletes them; some cents at most.
+    Nothing is ever sent to aws by another command, or without --target aws --yes.
+    """
+    from simulator.parity.conversation import STEPS
+    from simulator.parity.recorder import record as hold
+
+    if target not in TARGETS:
+        raise ParityError(f"--target {target}: choose one of {', '.join(TARGETS)}")
+    if target == "aws" and not yes:
+        raise ParityError(
+            "--target aws makes things in the account of your credentials and costs some cents; "
+            "add --yes if that is what you want"
+        )
+    today = datetime.now(UTC).date()
+    with _partner(target, endpoint) as partner:
+        run = "fleetwin-parity" if target == "embedded" else f"fleetwin-parity-{time.time_ns():x}"
+        found = hold(partner, STEPS, run, today)
+    found.save(cassette)
+    refused = sum(each.error is not None for each in found.played)
+    print(f"{len(found.played)} steps on {target}, {refused} of them refused; wrote {cassette}")
+
+
+@app.command()
+def replay(
+    cassette: Annotated[Path, typer.Argument(help="What `fleetwin parity record` wrote.")],
+    today: Annotated[
+        str | None, typer.Option(help="The day on which its age is counted; default: today.")
+    ] = None,
+    expires_days: Annotated[int, typer.Option(help="Older cassettes get a warning.")] = 180,
+) -> None:
+    """Hold a cassette's conversation with the embedded twin; ends with 1 when answers differ.
+
+    Needs no network. Latencies are not compared: those of the twin are on its own clock.
+    """
+    from simulator.parity.cassette import Cassette
+    from simulator.parity.recorder import replay as hold_again
+
+    recorded = Cassette.load(cassette)
+    day = date.fromisoformat(today) if today else datetime.now(UTC).date()
+    if warning := recorded.warning(day, expires_days):
+        print(f"fleetwin: {warning}", file=sys.stderr)
+    with _partner("embedded", None) as partner:
+        found = hold_again(recorded, partner, "fleetwin-parity")
+    for mismatch in found:
+        print(f"{mismatch.step} ({mismatch.call})")
+        for line in mismatch.lines:
+            print(f"  {line}")
+    compared = sum(not each.step.tidies for each in recorded.played)
+    print(
+        f"{compared - len(found)} of {compared} steps are answered as on {recorded.target} "
+        f"({recorded.recorded})"
+    )
+    if found:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _partner(target: str, endpoint: str | None) -> Iterator[Partner]:
+    """Yield whom a conversation is held with; a twin of our own ends with it."""
+    from simulator.parity.recorder import Partner
+
+    if target != "embedded":
+        from simulator.targets import clients_of
+
+        clients = clients_of(target, REGION, endpoint)
+        yield Partner(target, REGION, clients, time.sleep, time.monotonic)
+        return
+    from simulator.testing.twin import Twin
+
+    with tempfile.TemporaryDirectory(prefix="fleetwin-") as folder:
+        twin = Twin(START, Path(folder))
+        try:
+            engine = twin.target.cloud.engine
+            yield Partner(target, REGION, twin.client, twin.advance, engine.epoch_s)
+        finally:
+            twin.close()

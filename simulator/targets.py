@@ -12,8 +12,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import boto3
+import botocore.session
 import simpy
+from botocore.config import Config
 
 from simulator.cloud import iam_store
 from simulator.cloud.assembly import load_assembly
@@ -73,6 +77,39 @@ def look_at(assembly: Path, start: datetime, state: Path) -> list[Row]:
         return survey_of(load_assembly(assembly), cloud.context, {})
     finally:
         cloud.close()
+
+
+def local_session(key: str, secret: str, region: str) -> boto3.session.Session:
+    """Return a session that knows nothing of the profiles and files of whoever runs this."""
+    nothing: Any = (None, [], None, None)
+    names = ("profile", "config_file", "credentials_file")
+    inner = botocore.session.Session(dict.fromkeys(names, nothing))
+    return boto3.session.Session(key, secret, region_name=region, botocore_session=inner)
+
+
+def clients_of(target: str, region: str, endpoint: str | None) -> Callable[[str], Any]:
+    """Return what makes boto3 clients of a target that is not ours, for conversations.
+
+    ``localstack`` is an endpoint of this machine, and nothing is ever sent elsewhere. ``aws`` is
+    the account of the credentials that boto3 finds: the caller must have been asked for it.
+    Raises EnvironmentMissing for another target, or an endpoint that is not on loopback.
+    """
+    if target == "localstack":
+        host = urlsplit(endpoint or "").hostname
+        if host not in ("127.0.0.1", "localhost", "::1"):
+            raise EnvironmentMissing(
+                f"--endpoint {endpoint}: must be on this machine, such as http://127.0.0.1:4566"
+            )
+        session = local_session("test", "test", region)
+        address = {"endpoint_url": endpoint}
+    elif target == "aws" and endpoint is None:
+        session, address = boto3.session.Session(region_name=region), {}
+    else:
+        raise EnvironmentMissing(f"--target {target}: choose embedded, localstack or aws")
+    make: Any = session.client  # Its overloads want a literal.
+    # A throttled call is an answer like any other and must not be asked again.
+    once = Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"})
+    return lambda service: make(service, config=once, **address)
 
 
 class Embedded:

@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import boto3
 import simpy
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
 from simulator.cloud.isolation import PLAIN
 from simulator.cloud.resources import Created
 from simulator.fleet.delivery import Message
-from simulator.targets import SNAPSHOT, Embedded
+from simulator.targets import SNAPSHOT, Embedded, local_session
 
 
 class Twin:
@@ -58,10 +57,10 @@ class Twin:
         """Return a boto3 client, as the account's root, whose calls the twin answers."""
         if service not in self._clients:
             variables = self.target.environment()
-            session = boto3.session.Session(
-                aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
-                aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
-                region_name=variables["AWS_DEFAULT_REGION"],
+            session = local_session(
+                variables["AWS_ACCESS_KEY_ID"],
+                variables["AWS_SECRET_ACCESS_KEY"],
+                variables["AWS_DEFAULT_REGION"],
             )
             make: Any = session.client  # Its overloads want a literal.
             client = make(service, endpoint_url=variables["AWS_ENDPOINT_URL"])
