@@ -25,6 +25,8 @@ from simulator.cloud.tuning_trials import TuningJob
 
 MOST_PARALLEL = 10
 MOST_HYPERPARAMETERS = 100
+MOST_CHANGES = 10
+"""Of static values between a job and its parent."""
 _KNOWN = frozenset(
     {
         "HyperParameterTuningJobName",
@@ -77,10 +79,10 @@ def check(params: Params, training: TrainingJobs) -> None:
     training.check(training_params(params, "any", {}))
 
 
-def _check_limits(limits: Params) -> None:
+def _check_limits(limits: Params, before: int = 0) -> None:
     most = (
         ("MaxParallelTrainingJobs", MOST_PARALLEL),
-        ("MaxNumberOfTrainingJobs", MOST_TRAINING_JOBS),
+        ("MaxNumberOfTrainingJobs", MOST_TRAINING_JOBS - before),
     )
     for name, limit in most:
         if limits.get(name, 1) > limit:
@@ -114,6 +116,9 @@ def planned(params: Params, jobs: Mapping[str, TuningJob]) -> Plan:
     parents = _parents(params, jobs)
     for parent in parents:
         _check_parent(parent, params, found)
+    # The training jobs of parents count, too.
+    before = sum(len(parent.trials) for parent in parents)
+    _check_limits(config["ResourceLimits"], before)
     _check_count(config, found)
     return Plan(found, _search(params, found, parents), rule, parents)
 
@@ -150,7 +155,7 @@ def _parents(params: Params, jobs: Mapping[str, TuningJob]) -> tuple[TuningJob, 
 
 
 def _check_parent(parent: TuningJob, params: Params, found: Sequence[Range]) -> None:
-    """Keep the documented restrictions, but for the one that counts changed values."""
+    """Keep the documented restrictions of a warm start."""
     config = params["HyperParameterTuningJobConfig"]
     static = params["TrainingJobDefinition"].get("StaticHyperParameters", {})
     theirs = parent.params["TrainingJobDefinition"].get("StaticHyperParameters", {})
@@ -168,6 +173,31 @@ def _check_parent(parent: TuningJob, params: Params, found: Sequence[Range]) -> 
         kind = (type(each), getattr(each, "whole", None))
         if each.name in kinds and kinds[each.name] != kind:
             raise _invalid(f"The type of {each.name} is another one in the parent {parent.name}.")
+    changes = sum(_changes(name, value, parent, theirs) for name, value in static.items())
+    if changes > MOST_CHANGES:
+        raise _invalid(
+            f"{changes} static values differ from the parent {parent.name}; {MOST_CHANGES} may."
+        )
+
+
+def _changes(name: str, value: str, parent: TuningJob, theirs: Params) -> int:
+    """Return what a static value counts as a change; a category counts for each of two values."""
+    before = next((each for each in parent.ranges if each.name == name), None)
+    if isinstance(before, Categories):
+        return len(before.values)
+    if before is not None:
+        return 1
+    if theirs.get(name, value) == value:
+        return 0
+    return 1 if _is_number(value) and _is_number(theirs[name]) else 2
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _search(params: Params, found: Sequence[Range], parents: Sequence[TuningJob]) -> Search:
