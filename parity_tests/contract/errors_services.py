@@ -291,6 +291,18 @@ services.add(
 services.add("stepfunctions", "ValidationException", "ListExecutions", lambda w: {})
 services.add(
     "stepfunctions",
+    "StateMachineTypeNotSupported",
+    "StartSyncExecution",
+    lambda w: {"stateMachineArn": w.machine(PASS)},
+)
+services.add(
+    "stepfunctions",
+    "InvalidArn",
+    "DescribeExecution",
+    lambda w: {"executionArn": f"{_ARN}:express:none:none:none"},
+)
+services.add(
+    "stepfunctions",
     "InvalidLoggingConfiguration",
     "CreateStateMachine",
     lambda w: _machine_of(w, loggingConfiguration={"level": "ALL"}),

@@ -82,6 +82,18 @@ workflows.add(
 )
 workflows.add("StartExecution", _machine, "executionArn startDate")
 workflows.add(
+    "StartSyncExecution",
+    lambda w: {"stateMachineArn": w.machine(PASS, "EXPRESS")},
+    "executionArn stateMachineArn name startDate stopDate status input inputDetails.included"
+    " output outputDetails.included billingDetails.billedMemoryUsedInMB"
+    " billingDetails.billedDurationInMilliseconds",
+)
+workflows.add(
+    "ValidateStateMachineDefinition",
+    lambda w: {"definition": '{"States": {}}'},
+    below("diagnostics", "severity code message location") + " result truncated",
+)
+workflows.add(
     "StopExecution",
     lambda w: {"executionArn": w.execution(LONG), "error": "Stop", "cause": "enough"},
     "stopDate",

@@ -218,7 +218,7 @@ class World:
         self.run()
         return str(made["UUID"])
 
-    def machine(self, definition: str) -> str:
+    def machine(self, definition: str, kind: str = "STANDARD") -> str:
         """Return the ARN of a new state machine."""
         return str(
             self.do(
@@ -227,6 +227,7 @@ class World:
                 name=self.new("contract"),
                 definition=definition,
                 roleArn=self.role,
+                type=kind,
             )["stateMachineArn"]
         )
 

@@ -24,6 +24,9 @@ REDRIVABLE_PERIOD = timedelta(days=14)
 MAX_TIME = timedelta(days=365)
 """RedriveExecution API reference: since the end, and since the start of an execution."""
 
+EXPRESS_S = 300.0
+"""Step Functions service quotas: longest execution of an Express machine."""
+
 
 @dataclass
 class Machine:
@@ -39,8 +42,15 @@ class Machine:
     definition: dict[str, Any]
     created: datetime
     settings: dict[str, Any]
+    kind: str = "STANDARD"
     revision: str | None = None
     updated: datetime | None = None
+
+    @property
+    def timeout_s(self) -> float | None:
+        """Return how long an execution may last: what the definition says, 5 minutes of Express."""
+        own: float | None = self.definition.get("TimeoutSeconds")
+        return own if self.kind == "STANDARD" else min(own or EXPRESS_S, EXPRESS_S)
 
 
 @dataclass
@@ -110,11 +120,11 @@ def redrive(engine: Engine, execution: Execution) -> None:
 
 def run(engine: Engine, execution: Execution, interpreter: Callable[[], Interpreter]) -> Steps:
     """Run an execution to its end; ``interpreter`` raises AwsError where it cannot begin."""
-    machine = execution.machine
     work = engine.process(_outcome(interpreter, execution))
     ends: list[simpy.Event] = [work, execution.stop]
-    if "TimeoutSeconds" in machine.definition:
-        ends.append(engine.env.timeout(machine.definition["TimeoutSeconds"]))
+    timeout_s = execution.machine.timeout_s
+    if timeout_s is not None:
+        ends.append(engine.env.timeout(timeout_s))
     yield engine.env.any_of(ends)
     if work.is_alive:
         work.interrupt()

@@ -113,6 +113,8 @@ class Notices:
         self._record("AWS/States", name, dimensions, value, unit)
 
     def _emit(self, execution: Execution) -> None:
+        if execution.machine.kind == "EXPRESS":
+            return  # They emit none ("EventBridge for Step Functions execution status changes").
         status, why = redrivable(execution, execution.stopped or execution.started)
         output_bytes = len(json.dumps(execution.output or ""))
         fits = len(json.dumps(execution.input)) + output_bytes <= MAX_EVENT_BYTES

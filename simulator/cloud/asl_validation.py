@@ -78,7 +78,9 @@ _SCHEMA = "SCHEMA_VALIDATION_FAILED: "
 
 
 def validate(
-    text: str, check_resource: Callable[[Resource], None] = lambda resource: None
+    text: str,
+    check_resource: Callable[[Resource], None] = lambda resource: None,
+    kind: str = "STANDARD",
 ) -> dict[str, Any]:
     """Return the parsed definition; ``check_resource`` may refuse a task's integration.
 
@@ -86,23 +88,39 @@ def validate(
         AwsError: InvalidDefinition, with every problem found, as AWS words it.
         NotSupportedByTwin: a state type, field or integration that the twin does not run.
     """
+    problems = problems_of(text, check_resource, kind)
+    if problems:
+        raise AwsError(
+            "InvalidDefinition", f"Invalid State Machine Definition: '{', '.join(problems)}'"
+        )
+    definition: dict[str, Any] = json.loads(text)
+    return definition
+
+
+def problems_of(
+    text: str, check_resource: Callable[[Resource], None], kind: str = "STANDARD"
+) -> list[str]:
+    """Return what is wrong with a definition: code, text and place of each problem."""
     if len(text.encode()) > MAX_DEFINITION_BYTES:
-        raise _invalid([f"{_SCHEMA}the definition is over {MAX_DEFINITION_BYTES} bytes"])
+        return [f"{_SCHEMA}the definition is over {MAX_DEFINITION_BYTES} bytes"]
     try:
         definition = json.loads(text)
     except ValueError as error:
-        raise _invalid([f"INVALID_JSON_DESCRIPTION: {error}"]) from error
-    problems = list(_Check(check_resource).machine(definition, "", _MACHINE))
-    if problems:
-        raise _invalid(problems)
-    result: dict[str, Any] = definition
-    return result
+        return [f"INVALID_JSON_DESCRIPTION: {error}"]
+    return list(_Check(check_resource, kind).machine(definition, "", _MACHINE))
 
 
-def _invalid(problems: list[str]) -> AwsError:
-    return AwsError(
-        "InvalidDefinition", f"Invalid State Machine Definition: '{', '.join(problems)}'"
-    )
+def diagnostics_of(problems: list[str]) -> list[dict[str, str]]:
+    """Return problems as ValidateStateMachineDefinition answers them."""
+    diagnostics = []
+    for problem in problems:
+        code, _, text = problem.partition(": ")
+        found = {"severity": "ERROR", "code": code, "message": text}
+        message, at, location = text.rpartition(" at ")
+        if at and location.startswith("/"):
+            found |= {"message": message, "location": location}
+        diagnostics.append(found)
+    return diagnostics
 
 
 def _required(names: list[str], where: str) -> str:
@@ -112,8 +130,9 @@ def _required(names: list[str], where: str) -> str:
 class _Check:
     """Yields the problems of a definition, part by part."""
 
-    def __init__(self, check_resource: Callable[[Resource], None]) -> None:
+    def __init__(self, check_resource: Callable[[Resource], None], kind: str) -> None:
         self._check_resource = check_resource
+        self._is_express = kind == "EXPRESS"
         self._language = "JSONPath"
 
     def machine(self, definition: Any, where: str, fields: set[str]) -> Iterator[str]:
@@ -168,9 +187,7 @@ class _Check:
     def _own(self, state: dict[str, Any], kind: str, where: str, *, jsonata: bool) -> Iterator[str]:
         """Check what only one type of state has."""
         if kind == "Task":
-            resource = parse_resource(state["Resource"])
-            yield from _limits(state, resource, where)
-            self._check_resource(resource)
+            yield from self._task(state, where)
         elif kind == "Choice":
             for number, rule in enumerate(state["Choices"]):
                 here = f"{where}/Choices[{number}]"
@@ -185,16 +202,32 @@ class _Check:
             for number, branch in enumerate(state["Branches"]):
                 yield from self.machine(branch, f"{where}/Branches[{number}]", _MACHINE)
         elif kind == "Map":
-            name = "ItemProcessor" if "ItemProcessor" in state else "Iterator"
-            if name not in state:
-                yield _required(["ItemProcessor"], where)
-                return
-            given = sorted(_DISTRIBUTED & set(state))
-            if given and state[name].get("ProcessorConfig", {}).get("Mode") != "DISTRIBUTED":
-                yield f"{_SCHEMA}Field needs the Mode DISTRIBUTED at {where}/{given[0]}"
-            named = "Arguments" if jsonata else "Parameters"
-            yield from (_SCHEMA + each for each in asl_items.problems(state, where, named))
-            yield from self.machine(state[name], f"{where}/{name}", _MACHINE | {"ProcessorConfig"})
+            yield from self._map(state, where, "Arguments" if jsonata else "Parameters")
+
+    def _task(self, state: dict[str, Any], where: str) -> Iterator[str]:
+        resource = parse_resource(state["Resource"])
+        yield from _limits(state, resource, where)
+        pattern = resource.shown_resource.partition(".")[2]
+        if self._is_express and pattern:
+            yield (
+                f"{_SCHEMA}Express state machine does not support '.{pattern}' service "
+                f"integration at {where}/Resource"
+            )
+        self._check_resource(resource)
+
+    def _map(self, state: dict[str, Any], where: str, parameters: str) -> Iterator[str]:
+        name = "ItemProcessor" if "ItemProcessor" in state else "Iterator"
+        if name not in state:
+            yield _required(["ItemProcessor"], where)
+            return
+        given = sorted(_DISTRIBUTED & set(state))
+        mode = state[name].get("ProcessorConfig", {}).get("Mode")
+        if self._is_express and mode == "DISTRIBUTED":
+            yield f"{_SCHEMA}Express state machine does not support DISTRIBUTED at {where}"
+        if given and mode != "DISTRIBUTED":
+            yield f"{_SCHEMA}Field needs the Mode DISTRIBUTED at {where}/{given[0]}"
+        yield from (_SCHEMA + each for each in asl_items.problems(state, where, parameters))
+        yield from self.machine(state[name], f"{where}/{name}", _MACHINE | {"ProcessorConfig"})
 
 
 def _limits(state: dict[str, Any], resource: Resource, where: str) -> Iterator[str]:

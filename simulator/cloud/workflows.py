@@ -1,7 +1,7 @@
 """AWS Step Functions: state machines and their executions on the run's clock.
 
 The states in use run for real (`asl_interpreter.py`); what a definition uses beyond them
-(activities, Express) is refused by name when the machine is created.
+(activities, versions) is refused by name when the machine is created.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from simulator.cloud.asl_execution import Execution, Machine
 from simulator.cloud.asl_notices import Notices, Record
 from simulator.cloud.asl_resources import Resource
 from simulator.cloud.asl_tasks import Job
-from simulator.cloud.asl_validation import validate
+from simulator.cloud.asl_validation import diagnostics_of, problems_of, validate
 from simulator.cloud.context import Context
 from simulator.cloud.errors import AwsError, NotSupportedByTwin
 from simulator.cloud.operations import Answer, Call, Operation, Params
@@ -25,6 +25,8 @@ _DEFAULTS: dict[str, Any] = {
     "loggingConfiguration": {"level": "OFF", "includeExecutionData": False},
     "tracingConfiguration": {"enabled": False},
 }
+_MOST_DIAGNOSTICS = 100
+"""ValidateStateMachineDefinition API reference."""
 _SETTINGS = (*_DEFAULTS, "encryptionConfiguration")
 
 
@@ -59,6 +61,7 @@ class Workflows:
             "DescribeStateMachine": Operation(self._describe, resources=machine),
             "DeleteStateMachine": Operation(self._delete, resources=machine),
             "ListStateMachines": Operation(self._list),
+            "ValidateStateMachineDefinition": Operation(self._validate),
             **self._executions.operations(),
         }
 
@@ -106,11 +109,10 @@ class Workflows:
 
     def _create(self, call: Call) -> Answer:
         params = call.params
-        if params.get("type", "STANDARD") != "STANDARD":
-            raise NotSupportedByTwin("an EXPRESS state machine")
+        kind = params.get("type", "STANDARD")
         _refuse_versions(params)
         check_name(params["name"])
-        definition = validate(params["definition"], self._check_resource)
+        definition = validate(params["definition"], self._check_resource, kind)
         arn = self._named_machine(params)[0]
         settings = _DEFAULTS | _settings(params)
         self._notices.check_logging(settings["loggingConfiguration"], params["roleArn"])
@@ -124,11 +126,27 @@ class Workflows:
                 definition,
                 self._context.engine.now(),
                 settings,
+                kind,
             )
         # Another role or other tags do not make it another machine (API reference).
-        elif (existing.text, existing.settings) != (params["definition"], settings):
+        elif (existing.text, existing.settings, existing.kind) != (
+            params["definition"],
+            settings,
+            kind,
+        ):
             raise AwsError("StateMachineAlreadyExists", f"State Machine Already Exists: '{arn}'")
         return {"stateMachineArn": arn, "creationDate": existing.created}
+
+    def _validate(self, call: Call) -> Answer:
+        params = call.params
+        kind = params.get("type", "STANDARD")
+        problems = problems_of(params["definition"], self._check_resource, kind)
+        most = params.get("maxResults") or _MOST_DIAGNOSTICS
+        return {
+            "result": "FAIL" if problems else "OK",
+            "diagnostics": diagnostics_of(problems[:most]),
+            "truncated": len(problems) > most,
+        }
 
     def _update(self, call: Call) -> Answer:
         params = call.params
@@ -144,7 +162,7 @@ class Workflows:
         settings = machine.settings | _settings(params)
         self._notices.check_logging(settings["loggingConfiguration"], role)
         if "definition" in params:
-            machine.definition = validate(params["definition"], self._check_resource)
+            machine.definition = validate(params["definition"], self._check_resource, machine.kind)
             machine.text = params["definition"]
         machine.role_arn = role
         machine.settings = settings
@@ -160,7 +178,7 @@ class Workflows:
             "status": "ACTIVE",
             "definition": machine.text,
             "roleArn": machine.role_arn,
-            "type": "STANDARD",
+            "type": machine.kind,
             "creationDate": machine.created,
             **machine.settings,
             # A machine that was never updated has none yet.
@@ -177,7 +195,7 @@ class Workflows:
             {
                 "stateMachineArn": machine.arn,
                 "name": machine.name,
-                "type": "STANDARD",
+                "type": machine.kind,
                 "creationDate": machine.created,
             }
             for machine in self._machines.values()

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
+
+import simpy
 
 from simulator.cloud import asl_execution
 from simulator.cloud.asl_callbacks import Callbacks
@@ -26,6 +29,9 @@ from simulator.cloud.operations import Answer, Call, Operation, Params
 from simulator.cloud.pages import page
 
 _NAME = re.compile(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}")
+_OTHER_TYPE = "This operation is not supported by this type of state machine"
+_BILLED_MB, _BILLED_MS = 64, 100
+"""Steps in which Express executions are billed ("Step Functions pricing")."""
 _PAGE = 100
 _MOST = 1_000
 """Items in an answer by default and at most (ListExecutions, GetExecutionHistory)."""
@@ -55,6 +61,7 @@ class Executions:
         machine, execution = one("stateMachineArn"), one("executionArn")
         return {
             "StartExecution": Operation(self._start, resources=machine),
+            "StartSyncExecution": Operation(self._start_sync, resources=machine),
             "StopExecution": Operation(self._stop, resources=execution),
             "RedriveExecution": Operation(self._redrive, resources=execution),
             "DescribeExecution": Operation(self._describe, resources=execution),
@@ -76,7 +83,27 @@ class Executions:
         """Return all executions in the order of their start."""
         return list(self._executions.values())
 
+    def _standard(self, call: Call) -> Execution:
+        """Return the execution that is named; those of Express machines cannot be asked for."""
+        arn = call.params["executionArn"]
+        if ":express:" in arn:
+            raise AwsError(
+                "InvalidArn", "Invalid Arn: 'Resource type not valid in this context: express'"
+            )
+        return self.find(arn)
+
     def _start(self, call: Call) -> Answer:
+        execution = self._started(call)
+        return {"executionArn": execution.arn, "startDate": execution.started}
+
+    def _start_sync(self, call: Call) -> simpy.Event:
+        if self._machine_of(call.params["stateMachineArn"]).kind != "EXPRESS":
+            raise AwsError("StateMachineTypeNotSupported", _OTHER_TYPE)
+        execution = self._started(call)
+        is_told = call.params.get("includedData") != "METADATA_ONLY"
+        return self._context.engine.process(_answered(execution, is_told))
+
+    def _started(self, call: Call) -> Execution:
         machine = self._machine_of(call.params["stateMachineArn"])
         text = call.params.get("input", "{}")
         data = _input(text)
@@ -84,10 +111,13 @@ class Executions:
         name = call.params.get("name") or engine.new_id()
         check_name(name)
         arn = machine.arn.replace(":stateMachine:", ":execution:") + f":{name}"
+        if machine.kind == "EXPRESS":
+            # Names may come again.
+            arn = f"{arn.replace(':execution:', ':express:')}:{engine.new_id()}"
         existing = self._executions.get(arn)
         if existing is not None:
             if existing.status == "RUNNING" and existing.input == text:
-                return {"executionArn": arn, "startDate": existing.started}
+                return existing
             raise AwsError("ExecutionAlreadyExists", f"Execution Already Exists: '{arn}'")
         execution = Execution(
             arn,
@@ -104,7 +134,7 @@ class Executions:
         execution.history.on_event = lambda event: self._notices.log(execution, event)
         self._executions[arn] = execution
         engine.process(self._run(execution))
-        return {"executionArn": arn, "startDate": execution.started}
+        return execution
 
     def _run(self, execution: Execution) -> Steps:
         if not execution.redrives:
@@ -148,7 +178,7 @@ class Executions:
         )
 
     def _stop(self, call: Call) -> Answer:
-        execution = self.find(call.params["executionArn"])
+        execution = self._standard(call)
         if execution.status == "RUNNING" and not execution.stop.triggered:
             execution.error = call.params.get("error")
             execution.cause = call.params.get("cause")
@@ -156,7 +186,7 @@ class Executions:
         return {"stopDate": execution.stopped or self._context.engine.now()}
 
     def _redrive(self, call: Call) -> Answer:
-        execution = self.find(call.params["executionArn"])
+        execution = self._standard(call)
         again = execution.arn, call.params.get("clientToken", "")
         if again[1] and again in self._redrives:
             return self._redrives[again]
@@ -167,10 +197,10 @@ class Executions:
         return self._redrives[again]
 
     def _describe(self, call: Call) -> Answer:
-        return described(self.find(call.params["executionArn"]), self._context.engine.now())
+        return described(self._standard(call), self._context.engine.now())
 
     def _describe_machine(self, call: Call) -> Answer:
-        machine = self.find(call.params["executionArn"]).machine
+        machine = self._standard(call).machine
         return {
             "stateMachineArn": machine.arn,
             "name": machine.name,
@@ -191,6 +221,8 @@ class Executions:
         if params.get("statusFilter") == "PENDING_REDRIVE":
             raise AwsError("ValidationException", "PENDING_REDRIVE needs a mapRunArn")
         machine = self._machine_of(params["stateMachineArn"])
+        if machine.kind == "EXPRESS":
+            raise AwsError("StateMachineTypeNotSupported", _OTHER_TYPE)
         status, redriven = params.get("statusFilter"), params.get("redriveFilter")
         chosen = [
             _summary(execution)
@@ -202,13 +234,32 @@ class Executions:
         return paged("executions", chosen[::-1], params)
 
     def _history(self, call: Call) -> Answer:
-        events = self.find(call.params["executionArn"]).history.events
+        events = self._standard(call).history.events
         if call.params.get("reverseOrder"):
             events = events[::-1]
         answer = paged("events", events, call.params)
         if call.params.get("includeExecutionData") is False:
             answer["events"] = [without_data(event) for event in answer["events"]]
         return answer
+
+
+def _answered(execution: Execution, is_told: bool) -> Steps:
+    """Wait for an Express execution; return what StartSyncExecution answers."""
+    yield execution.done
+    assert execution.stopped is not None
+    took_ms = (execution.stopped - execution.started).total_seconds() * 1000
+    answer = {
+        key: value
+        for key, value in described(execution, execution.stopped).items()
+        if not key.startswith("redrive")
+    }
+    if not is_told:
+        for key in ("input", "output"):
+            answer.pop(key, None)
+            answer[f"{key}Details"] = {"included": False}
+    billed_ms = max(1, math.ceil(took_ms / _BILLED_MS)) * _BILLED_MS
+    billing = {"billedMemoryUsedInMB": _BILLED_MB, "billedDurationInMilliseconds": billed_ms}
+    return {**answer, "billingDetails": billing}
 
 
 def described(execution: Execution, now: datetime) -> Answer:

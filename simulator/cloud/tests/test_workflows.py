@@ -164,7 +164,6 @@ def test_the_same_run_has_the_same_ids_and_times(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("change", "name"),
     [
-        ({"type": "EXPRESS"}, "EXPRESS"),
         ({"publish": True}, "publish"),
         ({"definition": json.dumps(machine(A=task(HeartbeatSeconds=3)))}, "HeartbeatSeconds"),
         (
