@@ -5,6 +5,7 @@ The defaults are the fleet's; `benchmarks/skab_rule.py` has what was tried and m
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -89,9 +90,18 @@ def parse(values: Mapping[str, str]) -> Hyperparameters:
             raise SettingsError(f"{key}: must be a {known[key].type}, not {text!r}") from None
     if "feature_spec" not in parsed:
         raise SettingsError("feature_spec: the hyperparameter is missing")
+    parsed["feature_spec"] = _respelt(str(parsed["feature_spec"]))
     chosen = Hyperparameters(**parsed)  # type: ignore[arg-type]
     _check(chosen)
     return chosen
+
+
+def _respelt(text: str) -> str:
+    """Return JSON in one spelling: a toolkit that parses it in between changes no version."""
+    try:
+        return json.dumps(json.loads(text), separators=(",", ":"))
+    except ValueError:
+        return text  # It is refused as what it is.
 
 
 _CONVERTERS: Mapping[str, Callable[[str], str | int | float]] = {

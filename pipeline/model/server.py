@@ -41,7 +41,8 @@ def body_limit(env: Mapping[str, str]) -> int:
     caller set it, by SAGEMAKER_MAX_PAYLOAD_IN_MB, where 0 stands for files of any size.
     Raises ValueError when that is not a number.
     """
-    if env.get("SAGEMAKER_BATCH") != "true":
+    # "true" on AWS, "True" in the SDK's local mode.
+    if env.get("SAGEMAKER_BATCH", "").lower() != "true":
         return MAX_BODY_BYTES
     payload = int(env.get("SAGEMAKER_MAX_PAYLOAD_IN_MB", "6"))
     return payload * 2**20 if payload else sys.maxsize

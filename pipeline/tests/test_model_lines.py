@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import InvalidRequest
@@ -49,6 +49,7 @@ def answer(sent: bytes, kind: str) -> str:
     return body.decode()
 
 
+@settings(deadline=None)
 @given(ROWS)
 def test_all_three_forms_of_the_same_rows_have_the_same_scores(
     rows: list[tuple[str, list[Any]]],
@@ -120,7 +121,7 @@ def test_batch_transform_is_told_how_to_send() -> None:
     [
         ({}, MAX_BODY_BYTES),
         ({"SAGEMAKER_MAX_PAYLOAD_IN_MB": "20"}, MAX_BODY_BYTES),
-        ({"SAGEMAKER_BATCH": "true"}, 6 * 2**20),
+        ({"SAGEMAKER_BATCH": "True"}, 6 * 2**20),
         ({"SAGEMAKER_BATCH": "true", "SAGEMAKER_MAX_PAYLOAD_IN_MB": "20"}, 20 * 2**20),
     ],
 )

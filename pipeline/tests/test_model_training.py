@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -128,3 +129,9 @@ def test_a_wrong_hyperparameter_is_named(changes: dict[str, str], message: str) 
 def test_hyperparameters_that_sagemaker_adds_are_left_alone() -> None:
     values = {"feature_spec": healthy.SPEC.to_json(), "_tuning_objective_metric": "threshold"}
     assert hyperparameters.parse(values).seed == 0
+
+
+def test_another_spelling_of_the_feature_spec_is_no_other_version() -> None:
+    loose = json.dumps(json.loads(healthy.SPEC.to_json()), indent=1)
+    values = {"feature_spec": loose, "epochs": "3", "smoothing_rows": "3", "folds": "3"}
+    assert hyperparameters.parse(values) == healthy.chosen()

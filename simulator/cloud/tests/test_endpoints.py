@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.cloud.endpoint_server import EndpointServer
@@ -261,6 +261,7 @@ def test_an_archive_that_is_none_fails_the_endpoint_with_the_reason(
     assert [each for each in children if "main.py" in each.cmdline()] == []
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_a_spoilt_archive_is_unpacked_or_refused_and_nothing_else(data: st.DataObject) -> None:
     with TemporaryDirectory() as folder:
