@@ -86,6 +86,7 @@ class EndpointServer:
         self._idle: list[HTTPConnection] = []
         self._threads = ThreadPoolExecutor(at_once, thread_name_prefix=self._name)
         self._tries = 0
+        self._stopped = False
 
     @property
     def running(self) -> bool:
@@ -123,7 +124,8 @@ class EndpointServer:
 
         def pinged(why_not: str) -> None:
             self._release(container, hold)
-            if why_not and self._stolen_port() and self._tries < PORT_TRIES:
+            again = self._tries < PORT_TRIES and not self._stopped
+            if why_not and again and self._stolen_port():
                 container.stop(0.0)
                 self._launch(started)
             else:
@@ -246,6 +248,7 @@ class EndpointServer:
 
     def stop(self) -> None:
         """SIGTERM, 30 s, SIGKILL; neither the clock nor the caller waits for it."""
+        self._stopped = True
         if self._container is not None:
             self._container.process.terminate(STOP_GRACE_S)
         with suppress(RuntimeError):  # It was stopped before.
