@@ -78,6 +78,8 @@ class StageConfig:
     """When the objects of the day before are compacted: after its last readings are in."""
     maintenance_schedule: str
     """When DataSync looks for work orders; hourly is the most it does."""
+    monitoring_schedule: str
+    """When the endpoint's traffic of the hour before is judged: after its last file is there."""
     training_instance: str
     endpoint_instance: str
 
@@ -123,6 +125,7 @@ DEV = StageConfig(
     features_on_schedule=False,
     compaction_schedule="cron(45 3 * * ? *)",
     maintenance_schedule="cron(10 * * * ? *)",
+    monitoring_schedule="cron(5 * * * ? *)",
     training_instance="ml.m5.large",
     endpoint_instance="ml.m5.large",
 )

@@ -64,7 +64,12 @@ class Lake(Construct):
         self.artefacts = self._bucket(
             config,
             "artefacts",
-            [s3.LifecycleRule(id="models", prefix="models/", expiration=Duration.days(730))],
+            [
+                s3.LifecycleRule(id="models", prefix="models/", expiration=Duration.days(730)),
+                s3.LifecycleRule(
+                    id="monitoring", prefix="monitoring/", expiration=Duration.days(730)
+                ),
+            ],
         )
 
     def _bucket(self, config: StageConfig, zone: str, rules: list[s3.LifecycleRule]) -> s3.Bucket:

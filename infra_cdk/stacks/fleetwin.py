@@ -15,6 +15,7 @@ from infra_cdk.constructs.etl import FeaturesJob
 from infra_cdk.constructs.ingestion import Detector, RawWriter
 from infra_cdk.constructs.lake import Lake
 from infra_cdk.constructs.maintenance import MaintenanceLog
+from infra_cdk.constructs.monitoring import Monitoring
 from infra_cdk.constructs.parameters import Parameters
 from infra_cdk.constructs.stream import Stream
 from infra_cdk.constructs.tables import Tables
@@ -113,6 +114,15 @@ class FleetwinStack(Stack):
         )
         Automation(self, "Automation", config, lake=lake, features=features, topic=alerting.topic)
         Compaction(self, "Compaction", config, assets=assets, lake=lake, topic=alerting.topic)
+        monitoring = Monitoring(
+            self,
+            "Monitoring",
+            config,
+            assets=assets,
+            lake=lake,
+            topic=alerting.topic,
+            training=workflow.machine,
+        )
         MaintenanceLog(
             self,
             "Maintenance",
@@ -144,6 +154,7 @@ class FleetwinStack(Stack):
                 "glue-database": catalog.database.database_name,
                 "features-job": features.name,
                 "training-workflow": workflow.machine.state_machine_arn,
+                "monitoring-workflow": monitoring.machine.state_machine_arn,
                 "endpoint": config.endpoint_name,
                 "alert-topic": alerting.topic.topic_arn,
                 "alert-inbox": alerting.inbox.queue_url,

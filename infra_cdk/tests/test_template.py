@@ -49,6 +49,13 @@ WILDCARDS = {
     ("fleetwin-dev-hosting", "ReadModels"),
     ("fleetwin-dev-hosting", "LogInToRegistry"),
     ("fleetwin-dev-hosting", "WriteLogs"),
+    ("fleetwin-dev-monitoring-job", "ReadModelsAndRows"),
+    ("fleetwin-dev-monitoring-job", "KeepResults"),
+    ("fleetwin-dev-monitoring-job", "PutMetrics"),
+    ("fleetwin-dev-monitoring-job", "LogInToRegistry"),
+    ("fleetwin-dev-monitoring-job", "WriteLogs"),
+    ("fleetwin-dev-monitoring", "FindModel"),
+    ("fleetwin-dev-monitoring", "RunJobs"),
     ("fleetwin-dev-training", "Train"),
     ("fleetwin-dev-training", "CreateModel"),
     ("fleetwin-dev-training", "ConfigureEndpoint"),
@@ -226,14 +233,14 @@ def test_every_statement_of_a_role_has_a_name_and_only_the_listed_ones_a_wildcar
     assert found == WILDCARDS
 
 
-def test_only_logging_in_to_the_registry_is_on_every_resource() -> None:
+def test_only_actions_that_know_no_resource_are_on_every_one() -> None:
     everywhere = {
         action
         for _, statement in all_role_statements()
         if "*" in listed(statement["Resource"])
         for action in listed(statement["Action"])
     }
-    assert everywhere == {"ecr:GetAuthorizationToken"}
+    assert everywhere == {"ecr:GetAuthorizationToken", "cloudwatch:PutMetricData"}
 
 
 @pytest.mark.parametrize("logical_id", ROLES)
@@ -256,7 +263,7 @@ def test_roles_are_passed_to_sagemaker_only() -> None:
         for _, statement in all_role_statements()
         if "iam:PassRole" in listed(statement["Action"])
     ]
-    assert len(passing) == 2
+    assert len(passing) == 3
     for statement in passing:
         service = {"iam:PassedToService": "sagemaker.amazonaws.com"}
         assert statement["Condition"] == {"StringEquals": service}

@@ -32,7 +32,6 @@ from pipeline.monitoring import baseline as baselines
 from pipeline.monitoring import job_settings, publishing
 from pipeline.monitoring.baseline import STATISTICS_FILE, Baseline
 from pipeline.monitoring.job_settings import JobSettings
-from pipeline.monitoring.publishing import Retraining
 from pipeline.monitoring.traffic import Traffic, captured_lines, read_lines
 from pipeline.monitoring.window import Judgement, Monitor
 
@@ -88,7 +87,9 @@ def _monitor(settings: JobSettings, model: Artefact, clients: Clients) -> str:
         raise JobInputError(
             f"the baseline is of model {baseline.model_version}, the model is {model.version}"
         )
-    earliest_ms = min(settings.start_ms, settings.end_ms - settings.retraining_ms)
+    # One window more than is trained on: to see whether the drift has just lasted long enough.
+    earliest_ms = settings.end_ms - settings.retraining_ms - settings.window_ms
+    earliest_ms = min(settings.start_ms, earliest_ms)
     s3 = clients("s3") if settings.dataset_source.startswith("s3://") else None
     lines = captured_lines(settings.dataset_source, earliest_ms, settings.end_ms, s3)
     traffic = read_lines(lines, model.version).within(earliest_ms, settings.end_ms)
@@ -97,14 +98,13 @@ def _monitor(settings: JobSettings, model: Artefact, clients: Clients) -> str:
     detail = None
     if judged.drifted:
         since_ms = monitor.drifted_since(judged, earliest_ms)
-        start_ms = settings.end_ms - settings.retraining_ms
         detail = publishing.drift_detail(
             settings.endpoint_name,
             settings.schedule_name,
             model.version,
             judged,
             baseline.limits(),
-            Retraining(since_ms, start_ms, settings.end_ms, since_ms <= start_ms),
+            publishing.retraining(since_ms, settings.end_ms, settings.retraining_ms),
         )
     _write(settings, judged, baseline, traffic, detail)
     if settings.publishes:

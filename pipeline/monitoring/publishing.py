@@ -37,12 +37,24 @@ class Events(Protocol):
 
 @dataclass(frozen=True)
 class Retraining:
-    """What to train on, and whether there is enough of it since the drift began."""
+    """What to train on, and whether to do it now."""
 
     drifted_since_ms: int
     start_ms: int
     end_ms: int
     due: bool
+
+
+def retraining(drifted_since_ms: int, end_ms: int, needed_ms: int) -> Retraining:
+    """Return what to train on at the end of a window that drifted.
+
+    Due when the drift has lasted for `needed_ms`. If it goes on, because the training failed or
+    its model was not better, due again at multiples of that, not after every window.
+    """
+    start_ms = end_ms - needed_ms
+    lasted_now = drifted_since_ms == start_ms
+    again = drifted_since_ms < start_ms and end_ms % needed_ms == 0
+    return Retraining(drifted_since_ms, start_ms, end_ms, lasted_now or again)
 
 
 def put_metrics(

@@ -14,7 +14,7 @@ import pytest
 from pipeline.errors import JobInputError, SettingsError
 from pipeline.model import artefact
 from pipeline.model.dataset import Dataset
-from pipeline.monitoring import job, job_settings
+from pipeline.monitoring import job, job_settings, publishing
 from pipeline.tests import healthy, monitored
 from pipeline.tests.test_model_training import write
 
@@ -156,6 +156,15 @@ def test_drift_that_has_lasted_long_enough_to_train_on_says_on_what(
         "end": "2026-01-05T08:55:00Z",
         "run": "drift-20260105-085500",
     }
+
+
+def test_a_drift_that_goes_on_is_trained_on_once_a_period_and_not_after_every_window() -> None:
+    hour_ms = 3_600_000
+    due = [
+        publishing.retraining(max(5, end - 25) * hour_ms, end * hour_ms, 24 * hour_ms).due
+        for end in range(6, 100)
+    ]
+    assert [end for end, now in enumerate(due, 6) if now] == [29, 48, 72, 96]
 
 
 def test_faults_only_put_no_event(prepared: Path, tmp_path: Path) -> None:

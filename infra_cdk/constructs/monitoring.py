@@ -1,0 +1,264 @@
+"""Monitoring of the endpoint's model: by the clock, a job; on drift that lasts, a new training."""
+
+from __future__ import annotations
+
+import json
+
+from aws_cdk import CfnParameter, Duration, RemovalPolicy
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from infra_cdk.config import METRIC_NAMESPACE, StageConfig
+from infra_cdk.constructs import arns
+from infra_cdk.constructs.assets import REPOSITORY, PipelineAssets
+from infra_cdk.constructs.lake import FEATURES_PREFIX, MODELS_PREFIX, Lake
+from infra_cdk.constructs.permissions import NEW_KEYS, NEW_NAMES, Statement, service_role
+from infra_cdk.constructs.training import _container_statements
+
+DEFINITION = REPOSITORY / "pipeline" / "workflow" / "monitoring.asl.json"
+CAPTURE_PREFIX = "capture/*"
+MONITORING_PREFIX = "monitoring/*"
+EVENT_SOURCE = "fleetwin.monitoring"
+EVENT_TYPE = "Model Drift"
+DEFAULT_BUS = "event-bus/default"
+SYNC_RULE = "StepFunctionsGetEventsForSageMakerProcessingJobsRule"
+"""Step Functions Developer Guide, "IAM policies for Amazon SageMaker AI"."""
+
+
+class Monitoring(Construct):
+    """A state machine around the monitoring job, its schedule, and what drift starts.
+
+    Schedule, its state and lengths of time are parameters of the stack: `MonitoringSchedule`,
+    `MonitoringState`, `MonitoringWindowS`, `MonitoringMarginS`, `RetrainingS`.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        config: StageConfig,
+        *,
+        assets: PipelineAssets,
+        lake: Lake,
+        topic: sns.Topic,
+        training: sfn.StateMachine,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        job_role = self._job_role(config, assets, lake)
+        self.machine = sfn.StateMachine(
+            self,
+            "Machine",
+            state_machine_name=f"{config.prefix}-monitoring",
+            state_machine_type=sfn.StateMachineType.STANDARD,
+            role=self._machine_role(config, lake, job_role, topic),
+            definition_body=sfn.DefinitionBody.from_string(
+                json.dumps(json.loads(DEFINITION.read_text()), separators=(",", ":"))
+            ),
+            definition_substitutions={
+                "Prefix": config.prefix,
+                "EndpointName": config.endpoint_name,
+                "Image": assets.image.image_uri,
+                "MonitoringRole": job_role.role_arn,
+                "MonitoringInstance": config.training_instance,
+                "ProcessedBucket": lake.processed.bucket_name,
+                "ArtefactBucket": lake.artefacts.bucket_name,
+                "AlertTopic": topic.topic_arn,
+                "MetricNamespace": METRIC_NAMESPACE,
+                "WindowS": self._number("MonitoringWindowS", 3600, "Length of a window"),
+                "HealthyMarginS": self._number(
+                    "MonitoringMarginS", 1800, "Around an alarm, not judged for drift"
+                ),
+                "RetrainingS": self._number(
+                    "RetrainingS", 86_400, "Drift that lasts so long is trained on"
+                ),
+            },
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+        self._schedule(config)
+        self._retraining(config, training)
+
+    def _job_role(self, config: StageConfig, assets: PipelineAssets, lake: Lake) -> iam.Role:
+        files = lake.artefacts.arn_for_objects(MONITORING_PREFIX)
+        return service_role(
+            self,
+            "JobRole",
+            name=f"{config.prefix}-monitoring-job",
+            service="sagemaker.amazonaws.com",
+            description="Monitoring jobs compare captured traffic with a model's training rows",
+            statements=[
+                Statement(
+                    "ReadModelsAndRows",
+                    ["s3:GetObject"],
+                    [
+                        lake.artefacts.arn_for_objects(MODELS_PREFIX),
+                        lake.processed.arn_for_objects(FEATURES_PREFIX),
+                        lake.processed.arn_for_objects(CAPTURE_PREFIX),
+                    ],
+                    NEW_KEYS,
+                ),
+                Statement(
+                    "KeepResults",
+                    ["s3:GetObject", "s3:PutObject"],
+                    [files],
+                    NEW_KEYS,
+                ),
+                Statement(
+                    "ListInputs",
+                    ["s3:ListBucket"],
+                    [lake.artefacts.bucket_arn, lake.processed.bucket_arn],
+                ),
+                Statement(
+                    "PutMetrics",
+                    ["cloudwatch:PutMetricData"],
+                    ["*"],
+                    "The action knows no resource; the condition names the namespace",
+                    {"StringEquals": {"cloudwatch:namespace": METRIC_NAMESPACE}},
+                ),
+                Statement(
+                    "TellOfDrift", ["events:PutEvents"], [arns.regional("events", DEFAULT_BUS)]
+                ),
+                *_container_statements(assets, "/aws/sagemaker/ProcessingJobs"),
+            ],
+        )
+
+    def _machine_role(
+        self, config: StageConfig, lake: Lake, job_role: iam.Role, topic: sns.Topic
+    ) -> iam.Role:
+        """Return what the states call; the last of each job's actions are how `.sync` waits."""
+        return service_role(
+            self,
+            "Role",
+            name=f"{config.prefix}-monitoring",
+            service="states.amazonaws.com",
+            description="The workflow finds the endpoint's model and runs monitoring jobs",
+            statements=[
+                Statement(
+                    "FindEndpoint",
+                    ["sagemaker:DescribeEndpoint"],
+                    [arns.sagemaker(f"endpoint/{config.endpoint_name}")],
+                ),
+                Statement(
+                    "FindModel",
+                    ["sagemaker:DescribeModel"],
+                    [arns.sagemaker(f"model/{config.endpoint_name}-*")],
+                    NEW_NAMES,
+                ),
+                Statement("FindBaseline", ["s3:ListBucket"], [lake.artefacts.bucket_arn]),
+                Statement(
+                    "RunJobs",
+                    [
+                        "sagemaker:CreateProcessingJob",
+                        "sagemaker:DescribeProcessingJob",
+                        "sagemaker:StopProcessingJob",
+                        "sagemaker:ListTags",
+                        "sagemaker:AddTags",
+                    ],
+                    [
+                        arns.sagemaker(f"processing-job/{config.prefix}-{kind}-*")
+                        for kind in ("baseline", "monitor")
+                    ],
+                    NEW_NAMES,
+                ),
+                Statement(
+                    "HearOfTheEnd",
+                    ["events:PutTargets", "events:PutRule", "events:DescribeRule"],
+                    [arns.regional("events", f"rule/{SYNC_RULE}")],
+                ),
+                Statement(
+                    "PassJobRole",
+                    ["iam:PassRole"],
+                    [job_role.role_arn],
+                    conditions={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
+                ),
+                Statement("Notify", ["sns:Publish"], [topic.topic_arn]),
+            ],
+        )
+
+    def _schedule(self, config: StageConfig) -> None:
+        schedule = CfnParameter(
+            self,
+            "MonitoringSchedule",
+            type="String",
+            default=config.monitoring_schedule,
+            description="When the endpoint's traffic is judged: an expression of EventBridge, UTC",
+        )
+        state = CfnParameter(
+            self,
+            "MonitoringState",
+            type="String",
+            default="DISABLED",
+            allowed_values=["ENABLED", "DISABLED"],
+            description="Whether that schedule is on",
+        )
+        _keep_name(schedule, state)
+        starter = self._starter(config, "Monitoring", self.machine)
+        rule = events.Rule(
+            self,
+            "Schedule",
+            rule_name=f"{config.prefix}-monitoring-schedule",
+            description="The window that is over, by the clock",
+            schedule=events.Schedule.expression(schedule.value_as_string),
+            targets=[
+                targets.SfnStateMachine(
+                    self.machine, role=starter, max_event_age=Duration.hours(1), retry_attempts=3
+                )
+            ],
+        )
+        resource = rule.node.default_child
+        assert isinstance(resource, events.CfnRule)
+        resource.state = state.value_as_string
+
+    def _retraining(self, config: StageConfig, training: sfn.StateMachine) -> None:
+        events.Rule(
+            self,
+            "Retraining",
+            rule_name=f"{config.prefix}-retraining",
+            description="Drift that has lasted long enough to train on",
+            event_pattern=events.EventPattern(
+                source=[EVENT_SOURCE],
+                detail_type=[EVENT_TYPE],
+                detail={"endpoint": [config.endpoint_name], "retrain": [True]},
+            ),
+            targets=[
+                targets.SfnStateMachine(
+                    training,
+                    role=self._starter(config, "Retraining", training),
+                    input=events.RuleTargetInput.from_event_path("$.detail.training"),
+                    max_event_age=Duration.hours(1),
+                    retry_attempts=3,
+                )
+            ],
+        )
+
+    def _starter(self, config: StageConfig, what: str, machine: sfn.StateMachine) -> iam.IRole:
+        return service_role(
+            self,
+            f"{what}StarterRole",
+            name=f"{config.prefix}-{what.lower()}-starter",
+            service="events.amazonaws.com",
+            description=f"A rule starts the workflow: {what.lower()}",
+            statements=[Statement("Start", ["states:StartExecution"], [machine.state_machine_arn])],
+        ).without_policy_updates()
+
+    def _number(self, name: str, default: int, description: str) -> str:
+        made = CfnParameter(
+            self,
+            name,
+            type="Number",
+            default=default,
+            min_value=1,
+            description=f"{description}, in seconds",
+        )
+        _keep_name(made)
+        # As text: the job's environment has nothing else.
+        return made.value_as_string
+
+
+def _keep_name(*parameters: CfnParameter) -> None:
+    """Let people see the name as it is here, without the construct's."""
+    for each in parameters:
+        each.override_logical_id(each.node.id)
