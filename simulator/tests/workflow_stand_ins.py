@@ -34,13 +34,26 @@ FOLDER = ROOT / "pipeline" / "workflow"
 JOB_S = 10.0
 """How long a job of a stand-in runs."""
 NAMED = "workflow-of-a-test"
-_PATH = re.compile(r"(?<!\$)\$((?:\.[A-Za-z_]\w*)+)")
-_INPUT = re.compile(r"\$states\.input((?:\.[A-Za-z_]\w*)+)")
+_STEPS = r"((?:\.[A-Za-z_]\w*|\[\d+\]|\[\*\])+)"
+_PATH = re.compile(rf"(?<!\$)\${_STEPS}")
+_INPUT = re.compile(rf"\$states\.input{_STEPS}")
+_STEP = re.compile(r"\w+|\*")
 _OBJECTS = re.compile(r"States\.JsonMerge\(\$((?:\.\w+)+), \$((?:\.\w+)+)")
 _DESCRIBES = {
     ("glue", "StartJobRun"): ("GetJobRun", {"JobName": "j", "RunId": "r"}, "JobRun"),
 }
 _ENDED = "It went on"
+_EMPTY: dict[str, Any] = {
+    "blob": b"{}",
+    "integer": 0,
+    "long": 0,
+    "double": 0.0,
+    "float": 0.0,
+    "list": [],
+    "map": {},
+    "structure": {},
+    "boolean": True,
+}
 _GIVEN = "What was assigned before"
 _VARIABLE = re.compile(r"(?<![$\w])\$([A-Za-z_]\w*)")
 
@@ -115,16 +128,22 @@ def input_for(machine: Mapping[str, Any]) -> dict[str, Any]:
     objects = {path for pair in _OBJECTS.findall(text) for path in pair}
     data: dict[str, Any] = {}
     for path in sorted({*_PATH.findall(text), *_INPUT.findall(text)}, key=len):
-        _put(data, path.split(".")[1:], {} if path in objects else "x")
+        data = _with(data, _STEP.findall(path), {} if path in objects else "x")
     return data
 
 
-def _put(data: dict[str, Any], names: list[str], value: Any) -> None:
-    for name in names[:-1]:
-        if not isinstance(data.get(name), dict):
-            data[name] = {}
-        data = data[name]
-    data.setdefault(names[-1], value)
+def _with(data: Any, steps: list[str], value: Any) -> Any:
+    """Return data that has something at a path: a value where there was nothing."""
+    if not steps:
+        return value if data is None else data
+    step, rest = steps[0], steps[1:]
+    if step.isdigit() or step == "*":
+        items = list(data) if isinstance(data, list) else []
+        index = int(step) if step.isdigit() else 0
+        items += [None] * (index + 1 - len(items))
+        return [*items[:index], _with(items[index], rest, value), *items[index + 1 :]]
+    found = dict(data) if isinstance(data, dict) else {}
+    return {**found, step: _with(found.get(step), rest, value)}
 
 
 def answer_for(state: Mapping[str, Any], shape: Any) -> dict[str, Any]:
@@ -132,25 +151,28 @@ def answer_for(state: Mapping[str, Any], shape: Any) -> dict[str, Any]:
     found: dict[str, Any] = {}
     text = json.dumps([state.get("ResultSelector"), state.get("Output"), state.get("Assign")])
     for path in sorted(set(_PATH.findall(text)), key=len):
-        _fill(found, shape, path.split(".")[1:])
+        found = _filled(found, shape, _STEP.findall(path))
     return found
 
 
-def _fill(found: dict[str, Any], shape: Any, names: list[str]) -> None:
-    if shape is None or shape.type_name != "structure":
-        return
-    known = {name.lower(): name for name in shape.members}
-    name = known.get(names[0].lower())
-    if name is None:
-        return
-    member = shape.members[name]
-    if member.type_name == "structure":
-        inner = found.setdefault(name, {})
-        if names[1:]:
-            _fill(inner, member, names[1:])
-    else:
-        leaves = {"blob": b"{}", "integer": 0, "long": 0, "list": [], "map": {}, "boolean": True}
-        found[name] = leaves.get(member.type_name, "{}")
+def _filled(found: Any, shape: Any, steps: list[str]) -> Any:
+    """Return an answer with something of the model's type at a path."""
+    kind = shape.type_name if shape is not None else "structure"
+    if not steps:
+        return _EMPTY.get(kind, "{}") if found is None else found
+    if kind == "structure":
+        known = {name.lower(): name for name in (shape.members if shape is not None else ())}
+        name = known.get(steps[0].lower())
+        given = found or {}
+        if name is None:
+            return given
+        return {**given, name: _filled(given.get(name), shape.members[name], steps[1:])}
+    if kind == "list":
+        items = found or []
+        index = int(steps[0]) if steps[0].isdigit() else 0
+        items = [*items, *[None] * (index + 1 - len(items))]
+        return [_filled(each, shape.member, steps[1:]) for each in items]
+    return _EMPTY.get(kind, "{}")
 
 
 @dataclass
