@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from parity_tests.behaviour.table import DOCUMENTED, RECORDED, Behaviours, differs
-from parity_tests.contract.things import training_of
+from parity_tests.contract.things import training_of, variant_of
 from parity_tests.contract.world import World
 
 workflows = Behaviours("stepfunctions")
@@ -113,6 +113,54 @@ sagemaker.refuses(
     r"^Training job names must be unique within an AWS account and region, and a training job "
     r"with this name already exists \(arn:aws:sagemaker:",
     date="2023",
+)
+
+
+def _training_without_objects(world: World) -> dict[str, Any]:
+    params = training_of(world, world.new("job"))
+    source = params["InputDataConfig"][0]["DataSource"]["S3DataSource"]
+    source["S3Uri"] = f"s3://{world.bucket()}/nothing/"
+    return params
+
+
+sagemaker.refuses(
+    "CreateTrainingJob",
+    "a channel without objects",
+    _training_without_objects,
+    "ValidationException",
+    r'^No S3 objects found under S3 URL "s3://[^"]*" given in input data source\. Please ensure '
+    r"that the bucket exists in the selected region \(us-east-1\), that objects exist under that "
+    r'S3 prefix, and that the role "[^"]*" has "s3:ListBucket" permissions on bucket "[^"]*"\.$',
+    date="2021",
+)
+
+
+def _spoilt_archive(world: World) -> str | None:
+    bucket, name = world.bucket(), world.new("spoilt")
+    world.do("s3", "PutObject", Bucket=bucket, Key="model.tar.gz", Body=b"no archive")
+    url = f"s3://{bucket}/model.tar.gz"
+    container = {"Image": world.image, "ModelDataUrl": url}
+    made = {"PrimaryContainer": container, "ExecutionRoleArn": world.role}
+    world.do("sagemaker", "CreateModel", ModelName=name, **made)
+    variants = {"ProductionVariants": [variant_of(name)]}
+    world.do("sagemaker", "CreateEndpointConfig", EndpointConfigName=name, **variants)
+    world.ask("sagemaker", "CreateEndpoint", {"EndpointName": name, "EndpointConfigName": name})
+    world.cloud.engine.run(world.cloud.endpoints.wait_event(name))
+    told = world.do("sagemaker", "DescribeEndpoint", EndpointName=name)
+    known = (
+        f'Failed to extract model data archive for container "container_1" from URL "{url}". '
+        "Please ensure that the object located at the URL is a valid tar.gz archive."
+    )
+    # The twin appends the cause that it knows, in parentheses.
+    return differs(("Failed", known), (told["EndpointStatus"], told["FailureReason"][: len(known)]))
+
+
+sagemaker.add(
+    "CreateEndpoint",
+    "a model archive that is none leaves it Failed with the reason",
+    RECORDED,
+    "2020",
+    _spoilt_archive,
 )
 runtime.refuses(
     "InvokeEndpoint",

@@ -147,6 +147,7 @@ def test_a_training_that_raises_says_why_in_its_failure_reason(
     assert reason.startswith("AlgorithmError: SettingsError: epochs")
     assert reason.endswith(", exit code: 1")
     assert len(reason) <= 1024
+    assert len(containers_running()) == 1, "the endpoint's"
 
 
 def test_a_channel_without_objects_starts_no_job(served: tuple[Cloud, bytes]) -> None:

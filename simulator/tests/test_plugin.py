@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 
 from pipeline.messages import Reading, decode, encode_reading
 from pipeline.settings import FeatureSpec
+from simulator.cloud.isolation import Bubblewrap
+from simulator.cloud.tests.bubblewrap import needs_bubblewrap
 from simulator.fleet.settings import FleetSettings
 from simulator.scenario import Scenario
 from simulator.scenario_checks import check
@@ -77,6 +79,13 @@ def test_a_twin_that_is_asked_for_nothing_starts_no_process(tmp_path: Path) -> N
         assert set(psutil.Process().children()) <= before
     finally:
         twin.close()
+
+
+@needs_bubblewrap
+def test_a_twin_may_keep_its_containers_apart(tmp_path: Path) -> None:
+    twin = Twin(START, tmp_path, isolation="bubblewrap")
+    twin.close()
+    assert isinstance(twin.target.cloud.context.isolation, Bubblewrap)
 
 
 @given(sent=readings())

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from simulator.cloud.errors import AccessDenied, AwsError, NotSupportedByTwin
@@ -140,6 +141,19 @@ def test_a_job_longer_than_its_limit_is_stopped_and_one_can_be_stopped(
     page = twin.do("sagemaker", "ListProcessingJobs", StatusEquals="Stopped", SortBy="Name")
     names = [each["ProcessingJobName"] for each in page["ProcessingJobSummaries"]]
     assert names == ["long", "short"]
+
+
+def test_a_container_that_hangs_is_stopped_at_its_limit_and_its_outputs_are_kept(
+    twin: JobTwin, jobs: ProcessingJobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("simulator.cloud.containers.HUNG_S", 0.5)
+    twin.container(tmp_path / "image", SCRIPT + "sys.stdout.flush()\nwhile True: pass")
+    _create(twin, StoppingCondition={"MaxRuntimeInSeconds": 600})
+    job = _finish(twin, jobs)
+    assert job["ProcessingJobStatus"] == "Stopped"
+    assert job["FailureReason"] == "Job exceeded MaxRuntimeInSeconds of 600"
+    assert twin.keys("results") == ["sum/deep/rows.txt"]
+    assert [each for each in psutil.Process().children() if "main.py" in each.cmdline()] == []
 
 
 def test_a_job_needs_its_input_its_role_and_a_name_of_its_own(

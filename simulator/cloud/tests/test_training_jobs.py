@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from simulator.cloud.compute_turns import ComputeTurns
@@ -231,6 +232,41 @@ def test_a_job_longer_than_its_limit_is_stopped(twin: JobTwin, jobs: TrainingJob
     training = job["SecondaryStatusTransitions"][2]
     assert training["EndTime"] - training["StartTime"] == timedelta(seconds=7)
     assert twin.keys("models") == ["jobs/job-1/output/model.tar.gz"]
+
+
+@pytest.mark.parametrize(
+    ("script", "model"),
+    [
+        ("print('at work', flush=True)\nwhile True: pass", []),
+        (
+            "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+            "(base / 'model' / 'half').write_text('x')\nwhile True: pass",
+            ["half"],
+        ),
+    ],
+    ids=["ends by SIGTERM", "ignores SIGTERM"],
+)
+def test_a_container_that_hangs_is_stopped_at_its_limit_and_leaves_no_process(
+    twin: JobTwin,
+    jobs: TrainingJobs,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    script: str,
+    model: list[str],
+) -> None:
+    monkeypatch.setattr("simulator.cloud.containers.HUNG_S", 0.5)
+    monkeypatch.setattr("simulator.cloud.training_runs.STOP_GRACE_S", 0.5)
+    twin.container(tmp_path / "image", HEAD + script)
+    _create(twin, StoppingCondition={"MaxRuntimeInSeconds": 600})
+    job = _finish(twin, jobs)
+    assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
+    assert "FailureReason" not in job
+    training = job["SecondaryStatusTransitions"][2]
+    assert training["EndTime"] - training["StartTime"] == timedelta(seconds=600)
+    assert (twin.keys("models") != []) == bool(model)
+    if model:
+        assert list(_members(twin, "jobs/job-1/output/model.tar.gz")) == model
+    assert [each for each in psutil.Process().children() if "main.py" in each.cmdline()] == []
 
 
 def test_a_used_name_is_refused_and_jobs_are_listed(twin: JobTwin, jobs: TrainingJobs) -> None:
