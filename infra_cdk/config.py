@@ -70,6 +70,8 @@ class StageConfig:
     max_future_s: int
     """Readings that claim to be further ahead of their arrival are dead-lettered."""
     iterator_age_alarm_ms: int
+    latency_alarm_us: int
+    """The endpoint's mean latency of a minute, in the metric's microseconds."""
     log_retention_days: int
     features_schedule: str
     """When features are made of what is new: an expression of EventBridge, in UTC."""
@@ -119,6 +121,8 @@ DEV = StageConfig(
     mapping_record_age_s=6 * 3600,
     max_future_s=300,
     iterator_age_alarm_ms=300_000,
+    # The detector gives an answer 60 s; a batch takes a few milliseconds.
+    latency_alarm_us=1_000_000,
     log_retention_days=30,
     features_schedule="cron(20 * * * ? *)",
     # A stage for trying things out makes features when it trains.

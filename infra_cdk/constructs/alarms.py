@@ -17,6 +17,11 @@ from infra_cdk.constructs.stream_function import StreamFunction
 
 PERIOD = Duration.minutes(1)
 
+ENDPOINT_ERRORS = "endpoint-errors"
+ENDPOINT_LATENCY = "endpoint-slow"
+"""The alarms that roll a canary back."""
+VARIANT = "detector"
+
 
 class Alarms(Construct):
     """Alarms on one-minute periods; no data is good news."""
@@ -61,6 +66,18 @@ class Alarms(Construct):
             "dead-letters",
             "Messages were refused; they are under dead-letter/ of the raw bucket",
             _metric(METRIC_NAMESPACE, "DeadLettered"),
+        )
+        variant = {"EndpointName": config.endpoint_name, "VariantName": VARIANT}
+        self._alarm(
+            ENDPOINT_ERRORS,
+            "The endpoint's container fails; a new model is rolled back",
+            _metric("AWS/SageMaker", "Invocation5XXErrors", variant),
+        )
+        self._alarm(
+            ENDPOINT_LATENCY,
+            "The endpoint answers late; a new model is rolled back",
+            _metric("AWS/SageMaker", "ModelLatency", variant, statistic="Average"),
+            threshold=config.latency_alarm_us,
         )
         workflow = {"StateMachineArn": machine.state_machine_arn}
         self._alarm(

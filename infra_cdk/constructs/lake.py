@@ -20,6 +20,11 @@ JOB_PREFIXES = (FEATURES_PREFIX, QUARANTINE_PREFIX, "quality/*", "baselines/*", 
 """What the features job writes: rows, what is malformed, reports, baseline, and what it did."""
 SCORES_PREFIX = "scores/*"
 MODELS_PREFIX = "models/*"
+CAPTURE_PREFIX = "capture/*"
+"""What the endpoint was asked and has answered, as data capture writes it."""
+LABELS_PREFIX = "labels/*"
+"""Times in which machines were not healthy, for the evaluation of models."""
+EVALUATIONS_PREFIX = "evaluations/*"
 
 
 class Lake(Construct):
@@ -55,6 +60,7 @@ class Lake(Construct):
             [
                 s3.LifecycleRule(id="features", prefix="features/", expiration=Duration.days(365)),
                 s3.LifecycleRule(id="scores", prefix="scores/", expiration=Duration.days(90)),
+                s3.LifecycleRule(id="capture", prefix="capture/", expiration=Duration.days(30)),
                 s3.LifecycleRule(
                     id="quarantine", prefix="quarantine/", expiration=Duration.days(90)
                 ),
@@ -68,6 +74,9 @@ class Lake(Construct):
                 s3.LifecycleRule(id="models", prefix="models/", expiration=Duration.days(730)),
                 s3.LifecycleRule(
                     id="monitoring", prefix="monitoring/", expiration=Duration.days(730)
+                ),
+                s3.LifecycleRule(
+                    id="evaluations", prefix="evaluations/", expiration=Duration.days(730)
                 ),
             ],
         )

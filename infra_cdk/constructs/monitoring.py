@@ -15,12 +15,11 @@ from constructs import Construct
 from infra_cdk.config import METRIC_NAMESPACE, StageConfig
 from infra_cdk.constructs import arns
 from infra_cdk.constructs.assets import REPOSITORY, PipelineAssets
-from infra_cdk.constructs.lake import FEATURES_PREFIX, MODELS_PREFIX, Lake
+from infra_cdk.constructs.lake import CAPTURE_PREFIX, FEATURES_PREFIX, MODELS_PREFIX, Lake
 from infra_cdk.constructs.permissions import NEW_KEYS, NEW_NAMES, Statement, service_role
 from infra_cdk.constructs.training import _container_statements
 
 DEFINITION = REPOSITORY / "pipeline" / "workflow" / "monitoring.asl.json"
-CAPTURE_PREFIX = "capture/*"
 MONITORING_PREFIX = "monitoring/*"
 EVENT_SOURCE = "fleetwin.monitoring"
 EVENT_TYPE = "Model Drift"

@@ -1,18 +1,27 @@
-"""Training and hosting: the roles that SageMaker assumes, for a job and for the endpoint."""
+"""Training, evaluation and hosting: the roles that SageMaker assumes, and the registry's group."""
 
 from __future__ import annotations
 
+from aws_cdk import CfnDeletionPolicy
+from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
 from infra_cdk.config import StageConfig
 from infra_cdk.constructs import arns
 from infra_cdk.constructs.assets import PipelineAssets
-from infra_cdk.constructs.lake import FEATURES_PREFIX, MODELS_PREFIX, Lake
+from infra_cdk.constructs.lake import (
+    CAPTURE_PREFIX,
+    EVALUATIONS_PREFIX,
+    FEATURES_PREFIX,
+    LABELS_PREFIX,
+    MODELS_PREFIX,
+    Lake,
+)
 from infra_cdk.constructs.permissions import NEW_KEYS, NEW_LOG_STREAMS, Statement, service_role
 
 
 class SageMakerRoles(Construct):
-    """A training job reads features and writes models; an endpoint only reads models."""
+    """A job reads features and writes models or what it thinks of them; an endpoint serves one."""
 
     def __init__(
         self,
@@ -52,7 +61,7 @@ class SageMakerRoles(Construct):
             "Hosting",
             name=f"{config.prefix}-hosting",
             service="sagemaker.amazonaws.com",
-            description="Endpoints read model artefacts",
+            description="Endpoints read model artefacts and keep what they were asked",
             statements=[
                 Statement(
                     "ReadModels",
@@ -60,9 +69,56 @@ class SageMakerRoles(Construct):
                     [lake.artefacts.arn_for_objects(MODELS_PREFIX)],
                     NEW_KEYS,
                 ),
+                Statement(
+                    "CaptureData",
+                    ["s3:PutObject"],
+                    [lake.processed.arn_for_objects(CAPTURE_PREFIX)],
+                    NEW_KEYS,
+                ),
                 *_container_statements(assets, f"/aws/sagemaker/Endpoints/{config.endpoint_name}"),
             ],
         )
+        self.evaluation = service_role(
+            self,
+            "Evaluation",
+            name=f"{config.prefix}-evaluation-job",
+            service="sagemaker.amazonaws.com",
+            description="Evaluation jobs read models, features and labels and write verdicts",
+            statements=[
+                Statement(
+                    "ReadModelsAndRows",
+                    ["s3:GetObject"],
+                    [
+                        lake.artefacts.arn_for_objects(MODELS_PREFIX),
+                        lake.processed.arn_for_objects(FEATURES_PREFIX),
+                        lake.processed.arn_for_objects(LABELS_PREFIX),
+                    ],
+                    NEW_KEYS,
+                ),
+                Statement(
+                    "ListInputs",
+                    ["s3:ListBucket"],
+                    [lake.artefacts.bucket_arn, lake.processed.bucket_arn],
+                ),
+                Statement(
+                    "WriteEvaluations",
+                    ["s3:PutObject"],
+                    [lake.artefacts.arn_for_objects(EVALUATIONS_PREFIX)],
+                    NEW_KEYS,
+                ),
+                *_container_statements(assets, "/aws/sagemaker/ProcessingJobs"),
+            ],
+        )
+        self.group_name = f"{config.prefix}-models"
+        group = sagemaker.CfnModelPackageGroup(
+            self,
+            "Models",
+            model_package_group_name=self.group_name,
+            model_package_group_description="Detectors: what was trained, and what became of it",
+        )
+        # A group with versions in it cannot be deleted.
+        group.cfn_options.deletion_policy = CfnDeletionPolicy.RETAIN
+        group.cfn_options.update_replace_policy = CfnDeletionPolicy.RETAIN
 
 
 def _container_statements(assets: PipelineAssets, log_group: str) -> list[Statement]:

@@ -15,11 +15,12 @@ from constructs import Construct
 
 from infra_cdk.config import StageConfig
 from infra_cdk.constructs import arns
+from infra_cdk.constructs.alarms import ENDPOINT_ERRORS, ENDPOINT_LATENCY
 from infra_cdk.constructs.assets import REPOSITORY, PipelineAssets
 from infra_cdk.constructs.etl import FeaturesJob
-from infra_cdk.constructs.lake import Lake
+from infra_cdk.constructs.lake import EVALUATIONS_PREFIX, Lake
 from infra_cdk.constructs.parameters import parameter
-from infra_cdk.constructs.permissions import NEW_NAMES, Statement, service_role
+from infra_cdk.constructs.permissions import NEW_KEYS, NEW_NAMES, Statement, service_role
 from infra_cdk.constructs.tables import Tables
 from infra_cdk.constructs.training import SageMakerRoles
 
@@ -52,7 +53,7 @@ class TrainingWorkflow(Construct):
             "Role",
             name=f"{config.prefix}-training",
             service="states.amazonaws.com",
-            description="The workflow runs the features job, trains, and moves the endpoint",
+            description="The workflow runs the features job, trains, judges and moves the endpoint",
             statements=[
                 Statement(
                     "ReadSettings",
@@ -61,6 +62,14 @@ class TrainingWorkflow(Construct):
                 ),
                 *_features_statements(features.job),
                 *_training_statements(config, roles),
+                *_registry_statements(roles),
+                *_evaluation_statements(config, roles),
+                Statement(
+                    "ReadEvaluation",
+                    ["s3:GetObject"],
+                    [lake.artefacts.arn_for_objects(EVALUATIONS_PREFIX)],
+                    NEW_KEYS,
+                ),
                 *_endpoint_statements(config, roles),
                 Statement(
                     "FindOthers",
@@ -87,6 +96,10 @@ class TrainingWorkflow(Construct):
                 "Image": assets.image.image_uri,
                 "TrainingRole": roles.training.role_arn,
                 "HostingRole": roles.hosting.role_arn,
+                "EvaluationRole": roles.evaluation.role_arn,
+                "ModelPackageGroup": roles.group_name,
+                "EndpointErrorsAlarm": f"{config.prefix}-{ENDPOINT_ERRORS}",
+                "EndpointLatencyAlarm": f"{config.prefix}-{ENDPOINT_LATENCY}",
                 "ProcessedBucket": lake.processed.bucket_name,
                 "ArtefactBucket": lake.artefacts.bucket_name,
                 "StateTable": tables.state.table_name,
@@ -144,6 +157,55 @@ def _training_statements(config: StageConfig, roles: SageMakerRoles) -> list[Sta
     ]
 
 
+def _registry_statements(roles: SageMakerRoles) -> list[Statement]:
+    packages = arns.sagemaker(f"model-package/{roles.group_name}/*")
+    return [
+        Statement(
+            "FindCurrentModel",
+            ["sagemaker:ListModelPackages"],
+            ["*"],
+            "A list of all packages, from which the service filters: the action knows no resource",
+        ),
+        Statement(
+            "RegisterModel",
+            # A version is created in its group and as itself.
+            ["sagemaker:CreateModelPackage"],
+            [arns.sagemaker(f"model-package-group/{roles.group_name}"), packages],
+            "The registry numbers the versions",
+        ),
+        Statement(
+            "JudgeModel",
+            ["sagemaker:DescribeModelPackage", "sagemaker:UpdateModelPackage"],
+            [packages],
+            "The registry numbers the versions",
+        ),
+    ]
+
+
+def _evaluation_statements(config: StageConfig, roles: SageMakerRoles) -> list[Statement]:
+    """Return what ``sagemaker:createProcessingJob.sync`` needs, as for training."""
+    return [
+        Statement(
+            "Evaluate",
+            [
+                "sagemaker:CreateProcessingJob",
+                "sagemaker:DescribeProcessingJob",
+                "sagemaker:StopProcessingJob",
+                "sagemaker:ListTags",
+                "sagemaker:AddTags",
+            ],
+            [arns.sagemaker(f"processing-job/{config.endpoint_name}-*")],
+            NEW_NAMES,
+        ),
+        Statement(
+            "HearOfTheVerdict",
+            ["events:PutTargets", "events:PutRule", "events:DescribeRule"],
+            [arns.regional("events", "rule/StepFunctionsGetEventsForSageMakerProcessingJobsRule")],
+        ),
+        _pass_role("PassEvaluationRole", roles.evaluation),
+    ]
+
+
 def _endpoint_statements(config: StageConfig, roles: SageMakerRoles) -> list[Statement]:
     endpoint = arns.sagemaker(f"endpoint/{config.endpoint_name}")
     configs = arns.sagemaker(f"endpoint-config/{config.endpoint_name}-*")
@@ -163,6 +225,15 @@ def _endpoint_statements(config: StageConfig, roles: SageMakerRoles) -> list[Sta
             ["sagemaker:CreateEndpoint", "sagemaker:UpdateEndpoint"],
             [endpoint, configs],
             NEW_NAMES,
+        ),
+        Statement(
+            "WatchCanary",
+            # SageMaker looks at the alarms of a rollback as whoever asked for the update.
+            ["cloudwatch:DescribeAlarms"],
+            [
+                arns.regional("cloudwatch", f"alarm:{config.prefix}-{name}")
+                for name in (ENDPOINT_ERRORS, ENDPOINT_LATENCY)
+            ],
         ),
     ]
 

@@ -99,6 +99,7 @@ class FleetwinStack(Stack):
             catalog=catalog,
             feature_spec=spec,
         )
+        roles = SageMakerRoles(self, "SageMaker", config, assets=assets, lake=lake)
         workflow = TrainingWorkflow(
             self,
             "Training",
@@ -107,7 +108,7 @@ class FleetwinStack(Stack):
             lake=lake,
             tables=tables,
             features=features,
-            roles=SageMakerRoles(self, "SageMaker", config, assets=assets, lake=lake),
+            roles=roles,
             topic=alerting.topic,
             feature_spec=spec,
             training_settings=training,
@@ -156,6 +157,7 @@ class FleetwinStack(Stack):
                 "training-workflow": workflow.machine.state_machine_arn,
                 "monitoring-workflow": monitoring.machine.state_machine_arn,
                 "endpoint": config.endpoint_name,
+                "model-package-group": roles.group_name,
                 "alert-topic": alerting.topic.topic_arn,
                 "alert-inbox": alerting.inbox.queue_url,
             },

@@ -47,6 +47,7 @@ WILDCARDS = {
     ("fleetwin-dev-training-job", "LogInToRegistry"),
     ("fleetwin-dev-training-job", "WriteLogs"),
     ("fleetwin-dev-hosting", "ReadModels"),
+    ("fleetwin-dev-hosting", "CaptureData"),
     ("fleetwin-dev-hosting", "LogInToRegistry"),
     ("fleetwin-dev-hosting", "WriteLogs"),
     ("fleetwin-dev-monitoring-job", "ReadModelsAndRows"),
@@ -56,7 +57,16 @@ WILDCARDS = {
     ("fleetwin-dev-monitoring-job", "WriteLogs"),
     ("fleetwin-dev-monitoring", "FindModel"),
     ("fleetwin-dev-monitoring", "RunJobs"),
+    ("fleetwin-dev-evaluation-job", "ReadModelsAndRows"),
+    ("fleetwin-dev-evaluation-job", "WriteEvaluations"),
+    ("fleetwin-dev-evaluation-job", "LogInToRegistry"),
+    ("fleetwin-dev-evaluation-job", "WriteLogs"),
     ("fleetwin-dev-training", "Train"),
+    ("fleetwin-dev-training", "FindCurrentModel"),
+    ("fleetwin-dev-training", "RegisterModel"),
+    ("fleetwin-dev-training", "JudgeModel"),
+    ("fleetwin-dev-training", "Evaluate"),
+    ("fleetwin-dev-training", "ReadEvaluation"),
     ("fleetwin-dev-training", "CreateModel"),
     ("fleetwin-dev-training", "ConfigureEndpoint"),
     ("fleetwin-dev-training", "MoveEndpoint"),
@@ -240,7 +250,11 @@ def test_only_actions_that_know_no_resource_are_on_every_one() -> None:
         if "*" in listed(statement["Resource"])
         for action in listed(statement["Action"])
     }
-    assert everywhere == {"ecr:GetAuthorizationToken", "cloudwatch:PutMetricData"}
+    assert everywhere == {
+        "ecr:GetAuthorizationToken",
+        "cloudwatch:PutMetricData",
+        "sagemaker:ListModelPackages",
+    }
 
 
 @pytest.mark.parametrize("logical_id", ROLES)
@@ -263,7 +277,7 @@ def test_roles_are_passed_to_sagemaker_only() -> None:
         for _, statement in all_role_statements()
         if "iam:PassRole" in listed(statement["Action"])
     ]
-    assert len(passing) == 3
+    assert len(passing) == 4
     for statement in passing:
         service = {"iam:PassedToService": "sagemaker.amazonaws.com"}
         assert statement["Condition"] == {"StringEquals": service}
@@ -299,6 +313,8 @@ def test_there_is_an_alarm_for_everything_that_loses_or_delays_readings() -> Non
         ("AWS/Kinesis", "WriteProvisionedThroughputExceeded"),
         ("AWS/Lambda", "Errors"),
         ("AWS/Lambda", "IteratorAge"),
+        ("AWS/SageMaker", "Invocation5XXErrors"),
+        ("AWS/SageMaker", "ModelLatency"),
         ("AWS/States", "ExecutionsFailed"),
         ("AWS/States", "ExecutionsTimedOut"),
         ("Fleetwin", "DeadLettered"),

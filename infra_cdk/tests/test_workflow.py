@@ -46,7 +46,27 @@ NEEDED = {
     "arn:aws:states:::sagemaker:createModel": {"sagemaker:CreateModel", "iam:PassRole"},
     "arn:aws:states:::sagemaker:createEndpointConfig": {"sagemaker:CreateEndpointConfig"},
     "arn:aws:states:::sagemaker:createEndpoint": {"sagemaker:CreateEndpoint"},
-    "arn:aws:states:::sagemaker:updateEndpoint": {"sagemaker:UpdateEndpoint"},
+    # The alarms of a rollback are looked at as the caller.
+    "arn:aws:states:::sagemaker:updateEndpoint": {
+        "sagemaker:UpdateEndpoint",
+        "cloudwatch:DescribeAlarms",
+    },
+    "arn:aws:states:::sagemaker:createProcessingJob.sync": {
+        "sagemaker:CreateProcessingJob",
+        "sagemaker:DescribeProcessingJob",
+        "sagemaker:StopProcessingJob",
+        "sagemaker:ListTags",
+        "sagemaker:AddTags",
+        "events:PutTargets",
+        "events:PutRule",
+        "events:DescribeRule",
+        "iam:PassRole",
+    },
+    "arn:aws:states:::aws-sdk:sagemaker:listModelPackages": {"sagemaker:ListModelPackages"},
+    "arn:aws:states:::aws-sdk:sagemaker:describeModelPackage": {"sagemaker:DescribeModelPackage"},
+    "arn:aws:states:::aws-sdk:sagemaker:createModelPackage": {"sagemaker:CreateModelPackage"},
+    "arn:aws:states:::aws-sdk:sagemaker:updateModelPackage": {"sagemaker:UpdateModelPackage"},
+    "arn:aws:states:::aws-sdk:s3:getObject": {"s3:GetObject"},
     "arn:aws:states:::aws-sdk:sagemaker:describeEndpoint": {"sagemaker:DescribeEndpoint"},
     "arn:aws:states:::aws-sdk:dynamodb:putItem": {"dynamodb:PutItem"},
     "arn:aws:states:::sns:publish": {"sns:Publish"},
@@ -103,6 +123,36 @@ def test_an_endpoint_is_touched_only_when_there_is_a_model_and_active_only_in_se
     assert {"Variable": "$.endpoint.config", "StringEqualsPath": "$.name"} in ready["And"]
     assert pending["Next"] == "WaitForEndpoint"
     assert STATES["IsEndpointReady"]["Default"] == "EndpointFailed"
+
+
+def test_an_update_is_a_canary_of_half_the_fleet_that_alarms_of_the_stack_roll_back() -> None:
+    (variant,) = TASKS["CreateEndpointConfig"]["Parameters"]["ProductionVariants"]
+    deployment = TASKS["UpdateEndpoint"]["Parameters"]["DeploymentConfig"]
+    routing = deployment["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]
+    assert routing["Type"] == "CANARY"
+    assert routing["CanarySize"] == {"Type": "INSTANCE_COUNT", "Value": 1}
+    assert variant["InitialInstanceCount"] == 2
+    names = MACHINE["DefinitionSubstitutions"]
+    alarms = {body["AlarmName"]: body for body in resources("AWS::CloudWatch::Alarm").values()}
+    for named in deployment["AutoRollbackConfiguration"]["Alarms"]:
+        alarm = alarms[names[named["AlarmName"][2:-1]]]
+        dimensions = {each["Name"]: each["Value"] for each in alarm["Dimensions"]}
+        assert dimensions == {
+            "EndpointName": names["EndpointName"],
+            "VariantName": variant["VariantName"],
+        }
+
+
+def test_what_is_rejected_is_told_and_what_serves_is_approved() -> None:
+    first, *_ = STATES["IsThereSomethingToCompare"]["Choices"]
+    assert (first["Variable"], first["IsPresent"]) == ("$.current", True)
+    assert STATES["HoldOut"]["Next"] == "RunFeatures", "held out only if there is a current model"
+    assert STATES["DescribeCurrentModel"]["Next"] == "HoldOut"
+    for name in ("NotBetter", "EndpointFailed"):
+        assert STATES[name]["Next"] == "RejectCandidate"
+    assert TASKS["RejectCandidate"]["Parameters"]["ModelApprovalStatus"] == "Rejected"
+    assert TASKS["ApproveCandidate"]["Parameters"]["ModelApprovalStatus"] == "Approved"
+    assert TASKS["ActivateModel"]["Next"] == "ApproveCandidate"
 
 
 def test_what_sagemaker_creates_is_named_after_the_run_and_hyperparameters_are_text() -> None:

@@ -77,7 +77,7 @@ class Alarms:
             "EnableAlarmActions": Operation(self._switch(True), resources=self._named),
             "DisableAlarmActions": Operation(self._switch(False), resources=self._named),
             "DescribeAlarmsForMetric": Operation(self._describe_for_metric),
-            "DescribeAlarms": Operation(self._describe),
+            "DescribeAlarms": Operation(self._describe, resources=self._named),
             "DescribeAlarmHistory": Operation(self._describe_history),
             "SetAlarmState": Operation(self._set, resources=self._one),
             "DeleteAlarms": Operation(self._delete, resources=self._named),
@@ -100,7 +100,9 @@ class Alarms:
         return [self._arn(params["AlarmName"])]
 
     def _named(self, params: Params) -> list[str]:
-        return [self._arn(name) for name in params["AlarmNames"]]
+        """Return the alarms that a request names; one that names none is on all of them."""
+        names = params.get("AlarmNames")
+        return [self._arn(name) for name in names] if names else ["*"]
 
     def _put(self, call: Call) -> Answer:
         check_definition(call.params)

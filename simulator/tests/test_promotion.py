@@ -1,0 +1,192 @@
+"""Retraining on a twin: a candidate is judged, watched as a canary, and rejected where it is bad.
+
+The executions of the training workflow build on each other, as the months of a fleet do.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from simulator.cloud.asl_execution import Execution
+from simulator.targets import Embedded
+
+pytestmark = pytest.mark.slow
+
+START = datetime(2026, 1, 6, tzinfo=UTC)
+HOURS = 3
+SENSORS = {"temperature_c": [-40, 200], "velocity_mm_s_rms": [0, 100]}
+SPEC = {"sensors": SENSORS, "window_s": 60, "hop_s": 10, "allowed_lateness_s": 10, "bursts": False}
+ENDPOINT = "fleetwin-dev-detector"
+GROUP = "fleetwin-dev-models"
+ALARM = "fleetwin-dev-endpoint-errors"
+
+
+class Fleet:
+    """A twin with three hours of healthy readings, and what became of each training."""
+
+    def __init__(self, folder: Path) -> None:
+        self.target = Embedded(START + timedelta(hours=HOURS), folder, speed=None, seed=1)
+        self.told: list[dict[str, Any]] = []
+
+    def boot(self) -> None:
+        self.target.boot({"FeatureSpec": json.dumps(SPEC)}, prewarmed=False)
+        self.target.on_alert(lambda message: self.told.append(json.loads(message)))
+        rng = np.random.default_rng(7)
+        for hour in range(HOURS):
+            lines = [
+                line
+                for device in ("pump-1", "pump-2", "pump-3")
+                for line in readings(device, hour, rng)
+            ]
+            key = f"telemetry/dt=2026-01-06/hour={hour:02}/rows.jsonl.gz"
+            body = gzip.compress("".join(lines).encode())
+            bucket = self.target.bucket("raw")
+            self.target.call("s3", "PutObject", Bucket=bucket, Key=key, Body=body)
+
+    def begin(self, run: str, settings: dict[str, str] | None = None, **more: str) -> Execution:
+        name = "/fleetwin/dev/training-settings"
+        values = {"epochs": "5", **(settings or {})}
+        self.target.call("ssm", "PutParameter", Name=name, Value=json.dumps(values), Overwrite=True)
+        machine = self.target.name_of("AWS::StepFunctions::StateMachine", "-training")
+        data = {"start": "2026-01-06T00:00:00Z", "end": "2026-01-06T03:00:00Z", "run": run, **more}
+        return self.target.start_workflow(machine, json.dumps(data), run, lambda *_: None)
+
+    def train(self, run: str, settings: dict[str, str] | None = None, **more: str) -> Execution:
+        execution = self.begin(run, settings, **more)
+        self.target.run_until(execution.done)
+        return execution
+
+    def serving(self) -> str:
+        found = self.target.call("sagemaker", "DescribeEndpoint", EndpointName=ENDPOINT)
+        assert found["EndpointStatus"] == "InService"
+        return str(found["EndpointConfigName"])
+
+    def approvals(self) -> list[str]:
+        listed = self.target.call(
+            "sagemaker", "ListModelPackages", ModelPackageGroupName=GROUP, SortBy="CreationTime"
+        )
+        return [each["ModelApprovalStatus"] for each in listed["ModelPackageSummaryList"]]
+
+    def evaluation(self, run: str) -> dict[str, Any]:
+        prefix = f"evaluations/{ENDPOINT}-{run}/"
+        ((_, body),) = self.target.objects(self.target.bucket("artefacts"), prefix)
+        found: dict[str, Any] = json.loads(body)
+        return found
+
+
+def readings(device: str, hour: int, rng: np.random.Generator) -> Iterator[str]:
+    """Yield an hour of raw lines, one every 5 s: a load that both sensors follow, and noise."""
+    start_ms = int(START.timestamp() * 1000) + hour * 3_600_000
+    load = np.convolve(rng.normal(size=740), np.ones(21) / 21.0, "valid")[:720]
+    noise = rng.normal(size=(720, 2))
+    for number in range(720):
+        values = {
+            "temperature_c": 60.0 + 8.0 * load[number] + 0.2 * noise[number, 0],
+            "velocity_mm_s_rms": 3.0 + 0.9 * load[number] + 0.05 * noise[number, 1],
+        }
+        line = {"schema": 1, "device_id": device, "seq": hour * 720 + number, "late": False}
+        line |= {"event_time_ms": start_ms + number * 5_000, "values": values}
+        yield json.dumps(line) + "\n"
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    made = Fleet(tmp_path_factory.mktemp("twin"))
+    try:
+        made.boot()
+        yield made
+    finally:
+        made.target.close()
+
+
+def test_the_first_model_serves_without_a_comparison_and_is_approved(fleet: Fleet) -> None:
+    execution = fleet.train("first")
+    assert execution.status == "SUCCEEDED", (execution.error, execution.cause)
+    assert fleet.serving() == f"{ENDPOINT}-first"
+    assert fleet.approvals() == ["Approved"]
+    assert fleet.told[-1]["kind"] == "model_ready"
+    artefacts = fleet.target.bucket("artefacts")
+    assert not list(fleet.target.objects(artefacts, "evaluations/"))
+
+
+def test_a_candidate_that_is_not_worse_is_promoted_by_a_canary(fleet: Fleet) -> None:
+    execution = fleet.train("second")
+    assert execution.status == "SUCCEEDED", (execution.error, execution.cause)
+    found = fleet.evaluation("second")
+    assert found["promote"], found["reasons"]
+    assert found["current"]["model_version"] != found["candidate"]["model_version"]
+    assert found["held_out"]["devices"] == 3
+    assert found["candidate"]["probes_found"] > 0
+    assert fleet.serving() == f"{ENDPOINT}-second"
+    assert fleet.approvals() == ["Approved", "Approved"]
+    described = fleet.target.call("sagemaker", "DescribeEndpoint", EndpointName=ENDPOINT)
+    assert [each["CurrentInstanceCount"] for each in described["ProductionVariants"]] == [2]
+    policy = described["LastDeploymentConfig"]["BlueGreenUpdatePolicy"]
+    assert policy["TrafficRoutingConfiguration"]["Type"] == "CANARY"
+
+
+def test_a_candidate_that_cries_wolf_is_rejected_and_the_endpoint_stays(fleet: Fleet) -> None:
+    execution = fleet.train("wolf", {"false_alarms_per_machine_day": "5000"})
+    assert execution.status == "SUCCEEDED", (execution.error, execution.cause)
+    found = fleet.evaluation("wolf")
+    assert not found["promote"]
+    assert fleet.serving() == f"{ENDPOINT}-second"
+    assert fleet.approvals() == ["Approved", "Approved", "Rejected"]
+    message = fleet.told[-1]
+    assert message["kind"] == "model_kept"
+    assert message["reasons"] == found["reasons"]
+    described = fleet.target.call(
+        "sagemaker", "DescribeModelPackage", ModelPackageName=message["rejected"]
+    )
+    assert json.loads(described["ApprovalDescription"]) == found["reasons"]
+
+
+def test_a_deaf_candidate_is_rejected_for_the_events_and_probes_that_it_misses(
+    fleet: Fleet,
+) -> None:
+    bucket = fleet.target.bucket("processed")
+    start_ms = int(START.timestamp() * 1000)
+    label = {"device_id": "pump-9", "start_ms": start_ms, "end_ms": start_ms + 60_000}
+    fleet.target.call(
+        "s3", "PutObject", Bucket=bucket, Key="labels/a.jsonl", Body=json.dumps(label).encode()
+    )
+    execution = fleet.train(
+        "deaf", {"false_alarms_per_machine_day": "1e-30"}, labels=f"s3://{bucket}/labels/"
+    )
+    assert execution.status == "SUCCEEDED", (execution.error, execution.cause)
+    found = fleet.evaluation("deaf")
+    assert not found["promote"]
+    assert found["candidate"]["probes_found"] < found["current"]["probes_found"]
+    assert (found["held_out"]["labels"], found["candidate"]["events"]) == (1, 0)
+    assert fleet.serving() == f"{ENDPOINT}-second"
+    assert fleet.approvals()[-1] == "Rejected"
+
+
+def test_a_canary_with_an_alarm_is_rolled_back_rejected_and_told(fleet: Fleet) -> None:
+    execution = fleet.begin("ill", {"seed": "5"})
+    described: dict[str, Any] = {}
+    while not described.get("PendingDeploymentSummary", {}).get("ProductionVariants"):
+        fleet.target.run_until(fleet.target.clock.now + 10.0)
+        assert not execution.done.triggered, (execution.status, execution.cause)
+        described = fleet.target.call("sagemaker", "DescribeEndpoint", EndpointName=ENDPOINT)
+    fleet.target.call(
+        "cloudwatch", "SetAlarmState", AlarmName=ALARM, StateValue="ALARM", StateReason="a test"
+    )
+    fleet.target.run_until(execution.done)
+    assert (execution.status, execution.error) == ("FAILED", "EndpointFailed")
+    assert fleet.serving() == f"{ENDPOINT}-second"
+    assert fleet.approvals()[-1] == "Rejected"
+    assert (fleet.told[-1]["kind"], fleet.told[-1]["state"]) == (
+        "workflow_failed",
+        "EndpointFailed",
+    )
+    described = fleet.target.call("sagemaker", "DescribeEndpoint", EndpointName=ENDPOINT)
+    assert ALARM in described["FailureReason"]
