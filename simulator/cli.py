@@ -144,6 +144,9 @@ def run(
     zero_severity: Annotated[
         bool, typer.Option("--zero-severity", help="Inject the faults without any effect.")
     ] = False,
+    latency: Annotated[
+        str, typer.Option(help="What hops take on the clock: none, aws, or a file of models.")
+    ] = "none",
     cold: Annotated[
         bool, typer.Option("--cold", help="A Spark process for each job run, as on Glue; slower.")
     ] = False,
@@ -166,6 +169,7 @@ def run(
         port=port,
         progress=Progress.to_stderr(),
         cold=cold,
+        latency=latency,
         isolation=isolation,
     )
     print(f"fleetwin: {chosen.name}, seed {chosen.seed}", file=sys.stderr)

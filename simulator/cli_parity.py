@@ -63,6 +63,47 @@ def diff(
         raise typer.Exit(1)
 
 
+@app.command()
+def latency(
+    here: Annotated[Path, typer.Argument(help="The --out folder of one run.")],
+    there: Annotated[Path, typer.Argument(help="That of another.")],
+    tolerance: Annotated[
+        float, typer.Option(help="Share of the mean by which a hop may surely differ.")
+    ] = 0.1,
+) -> None:
+    """Compare how long each hop took in two runs; ends with 1 when one surely differs."""
+    from simulator.parity.latency_diff import latency_differences, latency_words
+    from simulator.parity.latency_fit import TRACES_FILE, load_traces
+
+    found = latency_differences(load_traces(here / TRACES_FILE), load_traces(there / TRACES_FILE))
+    print(latency_words(found, tolerance))
+    if any(each.beyond(tolerance) for each in found):
+        raise typer.Exit(1)
+
+
+@app.command()
+def fit(
+    traces: Annotated[Path, typer.Argument(help="traces.jsonl of a run.")],
+    models: Annotated[Path, typer.Argument(help="The file of models to write.")],
+    source: Annotated[
+        str, typer.Option(help="Where the traces are from: recorded, documented or assumed.")
+    ] = "assumed",
+    origin: Annotated[str, typer.Option(help="Whose they are, in words.")] = "",
+    day: Annotated[
+        str | None, typer.Option("--date", help="Of the traces; default: today.")
+    ] = None,
+) -> None:
+    """Fit a model for each hop of a run's traces, for `fleetwin run --latency FILE`."""
+    from simulator.parity.latency_fit import fit_all, load_traces, save_models
+
+    on = day or datetime.now(UTC).date().isoformat()
+    found = fit_all(load_traces(traces), source, origin or traces.name, on)
+    save_models(found, models)
+    for hop, model in found.items():
+        print(f"  {hop:<34} {model.samples:>7} samples  {type(model.draw).__name__.lower()}")
+    print(f"wrote {models}; use it: fleetwin run --latency {models}")
+
+
 TARGETS = ("embedded", "localstack", "aws")
 REGION = "us-east-1"
 START = datetime(2026, 1, 5, tzinfo=UTC)

@@ -132,6 +132,13 @@ def score_lines(traces: Sequence[Trace]) -> Iterator[bytes]:
             yield orjson.dumps(row) + b"\n"
 
 
+def trace_lines(target: Embedded) -> Iterator[bytes]:
+    """Yield a JSON line for each hop that was gone: which, when it began, how long it took."""
+    for hop, began_s, took_s in target.cloud.latency.samples:
+        row = {"hop": hop, "began_s": round(began_s, 6), "took_s": round(took_s, 6)}
+        yield orjson.dumps(row) + b"\n"
+
+
 class _RawZone:
     """Reads the raw zone once: counts what lies there, checks that nothing lies there twice.
 

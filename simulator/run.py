@@ -31,6 +31,7 @@ from simulator.fleet.ground_truth import GroundTruth
 from simulator.fleet.recording import Recording
 from simulator.fleet.replay import Replay
 from simulator.parity.journey import SCORES_FILE
+from simulator.parity.latency_fit import TRACES_FILE, chosen_models
 from simulator.progress import Progress
 from simulator.report import Fault, RunReport, Stage, Standstill
 from simulator.scenario import Scenario
@@ -54,6 +55,8 @@ class Options:
     progress: Progress = field(default_factory=Progress)
     parameters: dict[str, str] = field(default_factory=dict)
     assembly: Path | None = None
+    latency: str = "none"
+    """What hops take on the clock: none, aws, or a file of models."""
     cold: bool = False
     """A Spark process for each job run instead of one for all."""
     isolation: str = PLAIN
@@ -61,12 +64,13 @@ class Options:
 
 
 def run(options: Options) -> RunReport:
-    """Run a scenario to its end; write `report.json`, `report.html`, `scores.jsonl` to ``out``.
+    """Run a scenario to its end; write `report.json`, `report.html`, ... to ``out``.
 
     Raises SimulatorError with one line that names cause and cure. Whatever happens, no process
     is left behind.
     """
     recording = _recording(options.scenario)
+    latencies = chosen_models(options.latency)
     start = recording.start if recording else options.scenario.start
     options.out.mkdir(parents=True, exist_ok=True)
     target = Embedded(
@@ -79,6 +83,7 @@ def run(options: Options) -> RunReport:
         isolation=options.isolation,
         **({"assembly": options.assembly} if options.assembly else {}),
     )
+    target.cloud.latency.install(latencies)
     work = _Run(options, target, recording)
     try:
         return work.execute()
@@ -126,6 +131,7 @@ class _Run:
         batch = BatchPath(self.target, machines, self.options.out) if self._has_orders() else None
         if isinstance(machines, Fleet) and machines.reacts:
             self.target.on_alert(lambda message: self._on_alert(machines, message))
+        self.target.on_alert(self._note_alert)
         total_s = self._expected_s()
         progress.watch(self.target.clock, total_s)
         machines.start()
@@ -178,6 +184,12 @@ class _Run:
         alert = json.loads(message)
         if "alert_id" in alert and alert.get("device_id") in machines.devices:
             machines.order(alert["device_id"], alert["alert_id"])
+
+    def _note_alert(self, message: str) -> None:
+        """Keep how long it took from a row's event time to its alert."""
+        started_ms = json.loads(message).get("started_ms")
+        if started_ms is not None:
+            self.target.cloud.latency.note("row to alert", started_ms / 1000 - self.start_s)
 
     def _maintenance(self) -> list[dict[str, Any]]:
         """Return the work orders as records, which also go to the batch path."""
@@ -271,6 +283,8 @@ class _Run:
         (self.options.out / "report.html").write_text(page, encoding="utf-8")
         scores = evidence.score_lines(found.traces)
         (self.options.out / SCORES_FILE).write_bytes(b"".join(scores))
+        traces = evidence.trace_lines(self.target)
+        (self.options.out / TRACES_FILE).write_bytes(b"".join(traces))
 
     def _write_json(self, report: RunReport) -> None:
         body = orjson.dumps(report.to_json(), option=orjson.OPT_INDENT_2)

@@ -19,6 +19,7 @@ from simulator.cloud.context import Context
 from simulator.cloud.errors import AwsError
 from simulator.cloud.functions import Functions
 from simulator.cloud.invocations import Invocation
+from simulator.cloud.latency import WAIT
 from simulator.cloud.mapping_settings import Mapping
 from simulator.cloud.operations import Params
 from simulator.cloud.shard_reader import Record
@@ -82,6 +83,8 @@ class Batches:
                 yield from self._pause()
                 continue
             self._measure_age(function.name, piece.records[-1])
+            waited_s = self._engine.epoch_s() - piece.records[0].arrival_epoch_s
+            self._context.latency.note(WAIT, self._engine.env.now - max(0.0, waited_s))
             event = self.event(piece.records, function.role)
             outcome: Invocation = yield self._functions.invocations.invoke(
                 function, event, records=len(piece.records), priority=self._priority

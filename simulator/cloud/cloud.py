@@ -79,8 +79,11 @@ class Cloud:
         iam = Iam(account, region)
         dispatch = Dispatch(iam, Quotas(self.engine))
         self.processes = Processes(self.engine, state)
-        self.context = Context(self.engine, dispatch, iam, self.processes, state, account, region)
+        self.context = Context(
+            self.engine, dispatch, iam, self.processes, state, account, region, seed=seed
+        )
         context = self.context
+        self.latency = context.latency
         context.isolation = keep_apart
         self.dispatch = dispatch
         self.iam = iam

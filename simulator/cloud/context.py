@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulator.cloud.isolation import Isolation, Plain
+from simulator.cloud.latency import Latency
 
 if TYPE_CHECKING:
     from simulator.cloud.dispatch import Dispatch
@@ -46,10 +47,16 @@ class Context:
     assets: dict[str, Path] = field(default_factory=dict)
     emit: Emit = field(default=_unheard)
     """Offers an event to EventBridge's rules: source, detail type, detail, ARNs."""
+    seed: int = 0
+    """Of what services draw: latencies."""
     isolation: Isolation = field(default_factory=Plain)
     """How the processes of SageMaker's containers are started."""
     cloudwatch: Metrics = field(init=False)
     logs: Logs = field(init=False)
+    latency: Latency = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.latency = Latency(self.engine, self.seed)
 
     def arn(self, service: str, resource: str, *, regional: bool = True) -> str:
         """Return ``arn:aws:<service>:<region>:<account>:<resource>``; S3 and IAM have no region."""

@@ -14,6 +14,7 @@ import socket
 import socketserver
 import threading
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -158,10 +159,15 @@ class _Handler(socketserver.StreamRequestHandler):
     def _dispatch(
         self, principal: Principal, service: str, operation: str, params: dict[str, Any]
     ) -> Any:
-        answer = self.context.dispatch(principal, service, operation, params)
+        context = self.context
+        work = partial(context.dispatch, principal, service, operation, params)
+        if principal.worker is None:
+            answer = work()
+        else:
+            answer = context.latency.call(f"{service}:{operation}", work)
         if isinstance(answer, dict):
             return answer
-        return self.context.engine.blocked(principal.worker, answer)
+        return context.engine.blocked(principal.worker, answer)
 
     def _serve_own(self, path: str, query: str) -> None:
         arguments = parse_qs(query)

@@ -25,6 +25,7 @@ from simulator.cloud.function_workers import (
     Watchdog,
     WorkerAnswer,
 )
+from simulator.cloud.latency import START
 
 MAX_ANSWER_BYTES = 6_291_556
 DIRECT = -1
@@ -134,6 +135,11 @@ class Invocations:
         priority: int,
         caller: str | None,
     ) -> Generator[simpy.Event, Any, Invocation]:
+        latency, handed_s = self._context.latency, self._engine.env.now
+        delay_s = latency.draw(START)
+        if delay_s > 0.0:
+            yield self._engine.env.timeout(delay_s)
+        latency.note(START, handed_s)
         started_s = self._engine.env.now
         request_id = self._engine.new_id()
         if caller is not None and any(w.busy and w.worker == caller for w in self._all()):

@@ -26,6 +26,7 @@ from simulator.cloud.kinesis_writes import (
     MAX_REQUEST_BYTES,
     StampedRecords,
 )
+from simulator.cloud.latency import RULE
 from simulator.cloud.operations import Params, Principal
 
 RETRY_PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
@@ -99,6 +100,7 @@ class Actions:
         self._engine = context.engine
         self._publish = publish
         self._keys: dict[tuple[int, str], str] = {}
+        self._put_s = 0.0
 
     def record_of(
         self, rule: RuleOfAction, action: Action, message: Publication, at_s: float, data: bytes
@@ -135,7 +137,28 @@ class Actions:
             self._engine_put(chunk)
 
     def _engine_put(self, chunk: list[Outgoing]) -> None:
-        """Write one request's records; have what is throttled tried again later."""
+        """Write one request's records, in their order, when the rule has carried them there."""
+        latency, now_s = self._context.latency, self._engine.env.now
+        # What was taken first arrives first: a later one may not overtake it on the way.
+        self._put_s = max(self._put_s, now_s + latency.draw(RULE))
+        if self._put_s > now_s:
+            self.pending += len(chunk)
+            self._engine.process(self._carried(chunk, now_s, self._put_s - now_s))
+        else:
+            latency.note(RULE, now_s)
+            self._stored(chunk)
+
+    def _carried(
+        self, chunk: list[Outgoing], began_s: float, delay_s: float
+    ) -> Generator[simpy.Event, Any, None]:
+        yield self._engine.env.timeout(delay_s)
+        self._context.latency.note(RULE, began_s)
+        self.pending -= len(chunk)
+        # All of a chunk arrive now: times of arrival at a shard must not fall.
+        self._stored([record._replace(at_s=self._engine.env.now) for record in chunk])
+
+    def _stored(self, chunk: list[Outgoing]) -> None:
+        """Put one request's records; have what is throttled tried again later."""
         throttled = self._put(chunk, stamped=True)
         if throttled:
             self.pending += len(throttled)

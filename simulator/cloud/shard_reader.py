@@ -18,6 +18,7 @@ import simpy
 from simulator.cloud.context import Context
 from simulator.cloud.errors import AwsError
 from simulator.cloud.kinesis import Kinesis
+from simulator.cloud.latency import READ
 from simulator.cloud.mapping_settings import Mapping
 from simulator.cloud.operations import Params, Principal
 
@@ -247,6 +248,11 @@ class ShardReader:
             self._unread += before
             self._unread_bytes += before_bytes
             return
+        latency, asked_s = self._context.latency, self._env.now
+        delay_s = latency.draw(READ)
+        if delay_s > 0.0:
+            yield self._env.timeout(delay_s)
+        latency.note(READ, asked_s)
         self._iterator, self._iterator_s = answer["NextShardIterator"], self._env.now
         found = [self._record(record) for record in answer["Records"]]
         if found:

@@ -1,0 +1,1 @@
+"""L4: how long each hop takes."""

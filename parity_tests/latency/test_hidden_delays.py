@@ -1,0 +1,168 @@
+"""Delays hidden behind a stand-in for AWS are recovered from its traces, within stated bounds.
+
+The stand-in is a twin whose hops take times of other families than those that are fitted. Models
+are fitted to half of its traces and put on another twin's clock; that one must take as long as
+the other half says.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+import simpy
+
+from parity_tests.mutations.comparisons import Observation, observe
+from parity_tests.mutations.small_world import SmallWorld, trained_model
+from simulator.cloud.cloud import Cloud
+from simulator.cloud.latency import Draw
+from simulator.parity.latency_diff import latency_differences
+from simulator.parity.latency_fit import Floats, fit_all
+from simulator.testing.plugin import START
+
+pytestmark = pytest.mark.xdist_group("latency")
+
+MEAN_WITHIN, P99_WITHIN = 0.10, 0.20
+CALLS = 3_000
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """A delay that the fit does not know of."""
+
+    draw: Callable[[Random], float]
+
+    def sample(self, rng: Random) -> float:
+        """Return one delay in seconds."""
+        return self.draw(rng)
+
+
+HIDDEN: dict[str, Draw] = {
+    "kinesis:PutRecord": Hidden(lambda rng: 0.004 + rng.gammavariate(2.0, 0.006)),
+    # Most are quick; every twentieth meets something cold.
+    "s3:PutObject": Hidden(
+        lambda rng: rng.uniform(0.4, 0.9) if rng.random() < 0.05 else rng.uniform(0.02, 0.06)
+    ),
+    "dynamodb:PutItem": Hidden(lambda rng: 0.003 + rng.weibullvariate(0.01, 0.9)),
+    "logs:DescribeLogGroups": Hidden(lambda rng: 0.002 / (1.0 - 0.98 * rng.random()) ** 0.5),
+}
+WORK: dict[str, dict[str, Any]] = {
+    "kinesis:PutRecord": {"StreamName": "s", "Data": b"x", "PartitionKey": "k"},
+    "s3:PutObject": {"Bucket": "hidden-delays", "Key": "k", "Body": b"x"},
+    "dynamodb:PutItem": {"TableName": "table", "Item": {"pk": {"S": "k"}}},
+    "logs:DescribeLogGroups": {},
+}
+
+
+def traces_of(state: Path, models: dict[str, Draw], seed: int, calls: int) -> dict[str, Floats]:
+    """Return what so many calls of each kind take on a twin with these delays."""
+    cloud = Cloud(START, state, seed=seed)
+    try:
+        cloud.call("kinesis", "CreateStream", StreamName="s", ShardCount=1)
+        cloud.call("s3", "CreateBucket", Bucket="hidden-delays")
+        cloud.call(
+            "dynamodb",
+            "CreateTable",
+            TableName="table",
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        cloud.engine.run(cloud.engine.env.now + 60.0)
+        cloud.latency.install(models)
+        for hop, params in WORK.items():
+            service, _, operation = hop.partition(":")
+            for _ in range(calls):
+                work = partial(cloud.dispatch, cloud.dispatch.root, service, operation, params)
+                answer = cloud.latency.call(hop, work)
+                if isinstance(answer, simpy.Event):
+                    cloud.engine.run(answer)
+                # Slower than any limit of the services.
+                cloud.engine.run(cloud.engine.env.now + 0.25)
+        found: dict[str, list[float]] = defaultdict(list)
+        for sample in cloud.latency.samples:
+            found[sample.hop].append(sample.took_s)
+        return {hop: np.array(values) for hop, values in found.items()}
+    finally:
+        cloud.close()
+
+
+def off(wanted: float, got: float) -> float:
+    """Return how far a value is off, as a share."""
+    return abs(got / wanted - 1.0)
+
+
+def test_hidden_delays_are_recovered_on_held_out_traces(tmp_path: Path) -> None:
+    real = traces_of(tmp_path / "real", dict(HIDDEN), seed=1, calls=CALLS)
+    seen = {hop: values[::2] for hop, values in real.items()}
+    held_out = {hop: values[1::2] for hop, values in real.items()}
+    models = fit_all(seen, "recorded", "the stand-in", "2026-11-29")
+    assert set(models) == set(HIDDEN)
+    assert all(model.samples == CALLS // 2 for model in models.values())
+    twin = traces_of(tmp_path / "twin", dict(models), seed=2, calls=CALLS)
+    for hop in HIDDEN:
+        assert off(held_out[hop].mean(), twin[hop].mean()) <= MEAN_WITHIN, hop
+        wanted, got = np.quantile(held_out[hop], 0.99), np.quantile(twin[hop], 0.99)
+        assert off(float(wanted), float(got)) <= P99_WITHIN, hop
+    # And as distributions: none is surely a tenth apart.
+    assert not [d.hop for d in latency_differences(held_out, twin) if d.beyond(0.1)]
+
+
+def test_a_model_of_one_hop_is_not_taken_for_another(tmp_path: Path) -> None:
+    real = traces_of(tmp_path / "real", dict(HIDDEN), seed=1, calls=200)
+    shuffled = dict(zip(real, [*list(real.values())[1:], next(iter(real.values()))], strict=True))
+    assert len([d for d in latency_differences(real, shuffled) if d.beyond(0.1)]) == len(HIDDEN)
+
+
+# -- the whole pipeline
+
+PIPELINE: dict[str, Draw] = {
+    "rule": Hidden(lambda rng: 0.05 + rng.gammavariate(2.0, 0.1)),
+    "read": Hidden(lambda rng: 0.1 + rng.weibullvariate(0.2, 1.2)),
+    "start": Hidden(lambda rng: 1.5 if rng.random() < 0.1 else 0.01),
+    "s3:PutObject": Hidden(lambda rng: rng.gammavariate(3.0, 0.1)),
+    "dynamodb:BatchGetItem": Hidden(lambda rng: rng.uniform(0.01, 0.05)),
+    "dynamodb:TransactWriteItems": Hidden(lambda rng: rng.uniform(0.02, 0.2)),
+    "sagemaker-runtime:InvokeEndpoint": Hidden(lambda rng: 0.2 + rng.expovariate(4.0)),
+}
+
+
+def journey(
+    tmp_path: Path, model: bytes, models: dict[str, Draw], patches: pytest.MonkeyPatch
+) -> tuple[Observation, dict[str, Floats]]:
+    """Run the small journey with delays; return what it shows and its traces."""
+    world = SmallWorld(tmp_path, model, model, patches)
+    try:
+        world.cloud.latency.install(models)
+        world.run()
+        found: dict[str, list[float]] = defaultdict(list)
+        for sample in world.cloud.latency.samples:
+            found[sample.hop].append(sample.took_s)
+        traces = {hop: np.array(values) for hop, values in found.items()}
+        return observe(world), traces
+    finally:
+        world.close()
+
+
+def test_fitted_models_make_the_pipeline_as_slow_as_the_stand_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = trained_model(tmp_path / "model")
+    quick, _ = journey(tmp_path / "quick", model, {}, monkeypatch)
+    slow, traces = journey(tmp_path / "slow", model, dict(PIPELINE), monkeypatch)
+    fitted = fit_all(traces, "recorded", "the stand-in", "2026-11-29")
+    assert {"rule", "read", "start", "s3:PutObject"} <= set(fitted)
+    again, _ = journey(tmp_path / "again", model, dict(fitted), monkeypatch)
+    # Of alerts there are four, whose time the batching window decides: no distribution.
+    name = "reading to raw zone"
+    assert slow.lags_ms[name] > quick.lags_ms[name] * 1.03, "the delays are felt"
+    assert off(slow.lags_ms[name], again.lags_ms[name]) <= MEAN_WITHIN
+    # Slower, and still the same readings in the raw zone.
+    assert slow.journey.readings["stored"] == quick.journey.readings["stored"]
