@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from parity_tests.container.jobs import (
-    archive_of,
     containers_running,
     deploy,
     invoke,
@@ -28,19 +27,18 @@ from simulator.cloud.errors import AwsError
 from simulator.cloud.isolation import BUBBLEWRAP, PLAIN
 from simulator.cloud.tests.bubblewrap import needs_bubblewrap
 
-pytestmark = pytest.mark.xdist_group("bad-input")
+pytestmark = pytest.mark.xdist_group("container")
 
 
 @pytest.fixture(scope="module", params=[PLAIN, pytest.param(BUBBLEWRAP, marks=needs_bubblewrap)])
 def served(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, archive: bytes
 ) -> Iterator[tuple[Cloud, bytes]]:
     """Return a twin with the endpoint `good`, and the archive that it serves."""
     with twin(tmp_path_factory.mktemp("served"), request.param) as cloud:
-        body = archive_of(cloud, train(cloud, "good"))
-        described = deploy(cloud, "good", body)
+        described = deploy(cloud, "good", archive)
         assert described["EndpointStatus"] == "InService", described["FailureReason"]
-        yield cloud, body
+        yield cloud, archive
     assert containers_running() == []
 
 

@@ -29,18 +29,17 @@ from parity_tests.container.jobs import (
 from simulator.cloud.isolation import BUBBLEWRAP, PLAIN
 from simulator.cloud.tests.bubblewrap import needs_bubblewrap
 
-pytestmark = pytest.mark.xdist_group("model-archives")
+pytestmark = pytest.mark.xdist_group("container")
 
 START_S = 60.0
 
 
 @pytest.fixture(scope="module")
-def made_by_twin(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, Any]:
-    """Return an archive that a training job left, and what an endpoint answers with it."""
+def answered(archive: bytes, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Return what an endpoint of a twin answers with the archive that a twin trained."""
     with twin(tmp_path_factory.mktemp("plain"), PLAIN) as cloud:
-        body = archive_of(cloud, train(cloud, "first"))
-        assert deploy(cloud, "first", body)["EndpointStatus"] == "InService"
-        return body, invoke(cloud, "first", rows())
+        assert deploy(cloud, "first", archive)["EndpointStatus"] == "InService"
+        return invoke(cloud, "first", rows())
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +56,9 @@ def made_by_hand(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     process = by_hand(base, "train")
     said, _ = process.communicate(timeout=300)
     assert process.returncode == 0, said
-    archive = base / "model.tar.gz"
-    subprocess.run(["tar", "-czf", str(archive), "-C", str(base / "model"), "."], check=True)
-    return archive.read_bytes()
+    packed = base / "model.tar.gz"
+    subprocess.run(["tar", "-czf", str(packed), "-C", str(base / "model"), "."], check=True)
+    return packed.read_bytes()
 
 
 def members(body: bytes) -> dict[str, bytes]:
@@ -73,10 +72,9 @@ def members(body: bytes) -> dict[str, bytes]:
 
 
 def test_what_the_twin_trained_is_served_by_the_entry_point_alone(
-    made_by_twin: tuple[bytes, Any], tmp_path: Path
+    archive: bytes, answered: Any, tmp_path: Path
 ) -> None:
-    body, expected = made_by_twin
-    with tarfile.open(fileobj=io.BytesIO(body)) as tar:
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
         tar.extractall(tmp_path / "model", filter="data")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -85,7 +83,7 @@ def test_what_the_twin_trained_is_served_by_the_entry_point_alone(
         tmp_path, "serve", SAGEMAKER_BIND_TO_PORT=port, SAGEMAKER_BIND_TO_HOST="127.0.0.1"
     )
     try:
-        assert json.loads(_asked(server, f"http://127.0.0.1:{port}", rows())) == expected
+        assert json.loads(_asked(server, f"http://127.0.0.1:{port}", rows())) == answered
     finally:
         server.terminate()
         server.communicate(timeout=30)
@@ -111,23 +109,23 @@ def _asked(server: subprocess.Popen[str], url: str, body: bytes) -> bytes:
 
 @pytest.mark.parametrize("isolation", [PLAIN, pytest.param(BUBBLEWRAP, marks=needs_bubblewrap)])
 def test_what_was_trained_by_hand_is_served_by_the_twin(
-    made_by_hand: bytes, made_by_twin: tuple[bytes, Any], tmp_path: Path, isolation: str
+    made_by_hand: bytes, answered: Any, tmp_path: Path, isolation: str
 ) -> None:
     with twin(tmp_path, isolation) as cloud:
         described = deploy(cloud, "by-hand", made_by_hand)
         assert described["EndpointStatus"] == "InService", described["FailureReason"]
-        assert invoke(cloud, "by-hand", rows()) == made_by_twin[1]
+        assert invoke(cloud, "by-hand", rows()) == answered
 
 
 def test_the_same_rows_train_to_the_same_files_by_hand_and_in_the_twin(
-    made_by_hand: bytes, made_by_twin: tuple[bytes, Any]
+    made_by_hand: bytes, archive: bytes
 ) -> None:
-    assert members(made_by_hand) == members(made_by_twin[0])
+    assert members(made_by_hand) == members(archive)
 
 
 @needs_bubblewrap
 def test_the_same_rows_train_to_the_same_archive_in_both_isolations(
-    made_by_twin: tuple[bytes, Any], tmp_path: Path
+    archive: bytes, tmp_path: Path
 ) -> None:
     with twin(tmp_path, BUBBLEWRAP) as cloud:
-        assert archive_of(cloud, train(cloud, "first")) == made_by_twin[0]
+        assert archive_of(cloud, train(cloud, "first")) == archive

@@ -14,6 +14,9 @@ import sys
 from contextlib import suppress
 from typing import TextIO
 
+PASSES = 20
+"""A process that the kernel does not let go of (a hung disk) is not waited for."""
+
 
 def kill_session(leader: int, mark: str) -> None:
     """Send SIGKILL to every process of the session that ``leader`` started.
@@ -25,8 +28,9 @@ def kill_session(leader: int, mark: str) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(leader, signal.SIGKILL)
     # Again when one was found outside: it may have started another meanwhile.
-    while _kill_listed(leader, mark.encode()):
-        pass
+    for _ in range(PASSES):
+        if not _kill_listed(leader, mark.encode()):
+            break
 
 
 def _kill_listed(leader: int, mark: bytes) -> bool:
