@@ -166,7 +166,7 @@ class Embedded:
             if arn == topic:
                 listener(message)
 
-        self.cloud.forwarder.on_publish.append(published)
+        self.cloud.sns.on_publish.append(published)
 
     def run_until(self, until: simpy.Event | float) -> Any:
         """Let the clock run until an event, or a time in seconds since the start."""
@@ -186,6 +186,8 @@ class Embedded:
             raise InvariantBroken(
                 f"the stream was not worked off within {most_s:.0f} s of the clock: {problems}"
             )
+        while not self.cloud.sns.idle():
+            self.run_until(env.now + 1.0)
 
     def name_of(self, type_name: str, ending: str) -> str:
         """Return the physical name of the one resource of a type whose name ends so."""

@@ -9,6 +9,7 @@ from parity_tests.contract.examples_jobs import PERMISSION, job_of
 from parity_tests.contract.examples_logs import metric_filter_of
 from parity_tests.contract.examples_registry import group_with_package
 from parity_tests.contract.examples_sagemaker_jobs import tuning_of
+from parity_tests.contract.examples_sns import topic
 from parity_tests.contract.examples_streams import alarm_of
 from parity_tests.contract.examples_workflows import LONG, PASS
 from parity_tests.contract.things import function_of, training_of
@@ -66,6 +67,29 @@ def _filters(w: World) -> dict[str, Any]:
 
 
 services.add("logs", "LimitExceededException", "PutMetricFilter", _filters)
+
+
+def _batch(*entries: tuple[str, str]) -> Any:
+    """Return how a batch of (Id, Message) is made."""
+    listed = [{"Id": name, "Message": text} for name, text in entries]
+    return lambda w: {**topic(w), "PublishBatchRequestEntries": listed}
+
+
+_NO_TOPIC = "arn:aws:sns:us-east-1:000000000000:none"
+services.add("sns", "NotFound", "Publish", lambda w: {"TopicArn": _NO_TOPIC, "Message": "m"})
+services.add("sns", "ResourceNotFound", "ListTagsForResource", lambda w: {"ResourceArn": _NO_TOPIC})
+services.add("sns", "InvalidParameter", "CreateTopic", lambda w: {"Name": "white space"})
+services.add("sns", "EmptyBatchRequest", "PublishBatch", _batch())
+services.add(
+    "sns",
+    "TooManyEntriesInBatchRequest",
+    "PublishBatch",
+    _batch(*[(str(n), "m") for n in range(11)]),
+)
+services.add("sns", "BatchEntryIdsNotDistinct", "PublishBatch", _batch(("a", "m"), ("a", "m")))
+services.add(
+    "sns", "BatchRequestTooLong", "PublishBatch", _batch(("a", "m" * 200_000), ("b", "m" * 200_000))
+)
 services.add(
     "cloudwatch",
     "ResourceNotFound",

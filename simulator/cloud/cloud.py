@@ -48,6 +48,7 @@ from simulator.cloud.sagemaker_jobs import TrainingJobs
 from simulator.cloud.sagemaker_processing import ProcessingJobs
 from simulator.cloud.sagemaker_transform import TransformJobs
 from simulator.cloud.sagemaker_tuning import TuningJobs
+from simulator.cloud.sns import Sns
 from simulator.cloud.template import Deployment, deploy
 from simulator.cloud.workflows import Workflows
 
@@ -112,6 +113,8 @@ class Cloud:
         self.alarms = Alarms(context, self.metrics)
         self.workflows = Workflows(context, self._jobs(), self.metrics.record)
         self.forwarder = Forwarder(context, seed)
+        self.sns = Sns(context)
+        context.confirm_subscription = self.sns.confirm
         self._register()
         self.gateway = Gateway(context, port)
         self.deployment: Deployment | None = None
@@ -143,7 +146,7 @@ class Cloud:
 
     def idle(self) -> bool:
         """Tell whether everything that was published has been processed."""
-        return self.iot.idle() and self.mappings.idle()
+        return self.iot.idle() and self.mappings.idle() and self.sns.idle()
 
     def environment(self) -> dict[str, str]:
         """Return what a person exports so that boto3 or the AWS CLI talk to this twin."""
@@ -197,6 +200,7 @@ class Cloud:
             ("cloudwatch", Dashboards(self.context).operations()),
             ("logs", self.logs.operations()),
             ("stepfunctions", self.workflows.operations()),
+            ("sns", self.sns.operations()),
         ]
         for service, operations in own:
             self.dispatch.register(service, operations)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simulator.cloud.errors import AwsError
 from simulator.cloud.isolation import Isolation, Plain
 from simulator.cloud.latency import Latency
 
@@ -25,6 +26,11 @@ def _unheard(
     source: str, detail_type: str, detail: Mapping[str, Any], resources: Sequence[str]
 ) -> None:
     """Be where events go while there is no EventBridge."""
+
+
+def _no_topic(topic_arn: str, token: str) -> str:
+    """Be where subscriptions are confirmed while there is no SNS."""
+    raise AwsError("NotFound", "Topic does not exist", 404)
 
 
 @dataclass
@@ -51,6 +57,8 @@ class Context:
     """Of what services draw: latencies."""
     isolation: Isolation = field(default_factory=Plain)
     """How the processes of SageMaker's containers are started."""
+    confirm_subscription: Callable[[str, str], str] = field(default=_no_topic)
+    """Confirms a subscription to a topic (ARN) by its token; returns the subscription's ARN."""
     cloudwatch: Metrics = field(init=False)
     logs: Logs = field(init=False)
     latency: Latency = field(init=False)

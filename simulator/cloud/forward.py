@@ -9,6 +9,7 @@ decision may depend on a time that it answers.
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
@@ -41,8 +42,6 @@ class Forwarder:
         self._seed = seed
         self._arns = Arns(context.account, context.region)
         self._application: Callable[..., Iterable[bytes]] | None = None
-        self.on_publish: list[Callable[[str, str], None]] = []
-        """Told of every message that a topic took: its ARN and the message."""
 
     def services(self) -> tuple[str, ...]:
         """Return the services of which something is forwarded."""
@@ -94,15 +93,14 @@ class Forwarder:
     def _execute(self, service: str, operation: str) -> Callable[[Call], Any]:
         if (service, operation) == ("sqs", "ReceiveMessage"):
             return self._receive
-        refuse = _REFUSALS.get((service, operation))
 
         def execute(call: Call) -> Answer:
-            if refuse is not None:
-                refuse(call.params)
             answer = self._forward(service, operation, call.params)
-            if (service, operation) == ("sns", "Publish"):
-                for listener in self.on_publish:
-                    listener(call.params.get("TopicArn", ""), call.params["Message"])
+            policy = call.params.get("Attributes", {}).get("Policy")
+            if service == "sqs" and policy:
+                # Who may send is decided here, not in moto.
+                arn = self._arns.queue(call.params)[0]
+                self._context.iam.put_resource_policy(arn, json.loads(policy))
             return answer
 
         return execute
@@ -217,20 +215,3 @@ class Forwarder:
                 run_wsgi_app(application, builder.get_environ(), buffered=True)
             self._application = application
         return self._application
-
-
-def _refuse_delivery(params: Params) -> None:
-    """Only queues get what a topic publishes: a mail or a function call would be dropped."""
-    if params["Protocol"] != "sqs":
-        raise NotSupportedByTwin(f"sns:Subscribe with the protocol {params['Protocol']}")
-
-
-def _refuse_phone(params: Params) -> None:
-    if "PhoneNumber" in params:
-        raise NotSupportedByTwin("sns:Publish to a phone number")
-
-
-_REFUSALS: dict[tuple[str, str], Callable[[Params], None]] = {
-    ("sns", "Subscribe"): _refuse_delivery,
-    ("sns", "Publish"): _refuse_phone,
-}

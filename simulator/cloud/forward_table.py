@@ -25,13 +25,6 @@ class Arns:
     def _arn(self, service: str, resource: str) -> str:
         return f"arn:aws:{service}:{self._region}:{self._account}:{resource}"
 
-    def topic(self, params: Params) -> Sequence[str]:
-        """The topic that is named, by ARN, by name or through one of its subscriptions."""
-        if "SubscriptionArn" in params:
-            return (params["SubscriptionArn"].rpartition(":")[0],)
-        arn = params.get("TopicArn") or params.get("TargetArn") or params.get("ResourceArn")
-        return (arn or self._arn("sns", params.get("Name", "*")),)
-
     def queue(self, params: Params) -> Sequence[str]:
         """The queue that is named, by name or URL."""
         name = params.get("QueueName") or params.get("QueueUrl", "*").rpartition("/")[2]
@@ -77,16 +70,6 @@ class Arns:
     def table_of_operations(self) -> Mapping[str, Mapping[str, Resources]]:
         """Return service -> operation -> resolver: the allow-list."""
         return {
-            "sns": {
-                **_all(
-                    self.topic,
-                    "CreateTopic DeleteTopic GetTopicAttributes SetTopicAttributes Subscribe"
-                    " Unsubscribe GetSubscriptionAttributes SetSubscriptionAttributes"
-                    " ListSubscriptionsByTopic Publish PublishBatch TagResource UntagResource"
-                    " ListTagsForResource",
-                ),
-                **_all(any_resource, "ListTopics ListSubscriptions"),
-            },
             "sqs": {
                 **_all(
                     self.queue,
@@ -131,7 +114,6 @@ class Arns:
 ACTIONS = {
     ("sqs", "SendMessageBatch"): "sqs:SendMessage",
     ("sqs", "DeleteMessageBatch"): "sqs:DeleteMessage",
-    ("sns", "PublishBatch"): "sns:Publish",
 }
 """IAM actions that are not named like their operation."""
 

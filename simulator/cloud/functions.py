@@ -20,6 +20,7 @@ import simpy
 
 from simulator.cloud.context import Context
 from simulator.cloud.errors import AwsError, NotSupportedByTwin
+from simulator.cloud.function_policies import permission_statement
 from simulator.cloud.invocations import Durations, Function, Invocation, Invocations
 from simulator.cloud.operations import Answer, Call, Execute, Operation, Params
 
@@ -243,23 +244,11 @@ class Functions:
                 "statement id, or remove the existing statement.",
                 status=409,
             )
-        principal = params["Principal"]
-        kind = "Service" if principal.endswith(".amazonaws.com") else "AWS"
-        statement: dict[str, Any] = {
-            "Sid": sid,
-            "Effect": "Allow",
-            "Principal": {kind: principal},
-            "Action": params["Action"],
-            "Resource": function.arn,
-        }
-        conditions: dict[str, Any] = {}
-        if "SourceArn" in params:
-            conditions["ArnLike"] = {"AWS:SourceArn": params["SourceArn"]}
-        if "SourceAccount" in params:
-            conditions["StringEquals"] = {"AWS:SourceAccount": params["SourceAccount"]}
-        if conditions:
-            statement["Condition"] = conditions
+        statement = permission_statement(params, function.arn)
         policy["Statement"].append(statement)
+        decided = {**statement, "Resource": [function.arn, f"{function.arn}:*"]}
+        document = {"Version": "2012-10-17", "Statement": decided}
+        self._context.iam.put_resource_policy(function.arn, document, sid)
         return {"Statement": orjson.dumps(statement).decode()}
 
     def _get_policy(self, call: Call) -> Answer:

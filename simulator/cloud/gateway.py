@@ -2,7 +2,8 @@
 
 A thin skin: parse the request with botocore's models, find the caller by the access key,
 have the engine's thread execute it, serialise the answer. Listens on loopback only.
-`/_fleetwin/sleep` lets a worker's time.sleep wait on the run's clock.
+`/_fleetwin/sleep` lets a worker's time.sleep wait on the run's clock; `/_fleetwin/confirm` is
+the SubscribeURL of subscriptions.
 """
 
 from __future__ import annotations
@@ -177,10 +178,22 @@ class _Handler(socketserver.StreamRequestHandler):
             engine = self.context.engine
             engine.call(lambda: engine.blocked(worker, engine.env.timeout(max(0.0, seconds))))
             self._answer(204, {}, b"")
+        elif path == "/_fleetwin/confirm":
+            self._confirm(arguments)
         elif path == "/_fleetwin/health":
             self._answer(200, {"Content-Type": "text/plain"}, b"fleetwin")
         else:
             self._answer(404, {"Content-Type": "text/plain"}, b"no such page")
+
+    def _confirm(self, arguments: dict[str, list[str]]) -> None:
+        """Confirm a subscription for whoever visits its SubscribeURL: the token says enough."""
+        topic, token = arguments.get("TopicArn", [""])[0], arguments.get("Token", [""])[0]
+        try:
+            arn = self.context.engine.call(lambda: self.context.confirm_subscription(topic, token))
+        except AwsError as error:
+            self._answer(error.status, {"Content-Type": "text/plain"}, error.message.encode())
+        else:
+            self._answer(200, {"Content-Type": "text/plain"}, str(arn).encode())
 
     def _body(self) -> bytes:
         if self.headers.get("expect", "").lower() == "100-continue":

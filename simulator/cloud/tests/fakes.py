@@ -68,6 +68,9 @@ class FakeIam:
         if action in self.denied:
             raise AccessDenied(principal.arn, action, resource, explicit=False)
 
+    def put_resource_policy(self, arn: str, document: Any, name: str = "") -> None:
+        """Take a policy that nobody asks."""
+
     def issue_credentials(self, role_arn: str, session: str, worker: str) -> tuple[str, str, str]:
         """Return credentials that nobody checks."""
         return ("AKIDTEST", "secret", "token")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import simpy
-from botocore.exceptions import ClientError
 
 from simulator.cloud import validation
 from simulator.cloud.context import Context
@@ -47,36 +47,23 @@ def clients(forwarder: Forwarder, context: Context, *names: str) -> list[Any]:
     return [client_of(name, execute) for name in names]
 
 
-def test_a_topic_delivers_to_its_queue(forwarder: Forwarder, context: Context) -> None:
-    sns, sqs = clients(forwarder, context, "sns", "sqs")
-    topic = sns.create_topic(Name="fleetwin-dev-alerts")["TopicArn"]
-    assert topic == "arn:aws:sns:us-east-1:000000000000:fleetwin-dev-alerts"
-    queue = sqs.create_queue(QueueName="fleetwin-dev-alert-inbox")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]
-    sns.subscribe(
-        TopicArn=topic,
-        Protocol="sqs",
-        Endpoint=arn["QueueArn"],
-        Attributes={"RawMessageDelivery": "true"},
-    )
-    sns.publish(TopicArn=topic, Message='{"alert_id":"<1>"}')
-    [message] = sqs.receive_message(QueueUrl=queue)["Messages"]
-    assert message["Body"] == '{"alert_id":"<1>"}'
-    sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
-    assert "Messages" not in sqs.receive_message(QueueUrl=queue)
-
-
-def test_a_listener_hears_what_a_topic_took_and_nothing_else(
-    forwarder: Forwarder, context: Context
+def test_a_queues_policy_is_asked_here_and_kept_there(
+    forwarder: Forwarder, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sns, _ = clients(forwarder, context, "sns", "sqs")
-    topic = sns.create_topic(Name="alerts")["TopicArn"]
-    heard: list[tuple[str, str]] = []
-    forwarder.on_publish.append(lambda arn, message: heard.append((arn, message)))
-    with pytest.raises(ClientError):
-        sns.publish(TopicArn=topic + "-not-there", Message="lost")
-    sns.publish(TopicArn=topic, Message="worn")
-    assert heard == [(topic, "worn")]
+    (sqs,) = clients(forwarder, context, "sqs")
+    arn = "arn:aws:sqs:us-east-1:000000000000:q"
+    statement: dict[str, Any] = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": arn}
+    statement["Principal"] = {"Service": "sns.amazonaws.com"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    put: list[str] = []
+    monkeypatch.setattr(
+        context.iam, "put_resource_policy", lambda arn, document: put.append(arn), raising=False
+    )
+    queue = sqs.create_queue(QueueName="q", Attributes={"Policy": policy})["QueueUrl"]
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
+    assert put == [arn, arn]
+    shown = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["Policy"])
+    assert json.loads(shown["Attributes"]["Policy"])["Statement"][0]["Resource"] == arn
 
 
 def test_a_long_poll_waits_on_the_clock_of_the_run(forwarder: Forwarder, context: Context) -> None:
@@ -104,11 +91,9 @@ def test_parameters_are_kept(forwarder: Forwarder, context: Context) -> None:
 
 
 def test_errors_come_back_with_the_codes_of_aws(forwarder: Forwarder, context: Context) -> None:
-    sqs, sns, ssm = clients(forwarder, context, "sqs", "sns", "ssm")
+    sqs, ssm = clients(forwarder, context, "sqs", "ssm")
     with pytest.raises(sqs.exceptions.QueueDoesNotExist):
         sqs.get_queue_url(QueueName="none")
-    with pytest.raises(sns.exceptions.NotFoundException):
-        sns.publish(TopicArn="arn:aws:sns:us-east-1:000000000000:none", Message="x")
     with pytest.raises(ssm.exceptions.ParameterNotFound):
         ssm.get_parameter(Name="/none")
 
@@ -145,15 +130,6 @@ def test_what_starts_work_is_never_forwarded(
         forwarder.call(service, operation, {})
 
 
-def test_a_subscriber_that_would_hear_nothing_is_refused(
-    forwarder: Forwarder, context: Context
-) -> None:
-    (sns,) = clients(forwarder, context, "sns")
-    topic = sns.create_topic(Name="t")["TopicArn"]
-    with pytest.raises(ClientError, match="NotSupportedByTwin"):
-        sns.subscribe(TopicArn=topic, Protocol="email", Endpoint="a@example.com")
-
-
 def test_everything_listed_exists_in_aws_and_in_moto(forwarder: Forwarder) -> None:
     from moto.core.utils import camelcase_to_underscores
 
@@ -168,8 +144,6 @@ def test_everything_listed_exists_in_aws_and_in_moto(forwarder: Forwarder) -> No
 @pytest.mark.parametrize(
     ("service", "operation", "params", "arns"),
     [
-        ("sns", "Publish", {"TopicArn": "arn:t", "Message": ""}, ["arn:t"]),
-        ("sns", "Unsubscribe", {"SubscriptionArn": "arn:aws:sns:r:a:t:1"}, ["arn:aws:sns:r:a:t"]),
         (
             "sqs",
             "SendMessage",
