@@ -88,12 +88,14 @@ class Endpoint:
     def __init__(self, client: Any) -> None:
         self._client = client
 
-    def _machines(self) -> dict[str, str]:
+    def _machines(self, *, listing: bool = False) -> dict[str, str]:
         pages = self._client.get_paginator("list_state_machines").paginate()
         return {
             each["name"]: each["stateMachineArn"]
             for page in pages
             for each in page["stateMachines"]
+            # What an Express machine ran cannot be listed.
+            if not listing or each["type"] == "STANDARD"
         }
 
     def runs(self) -> list[WorkflowRun]:
@@ -101,7 +103,7 @@ class Endpoint:
         listed = self._client.get_paginator("list_executions")
         found = [
             run_of(each, [])
-            for arn in self._machines().values()
+            for arn in self._machines(listing=True).values()
             for page in listed.paginate(stateMachineArn=arn)
             for each in page["executions"]
         ]

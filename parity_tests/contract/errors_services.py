@@ -11,7 +11,7 @@ from parity_tests.contract.examples_registry import group_with_package
 from parity_tests.contract.examples_sagemaker_jobs import tuning_of
 from parity_tests.contract.examples_sns import topic
 from parity_tests.contract.examples_streams import alarm_of
-from parity_tests.contract.examples_workflows import LONG, PASS
+from parity_tests.contract.examples_workflows import LONG, PASS, fetched
 from parity_tests.contract.things import function_of, training_of
 from parity_tests.contract.world import World
 
@@ -315,6 +315,12 @@ services.add(
 services.add("stepfunctions", "ValidationException", "ListExecutions", lambda w: {})
 services.add(
     "stepfunctions",
+    "ActivityDoesNotExist",
+    "DescribeActivity",
+    lambda w: {"activityArn": f"{_ARN}:activity:none"},
+)
+services.add(
+    "stepfunctions",
     "StateMachineTypeNotSupported",
     "StartSyncExecution",
     lambda w: {"stateMachineArn": w.machine(PASS)},
@@ -340,6 +346,16 @@ def _spent(w: World) -> dict[str, Any]:
 
 
 services.add("stepfunctions", "TaskTimedOut", "SendTaskSuccess", _spent)
+
+
+def _orphan(w: World) -> dict[str, Any]:
+    named = fetched(w)
+    token = w.do("stepfunctions", "GetActivityTask", **named)["taskToken"]
+    w.do("stepfunctions", "DeleteActivity", activityArn=named["activityArn"])
+    return {"taskToken": token}
+
+
+services.add("stepfunctions", "TaskDoesNotExist", "SendTaskHeartbeat", _orphan)
 services.add(
     "stepfunctions",
     "InvalidExecutionInput",

@@ -103,6 +103,27 @@ workflows.add(
     "SendTaskFailure", lambda w: {"taskToken": w.task_token(), "error": "No", "cause": "refused"}
 )
 workflows.add("SendTaskHeartbeat", lambda w: {"taskToken": w.task_token()})
+workflows.add("CreateActivity", lambda w: {"name": w.new("made")}, "activityArn creationDate")
+workflows.add(
+    "DescribeActivity", lambda w: {"activityArn": w.activity()}, "activityArn name creationDate"
+)
+workflows.add("DeleteActivity", lambda w: {"activityArn": w.activity()})
+workflows.add(
+    "ListActivities",
+    lambda w: {"maxResults": 1} if w.activity() and w.activity() else {},
+    below("activities", "activityArn name creationDate") + " nextToken",
+)
+
+
+def fetched(w: World) -> dict[str, Any]:
+    """Return what a worker asks with, of an activity that has a task for it."""
+    arn = w.activity()
+    by_hand = {"Type": "Task", "Resource": arn, "End": True}
+    w.execution(json.dumps({"StartAt": "ByHand", "States": {"ByHand": by_hand}}))
+    return {"activityArn": arn, "workerName": "me"}
+
+
+workflows.add("GetActivityTask", fetched, "taskToken input")
 _EXECUTION = "executionArn stateMachineArn name status startDate"
 workflows.add(
     "DescribeExecution",

@@ -238,6 +238,11 @@ class World:
         self.run(seconds)
         return str(answer["executionArn"])
 
+    def activity(self) -> str:
+        """Return the ARN of a new activity."""
+        made = self.do("stepfunctions", "CreateActivity", name=self.new("activity"))
+        return str(made["activityArn"])
+
     def task_token(self) -> str:
         """Return the token of a task that waits for it."""
         queue = self.do("sqs", "CreateQueue", QueueName=self.new("queue"))["QueueUrl"]

@@ -2,15 +2,16 @@
 
 `asl_tasks` issues a token for each attempt of such a task, as `$$.Task.Token`, and waits for
 what SendTaskSuccess or SendTaskFailure says of it; SendTaskHeartbeat puts off the end that
-HeartbeatSeconds sets. Activities are not here: their tokens come from GetActivityTask.
-Source: "Wait for a Callback with Task Token" in the developer guide; the texts of InvalidToken
-and TaskTimedOut as callers of AWS have logged them, that of InvalidOutput in their style.
+HeartbeatSeconds sets. Tasks of activities have a token too (`asl_activities`). Source: "Wait
+for a Callback with Task Token" in the developer guide; the texts of InvalidToken and
+TaskTimedOut as callers of AWS have logged them, the others in their style.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 from typing import Any
 
 import simpy
@@ -22,12 +23,17 @@ from simulator.cloud.operations import Answer, Call, Operation
 
 
 class Callback:
-    """One attempt of a task that waits: ``outcome`` succeeds with its result or StateFailure."""
+    """One attempt of a task that waits: ``outcome`` succeeds with its result or StateFailure.
+
+    ``begun`` is set for an activity's task: it succeeds when a worker has fetched it.
+    """
 
     def __init__(self, engine: Engine, token: str) -> None:
         self.token = token
         self.outcome = engine.env.event()
         self.is_open = True
+        self.begun: simpy.Event | None = None
+        self.exists: Callable[[], bool] = lambda: True
         self._engine = engine
         self._heard_s = engine.env.now
 
@@ -36,11 +42,18 @@ class Callback:
         self._heard_s = self._engine.env.now
 
     def silence(self, heartbeat_s: float) -> simpy.Process:
-        """Return the event that nothing was heard for ``heartbeat_s``; counts from now."""
+        """Return the event that nothing was heard for ``heartbeat_s``.
+
+        Counts from now, of an activity's task from when a worker fetches it ("Task workflow
+        state" in the developer guide).
+        """
         self.heard()
         return self._engine.process(self._silence(heartbeat_s))
 
     def _silence(self, heartbeat_s: float) -> Any:
+        if self.begun is not None:
+            yield self.begun
+            self.heard()
         while True:
             heard_s = self._heard_s
             yield self._engine.env.timeout(heard_s + heartbeat_s - self._engine.env.now)
@@ -73,6 +86,8 @@ class Callbacks:
         callback = self._callbacks.get(token)
         if callback is None:
             raise AwsError("InvalidToken", "Invalid Token: 'Invalid token'")
+        if not callback.exists():
+            raise AwsError("TaskDoesNotExist", "Task Does Not Exist: 'Its activity was deleted'")
         if not callback.is_open:
             raise AwsError("TaskTimedOut", "Task Timed Out: 'Provided task does not exist anymore'")
         return callback

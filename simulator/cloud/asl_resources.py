@@ -62,6 +62,7 @@ _RESOURCE = re.compile(
     r"(?:\.(?P<pattern>sync(?::2)?|waitForTaskToken))?"
 )
 _ACRONYM = re.compile(r"[A-Z][A-Z0-9]+(?=[A-Z])")
+_ACTIVITY = re.compile(r"arn:aws:states:[^:]*:\d*:activity:.+")
 _FUNCTION = re.compile(r"arn:aws:lambda:[^:]*:\d*:function:.+")
 
 
@@ -70,7 +71,7 @@ class Resource:
     """A parsed Resource: botocore's service and operation, and how it is integrated.
 
     ``plain`` is a function's own ARN, whose input and output are not wrapped; ``callback`` waits
-    for its task token.
+    for its task token, and so does an ``activity``, which a worker fetches.
     """
 
     text: str
@@ -82,12 +83,16 @@ class Resource:
     shown_service: str
     shown_resource: str
     callback: bool = False
+    activity: bool = False
 
 
 def parse_resource(text: str) -> Resource:
     """Parse a Task's Resource; raises NotSupportedByTwin for what is not there."""
     if _FUNCTION.fullmatch(text):
         return Resource(text, "lambda", "Invoke", False, False, True, "lambda", "function")
+    if _ACTIVITY.fullmatch(text):
+        fetched = "stepfunctions", "GetActivityTask"
+        return Resource(text, *fetched, False, False, False, "", "", callback=True, activity=True)
     match = _RESOURCE.fullmatch(text)
     if match is None or (match["pattern"] == "sync:2" and match["service"] != "states"):
         raise NotSupportedByTwin(f"the Task resource {text}")

@@ -16,6 +16,7 @@ from typing import Any
 import simpy
 
 from simulator.cloud import asl_jsonata_states, model_names
+from simulator.cloud.asl_activities import Activities
 from simulator.cloud.asl_callbacks import Callback, Callbacks
 from simulator.cloud.asl_history import MAX_PAYLOAD_BYTES, StateFailure
 from simulator.cloud.asl_interpreter import Frame, Steps
@@ -54,9 +55,11 @@ class TaskRunner:
         jobs: Mapping[tuple[str, str], Job],
         region: str,
         callbacks: Callbacks,
+        activities: Activities,
     ) -> None:
         self._engine = engine
         self._callbacks = callbacks
+        self._activities = activities
         self._dispatch = dispatch
         self._principal = principal
         self._jobs = jobs
@@ -65,9 +68,12 @@ class TaskRunner:
     def attempt(self, frame: Frame) -> dict[str, Any]:
         """Begin an attempt: with `.waitForTaskToken`, each has a token of its own."""
         frame.callback = None
-        if not parse_resource(frame.state["Resource"]).callback:
+        resource = parse_resource(frame.state["Resource"])
+        if not resource.callback:
             return {}
         frame.callback = self._callbacks.issue()
+        if resource.activity:
+            frame.callback.begun = self._engine.env.event()
         return {"Task": {"Token": frame.callback.token}}
 
     def run(self, frame: Frame, parameters: Any) -> Steps:
@@ -136,7 +142,8 @@ class TaskRunner:
         except simpy.Interrupt:
             return None
         if len(dumps(outcome).encode()) > MAX_PAYLOAD_BYTES:
-            name = resource.text if resource.plain else resource.shown_service
+            is_named = resource.plain or resource.activity
+            name = resource.text if is_named else resource.shown_service
             return StateFailure(
                 "States.DataLimitExceeded",
                 f"The state/task '{name}' returned a result with a size exceeding the maximum "
@@ -152,6 +159,9 @@ class TaskRunner:
         callback: Callback | None,
     ) -> Steps:
         service, operation = resource.service, resource.operation
+        if resource.activity and callback is not None:
+            perform = self._activities.perform
+            return (yield from perform(resource.text, callback, request["input"], words.started))
         answer = yield from self.call(service, operation, request)
         shown = self._shown(resource, answer)
         if callback is not None:
@@ -267,6 +277,8 @@ def _request(frame: Frame, resource: Resource, parameters: Any) -> dict[str, Any
     """Return the parameters as botocore's model of the operation spells them."""
     if resource.plain:
         return {"FunctionName": resource.text, "Payload": dumps(parameters).encode()}
+    if resource.activity:
+        return {"input": dumps(parameters)}
     if not isinstance(parameters, dict):
         raise frame.runtime_error("The Parameters of a service integration must be an object.")
     if resource.service == "lambda" and not resource.sdk and "Payload" in parameters:
@@ -286,44 +298,48 @@ class _Words:
     def __init__(self, frame: Frame, resource: Resource) -> None:
         self._history = frame.interpreter.history
         self._thread = frame.thread
-        self._frame = frame
-        self._plain = resource.plain
+        self._resource = resource
+        self._kind = "Task"
         self._head = {"resourceType": resource.shown_service, "resource": resource.shown_resource}
+        if resource.plain or resource.activity:
+            self._kind = "LambdaFunction" if resource.plain else "Activity"
+            self._head = {}
 
     def scheduled(
         self, parameters: Any, region: str, limits: Mapping[str, int | float | None]
     ) -> None:
-        if self._plain:
-            details = {
-                "resource": self._frame.state["Resource"],
-                "input": dumps(parameters),
-                "inputDetails": {"truncated": False},
-            }
-            self._history.add(self._thread, "LambdaFunctionScheduled", details)
-            self._history.add(self._thread, "LambdaFunctionStarted")
+        given = {name: value for name, value in limits.items() if value is not None}
+        details: dict[str, Any]
+        if self._kind == "Task":
+            details = {**self._head, "region": region, "parameters": dumps(parameters), **given}
+            self._history.add(self._thread, "TaskScheduled", details)
+            self._history.add(self._thread, "TaskStarted", dict(self._head))
             return
-        details = {**self._head, "region": region, "parameters": dumps(parameters)}
-        details |= {name: value for name, value in limits.items() if value is not None}
-        self._history.add(self._thread, "TaskScheduled", details)
-        self._history.add(self._thread, "TaskStarted", dict(self._head))
+        details = {
+            "resource": self._resource.text,
+            "input": dumps(parameters),
+            "inputDetails": {"truncated": False},
+        }
+        if self._kind == "Activity":
+            self._history.add(self._thread, "ActivityScheduled", {**details, **given})
+            return
+        self._history.add(self._thread, "LambdaFunctionScheduled", details)
+        self._history.add(self._thread, "LambdaFunctionStarted")
+
+    def started(self, worker: str) -> None:
+        self._ended("Started", {"workerName": worker} if worker else {})
 
     def submitted(self, answer: Any) -> None:
-        self._ended(
-            "TaskSubmitted", {"output": dumps(answer), "outputDetails": {"truncated": False}}
-        )
+        self._ended("Submitted", {"output": dumps(answer), "outputDetails": {"truncated": False}})
 
     def succeeded(self, result: Any) -> None:
-        kind = "LambdaFunctionSucceeded" if self._plain else "TaskSucceeded"
-        self._ended(kind, {"output": dumps(result), "outputDetails": {"truncated": False}})
+        self._ended("Succeeded", {"output": dumps(result), "outputDetails": {"truncated": False}})
 
     def failed(self, failure: StateFailure) -> None:
-        kind = "LambdaFunctionFailed" if self._plain else "TaskFailed"
-        self._ended(kind, dict(failure.details()))
+        self._ended("Failed", dict(failure.details()))
 
     def timed_out(self) -> None:
-        kind = "LambdaFunctionTimedOut" if self._plain else "TaskTimedOut"
-        self._ended(kind, {"error": "States.Timeout"})
+        self._ended("TimedOut", {"error": "States.Timeout"})
 
-    def _ended(self, kind: str, details: dict[str, Any]) -> None:
-        head = {} if self._plain else self._head
-        self._history.add(self._thread, kind, {**head, **details})
+    def _ended(self, what: str, details: dict[str, Any]) -> None:
+        self._history.add(self._thread, f"{self._kind}{what}", {**self._head, **details})

@@ -213,6 +213,8 @@ class _Check:
                 f"{_SCHEMA}Express state machine does not support '.{pattern}' service "
                 f"integration at {where}/Resource"
             )
+        if self._is_express and resource.activity:
+            yield f"{_SCHEMA}Express state machine does not support activities at {where}/Resource"
         self._check_resource(resource)
 
     def _map(self, state: dict[str, Any], where: str, parameters: str) -> Iterator[str]:
@@ -234,7 +236,7 @@ def _limits(state: dict[str, Any], resource: Resource, where: str) -> Iterator[s
     """Check a task's time-out and heartbeat."""
     heartbeat = sorted({"HeartbeatSeconds", "HeartbeatSecondsPath"} & set(state))
     if heartbeat and not resource.callback:
-        raise NotSupportedByTwin(f"{heartbeat[0]} at {where} without .waitForTaskToken")
+        raise NotSupportedByTwin(f"{heartbeat[0]} at {where} of a task that sends no token")
     numbers = {}
     for name in sorted(_LIMITS):
         if name in state and f"{name}Path" in state:

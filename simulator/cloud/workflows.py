@@ -1,7 +1,7 @@
 """AWS Step Functions: state machines and their executions on the run's clock.
 
 The states in use run for real (`asl_interpreter.py`); what a definition uses beyond them
-(activities, versions) is refused by name when the machine is created.
+(versions, aliases) is refused by name when the machine is created.
 """
 
 from __future__ import annotations

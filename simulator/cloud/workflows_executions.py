@@ -17,6 +17,7 @@ from typing import Any
 import simpy
 
 from simulator.cloud import asl_execution
+from simulator.cloud.asl_activities import Activities
 from simulator.cloud.asl_callbacks import Callbacks
 from simulator.cloud.asl_execution import Execution, Machine, redrivable
 from simulator.cloud.asl_history import MAX_PAYLOAD_BYTES, History, iso
@@ -53,6 +54,7 @@ class Executions:
         self._machine_of = machine_of
         self._executions: dict[str, Execution] = {}
         self._callbacks = Callbacks(context.engine)
+        self._activities = Activities(context, check_name, paged)
         self._redrives: dict[tuple[str, str], Answer] = {}
         self.on_state: Callable[[str, str, str], None] = lambda execution, state, what: None
 
@@ -71,6 +73,7 @@ class Executions:
             "ListExecutions": Operation(self._list, resources=machine),
             "GetExecutionHistory": Operation(self._history, resources=execution),
             **self._callbacks.operations(),
+            **self._activities.operations(),
         }
 
     def find(self, arn: str) -> Execution:
@@ -157,6 +160,7 @@ class Executions:
             self._jobs,
             context.region,
             self._callbacks,
+            self._activities,
         )
         shown: dict[str, Any] = {
             "Id": execution.arn,

@@ -87,6 +87,16 @@ def state_machine(resource: Resource) -> Outcome:
     return arn, {"Arn": arn, "Name": name}
 
 
+@maps("AWS::StepFunctions::Activity")
+def activity(resource: Resource) -> Outcome:
+    """Create an activity."""
+    values = {"name": resource.name("Name", longest=80), **resource.properties.rest()}
+    renames = {"EncryptionConfiguration": "encryptionConfiguration"}
+    params = resource.fit("stepfunctions", "CreateActivity", values, renames=renames)
+    arn = str(resource.call("stepfunctions", "CreateActivity", params)["activityArn"])
+    return arn, {"Arn": arn, "Name": params["name"]}
+
+
 def _definition(resource: Resource) -> str:
     properties = resource.properties
     text = properties.take("DefinitionString")

@@ -60,6 +60,7 @@ def _answer(operation: str, params: Mapping[str, Any], number: int) -> dict[str,
         "CreateStateMachine": {
             "stateMachineArn": ARN % ("states", f"stateMachine:{params.get('name')}")
         },
+        "CreateActivity": {"activityArn": ARN % ("states", f"activity:{params.get('name')}")},
         "CreateKey": {"KeyMetadata": {"KeyId": f"key-{number}"}},
         "DescribeStreamSummary": {"StreamDescriptionSummary": {"StreamStatus": "ACTIVE"}},
     }

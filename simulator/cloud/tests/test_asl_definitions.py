@@ -72,7 +72,6 @@ def _choice(**rule: Any) -> dict[str, Any]:
     ("state", "name"),
     [
         (task("arn:aws:states:::glue:startJobRun.waitForTaskToken"), "waitForTaskToken"),
-        (task("arn:aws:states:us-east-1:000000000000:activity:a"), "activity"),
         (task("arn:aws:states:::ecs:runTask.sync"), "ecs:runTask.sync"),
         (task("arn:aws:states:::aws-sdk:sqs:fly"), "sqs:Fly"),
         (task("arn:aws:states:::aws-sdk:quantum:leap"), "quantum"),

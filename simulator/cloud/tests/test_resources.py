@@ -85,6 +85,7 @@ MINIMAL: dict[str, dict[str, Any]] = {
     "AWS::IAM::Policy": {"PolicyName": "p", "PolicyDocument": policy("s3:*")},
     "AWS::IAM::ManagedPolicy": {"PolicyDocument": policy("s3:*")},
     "AWS::StepFunctions::StateMachine": {"RoleArn": ROLE, "DefinitionString": "{}"},
+    "AWS::StepFunctions::Activity": {"Name": "by-hand"},
     "AWS::SNS::Topic": {},
     "AWS::SNS::Subscription": {"TopicArn": "t", "Protocol": "sqs", "Endpoint": "q"},
     "AWS::SNS::TopicPolicy": {
