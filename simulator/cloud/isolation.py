@@ -78,7 +78,8 @@ class Plain:
 class Bubblewrap:
     """A process in namespaces of bubblewrap's; raises EnvironmentMissing where that fails.
 
-    Its namespace of processes ends with it, so nothing that it started is left. The loopback
+    Its namespace of processes ends with it, so nothing that it started is left; and it ends with
+    the thread that started it, the engine's (the kernel's parent-death signal). The loopback
     network is this machine's: the twin's endpoint and a server's port are reached as ever.
     """
 

@@ -21,6 +21,7 @@ from simulator.cloud.tests import test_endpoints, test_processing_jobs, test_tra
 from simulator.cloud.tests.bubblewrap import needs_bubblewrap
 from simulator.cloud.tests.job_fakes import JobTwin, job_twin
 from simulator.errors import EnvironmentMissing
+from simulator.targets import ROOT
 
 EXPLORE = """
 import json, os, pathlib, sys
@@ -68,9 +69,13 @@ def test_a_container_sees_the_true_paths_and_can_write_nowhere_else(
     twin: JobTwin, tmp_path: Path
 ) -> None:
     (tmp_path / "secret").write_text("not for jobs")
-    hidden = [str(tmp_path / "secret"), str(twin.context.state / "sagemaker"), str(Path.home())]
+    hidden = [
+        str(tmp_path / "secret"),
+        str(twin.context.state / "sagemaker"),
+        str(ROOT / "README.md"),
+    ]
     places = ["/", "/opt", "/etc", "/usr", "/dev", "/tmp", "/opt/ml/model"]
-    variables = {"PLACES": json.dumps(places), "HIDDEN": json.dumps(hidden[:2])}
+    variables = {"PLACES": json.dumps(places), "HIDDEN": json.dumps(hidden)}
     job = _train(twin, tmp_path / "image", EXPLORE, Environment=variables)
     assert job["TrainingJobStatus"] == "Completed", twin.logs.groups
     members = test_training_jobs._members(twin, "jobs/job-1/output/model.tar.gz")
