@@ -20,7 +20,12 @@ from simulator.cloud.asl_validation import validate
 from simulator.cloud.engine import Engine
 from simulator.cloud.errors import AwsError
 
-RECORDED = Path(__file__).parents[3] / "shared/data/aws-recorded/stepfunctions.jsonl"
+PLACE = "shared/data/aws-recorded/stepfunctions.jsonl"
+"""Beside the repository or further up, where the recordings are kept; they are not part of it."""
+RECORDED = next(
+    (above / PLACE for above in Path(__file__).parents[3:] if (above / PLACE).exists()),
+    Path(__file__).parents[3] / PLACE,
+)
 ROLE = "snf_role_arn"
 DETAILS = (
     "stateEnteredEventDetails",
@@ -144,3 +149,21 @@ def test_a_definition_with_a_missing_target_is_refused_in_awss_words() -> None:
     definition = {"StartAt": "A", "States": {"A": {"Type": "Pass", "Next": "B"}}}
     with pytest.raises(AwsError, match="MISSING_TRANSITION_TARGET"):
         validate(json.dumps(definition))
+
+
+def test_a_negative_tolerance_ends_the_execution_before_the_map_run() -> None:
+    step = {"StartAt": "One", "States": {"One": {"Type": "Pass", "End": True}}}
+    distributed = {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}
+    state = {
+        "Type": "Map",
+        "ItemsPath": "$.items",
+        "ItemProcessor": {"ProcessorConfig": distributed, **step},
+        "ToleratedFailureCountPath": "$.tolerated",
+        "End": True,
+    }
+    definition = {"StartAt": "All", "States": {"All": state}}
+    case = {"definition": definition, "input": {"items": [0], "tolerated": -1}}
+    status, result, events = _replayed(case)
+    assert (status, result["error"]) == ("ExecutionFailed", "States.Runtime")
+    kinds = [event["type"] for event in events]
+    assert kinds == ["ExecutionStarted", "MapStateEntered", "MapStateStarted"]

@@ -54,6 +54,8 @@ def run(frame: Frame, data: Any, processor: dict[str, Any]) -> Steps:
         history.add(thread, "MapStateStarted", {"length": len(items)})
         visit.children = {}
         visit.run_arn = _run_arn(frame)
+        # A tolerance that is none ends the execution before the map run begins (recorded).
+        tolerated_of(frame, data, len(items))
     started: dict[str, Any] = {"mapRunArn": visit.run_arn}
     if is_redriven:
         started["redriveCount"] = frame.context["Execution"]["RedriveCount"]
