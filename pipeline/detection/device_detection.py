@@ -83,6 +83,8 @@ class DeviceDetection:
     """The detector's state of one device: its features, its episodes, its unsent alerts.
 
     `outbox` holds (subject, message) of alerts that were decided and may not have been sent.
+    While an update of the endpoint shifts traffic, two models answer by turns: `resting` is what
+    the other one has to smooth, by rule, and `resting_version` its version, "" for none.
     """
 
     features: DeviceState
@@ -91,6 +93,8 @@ class DeviceDetection:
         default_factory=lambda: {rule: EpisodeState() for rule in RULES}
     )
     outbox: list[tuple[str, str]] = field(default_factory=list)
+    resting_version: str = ""
+    resting: dict[str, EpisodeState] = field(default_factory=dict)
 
     def to_bytes(self, spec: FeatureSpec) -> bytes:
         """Return the form that the state table keeps."""
@@ -100,6 +104,9 @@ class DeviceDetection:
             orjson.dumps(self.outbox) if self.outbox else b"",
             *(self.episodes[rule].to_bytes() for rule in RULES),
         ]
+        if self.resting:
+            parts.append(self.resting_version.encode())
+            parts += [self.resting[rule].to_bytes() for rule in RULES]
         return b"".join(_LENGTH.pack(len(part)) + part for part in parts)
 
     @classmethod
@@ -112,7 +119,8 @@ class DeviceDetection:
             offset += _LENGTH.size
             parts.append(data[offset : offset + length])
             offset += length
-        features, version, outbox, *episodes = parts
+        features, version, outbox, *episodes = parts[: 3 + len(RULES)]
+        resting_version, *resting = parts[3 + len(RULES) :] or [b""]
         return cls(
             features=DeviceState.from_bytes(features, spec),
             model_version=version.decode(),
@@ -121,6 +129,11 @@ class DeviceDetection:
                 for rule, stored in zip(RULES, episodes, strict=True)
             },
             outbox=[tuple(alert) for alert in orjson.loads(outbox)] if outbox else [],
+            resting_version=resting_version.decode(),
+            resting={
+                rule: EpisodeState.from_bytes(stored)[0]
+                for rule, stored in zip(RULES, resting, strict=False)
+            },
         )
 
     def detect(
@@ -128,13 +141,14 @@ class DeviceDetection:
     ) -> tuple[list[SmoothedRow], list[Detection]]:
         """Advance both rules by rows in order of time; alerts go to the outbox.
 
-        Another model's scores are not averaged with this one's: the smoothing starts afresh
-        when the version changes, open episodes stay open.
+        Another model's scores are not averaged with this one's: the smoothing of a new version
+        starts afresh, that of one which has answered a moment ago goes on where it was. Open
+        episodes stay open.
         """
         if model_version != self.model_version:
-            self.model_version = model_version
-            for name, state in self.episodes.items():
-                self.episodes[name] = replace(state, recent=(), streak=0)
+            self._change_model(model_version, rule, rows)
+        elif self.resting and rows:
+            self._forget_resting(rule, rows[-1].event_time_ms)
         smoothed: list[SmoothedRow] = []
         detections: dict[str, Detection] = {}
         for row in rows:
@@ -152,6 +166,30 @@ class DeviceDetection:
                 if step is not None and step.episode is not None:
                     self._note(detections, device_id, name, step, row, rule)
         return smoothed, list(detections.values())
+
+    def _change_model(self, model_version: str, rule: Rule, rows: Sequence[ScoredRow]) -> None:
+        """Smooth with this version from now on, and keep what the one before has to smooth."""
+        if rows:
+            self._forget_resting(rule, rows[0].event_time_ms)
+        back = self.resting if model_version == self.resting_version else {}
+        if self.model_version:
+            self.resting_version, self.resting = self.model_version, dict(self.episodes)
+        self.model_version = model_version
+        for name, state in self.episodes.items():
+            known = back.get(name)
+            # A streak counts rows towards an episode, or towards the end of this one.
+            streak = known.streak if known and known.started_ms == state.started_ms else 0
+            recent = known.recent if known else ()
+            since_ms = known.above_since_ms if known and streak else state.above_since_ms
+            self.episodes[name] = replace(
+                state, recent=recent, streak=streak, above_since_ms=since_ms
+            )
+
+    def _forget_resting(self, rule: Rule, at_ms: int) -> None:
+        """Drop a version that has not answered for longer than a smoothing bridges."""
+        newest_ms = max((state.last_ms for state in self.resting.values()), default=at_ms)
+        if at_ms - newest_ms > rule.max_gap_ms:
+            self.resting_version, self.resting = "", {}
 
     def _advance(
         self, name: str, rule: Rule, event_time_ms: int, score: float | None

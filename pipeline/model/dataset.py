@@ -51,7 +51,7 @@ class Dataset:
             if held:
                 times = self.event_time_ms[start : start + count]
                 cut_ms[name] = int(times[-held])
-                kept[start : start + count] = times <= cut_ms[name] - purge_ms
+                kept[start : start + count] = times <= cut_ms[name] - max(purge_ms, 1)
         return self.at(np.flatnonzero(kept)), cut_ms
 
 

@@ -100,6 +100,29 @@ def test_what_is_held_out_is_no_row_that_a_window_of_the_training_overlaps() -> 
     assert (len(everything), none) == (len(DATA), {})
 
 
+@given(st.floats(0.0, 0.5), st.integers(1, 40), st.integers(0, 50_000))
+def test_held_out_rows_are_each_machines_last_and_far_from_what_is_trained_on(
+    share: float, rows: int, purge_ms: int
+) -> None:
+    data = healthy.dataset(1, units=2, rows=rows)
+    kept, cut_ms = data.hold_out(share, purge_ms)
+    for device in ("m0", "m1"):
+        times = [
+            at
+            for name, at in zip(data.device_ids, data.event_time_ms, strict=True)
+            if name == device
+        ]
+        trained = [
+            at
+            for name, at in zip(kept.device_ids, kept.event_time_ms, strict=True)
+            if name == device
+        ]
+        from_ms = cut_ms.get(device, 1 << 62)
+        held = [at for at in times if at >= from_ms]
+        assert len(held) == int(rows * share)
+        assert trained == [at for at in times if not held or at <= from_ms - max(purge_ms, 1)]
+
+
 def test_the_card_says_what_was_held_out_and_the_model_knows_none_of_it(
     models: dict[str, Path],
 ) -> None:
