@@ -87,8 +87,9 @@ def _monitor(settings: JobSettings, model: Artefact, clients: Clients) -> str:
         raise JobInputError(
             f"the baseline is of model {baseline.model_version}, the model is {model.version}"
         )
-    # One window more than is trained on: to see whether the drift has just lasted long enough.
-    earliest_ms = settings.end_ms - settings.retraining_ms - settings.window_ms
+    # More than is trained on, to see whether the drift had lasted long enough before.
+    windows = settings.retraining_ms // settings.window_ms
+    earliest_ms = settings.end_ms - (windows + windows // 2 + 1) * settings.window_ms
     earliest_ms = min(settings.start_ms, earliest_ms)
     s3 = clients("s3") if settings.dataset_source.startswith("s3://") else None
     lines = captured_lines(settings.dataset_source, earliest_ms, settings.end_ms, s3)
@@ -104,7 +105,12 @@ def _monitor(settings: JobSettings, model: Artefact, clients: Clients) -> str:
             model.version,
             judged,
             baseline.limits(),
-            publishing.retraining(since_ms, settings.end_ms, settings.retraining_ms),
+            publishing.retraining(
+                since_ms,
+                settings.end_ms,
+                settings.retraining_ms,
+                again=monitor.lasted_before(judged, settings.retraining_ms, earliest_ms),
+            ),
         )
     _write(settings, judged, baseline, traffic, detail)
     if settings.publishes:

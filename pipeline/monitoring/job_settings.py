@@ -66,6 +66,9 @@ def parse(env: Mapping[str, str]) -> JobSettings:
     publishes = env.get("publish_cloudwatch_metrics", "Enabled")
     if publishes not in ("Enabled", "Disabled"):
         raise SettingsError("publish_cloudwatch_metrics: must be Enabled or Disabled")
+    retraining_ms = _seconds(env, "RETRAINING_S", 86_400)
+    if retraining_ms % window_ms:
+        raise SettingsError("RETRAINING_S: must be a multiple of WINDOW_S")
     source = env.get("dataset_source") or str(_inside(base, "/opt/ml/processing/input/data"))
     return JobSettings(
         base=base,
@@ -78,7 +81,7 @@ def parse(env: Mapping[str, str]) -> JobSettings:
         start_ms=start_ms,
         end_ms=end_ms,
         margin_ms=_seconds(env, "HEALTHY_MARGIN_S", 1800, lowest=0),
-        retraining_ms=_seconds(env, "RETRAINING_S", 86_400),
+        retraining_ms=retraining_ms,
         publishes=publishes == "Enabled",
         endpoint_name=env.get("sagemaker_endpoint_name", ""),
         schedule_name=env.get("sagemaker_monitoring_schedule_name", ""),

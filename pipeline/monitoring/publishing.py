@@ -45,16 +45,15 @@ class Retraining:
     due: bool
 
 
-def retraining(drifted_since_ms: int, end_ms: int, needed_ms: int) -> Retraining:
+def retraining(drifted_since_ms: int, end_ms: int, needed_ms: int, *, again: bool) -> Retraining:
     """Return what to train on at the end of a window that drifted.
 
-    Due when the drift has lasted for `needed_ms`. If it goes on, because the training failed or
-    its model was not better, due again at multiples of that, not after every window.
+    Due when the drift has lasted for `needed_ms`. If it had when it was last seen (`again`),
+    because the training failed or its model was not better, due at multiples of that time only.
     """
     start_ms = end_ms - needed_ms
-    lasted_now = drifted_since_ms == start_ms
-    again = drifted_since_ms < start_ms and end_ms % needed_ms == 0
-    return Retraining(drifted_since_ms, start_ms, end_ms, lasted_now or again)
+    due = drifted_since_ms <= start_ms and (not again or end_ms % needed_ms == 0)
+    return Retraining(drifted_since_ms, start_ms, end_ms, due)
 
 
 def put_metrics(

@@ -35,6 +35,10 @@ LEAST_SHARE = 0.5
 """With fewer of a window's usual healthy rows its distances are larger for no other reason."""
 
 
+LASTING_SHARE = 0.75
+"""Drift lasts while so many of the windows have drifted: a night may look as usual."""
+
+
 @dataclass(frozen=True)
 class Judgement:
     """What a window is like. `apart` has the distances by column, where they were measured."""
@@ -70,6 +74,7 @@ class Monitor:
         self._traffic = traffic
         self._names = drift_names(model)
         self._reference = baseline.sketches(self._names)
+        self._judged: dict[tuple[int, int], Judgement] = {}
         self._alarmed = health.in_alarm(
             traffic.device_ids,
             traffic.event_time_ms,
@@ -80,6 +85,11 @@ class Monitor:
 
     def judge(self, start_ms: int, end_ms: int) -> Judgement:
         """Judge the rows that arrived in [start_ms, end_ms)."""
+        if (start_ms, end_ms) not in self._judged:
+            self._judged[start_ms, end_ms] = self._judge(start_ms, end_ms)
+        return self._judged[start_ms, end_ms]
+
+    def _judge(self, start_ms: int, end_ms: int) -> Judgement:
         arrived = self._traffic.arrived_ms
         inside = np.flatnonzero((arrived >= start_ms) & (arrived < end_ms))
         rows, alarmed = self._traffic.at(inside), self._alarmed[inside]
@@ -119,19 +129,30 @@ class Monitor:
     def drifted_since(self, last: Judgement, earliest_ms: int) -> int:
         """Return since when, not before `earliest_ms`, the windows up to a drifted one drifted.
 
-        Windows that cannot be judged (a gap in the traffic) do not break the chain.
+        The earliest drifted window from which on at least `LASTING_SHARE` of those that could be
+        judged have drifted.
         """
         length_ms = last.end_ms - last.start_ms
         since_ms = last.start_ms
-        start_ms = since_ms - length_ms
-        while start_ms >= earliest_ms:
+        drifted = judged = 1
+        for start_ms in range(since_ms - length_ms, earliest_ms - 1, -length_ms):
             before = self.judge(start_ms, start_ms + length_ms)
-            if before.judged and not before.drifted:
-                break
-            if before.judged:
+            judged += before.judged
+            drifted += bool(before.drifted)
+            if before.drifted and drifted >= LASTING_SHARE * judged:
                 since_ms = start_ms
-            start_ms -= length_ms
         return since_ms
+
+    def lasted_before(self, last: Judgement, needed_ms: int, earliest_ms: int) -> bool:
+        """Tell whether the drift had lasted for `needed_ms` already when it was last seen."""
+        length_ms = last.end_ms - last.start_ms
+        for start_ms in range(last.start_ms - length_ms, last.end_ms - needed_ms - 1, -length_ms):
+            if start_ms < earliest_ms:
+                break
+            before = self.judge(start_ms, start_ms + length_ms)
+            if before.drifted:
+                return self.drifted_since(before, earliest_ms) <= before.end_ms - needed_ms
+        return False
 
     def _columns(self, rows: Traffic) -> list[Column]:
         """Return the columns as they were sent: a short row lacks the last, a long one has more."""
