@@ -21,6 +21,7 @@ from infra_cdk.constructs.stream import Stream
 from infra_cdk.constructs.tables import Tables
 from infra_cdk.constructs.training import SageMakerRoles
 from infra_cdk.constructs.workflow import TrainingWorkflow
+from infra_cdk.constructs.workflow_alerts import WorkflowAlerts
 
 
 class FleetwinStack(Stack):
@@ -124,6 +125,7 @@ class FleetwinStack(Stack):
             topic=alerting.topic,
             training=workflow.machine,
         )
+        WorkflowAlerts(self, "WorkflowAlerts", config, topic=alerting.topic)
         MaintenanceLog(
             self,
             "Maintenance",
