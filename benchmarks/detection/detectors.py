@@ -1,125 +1,144 @@
-"""The detectors that are compared; the runner fits each on healthy rows and thresholds it.
+"""The detectors that are compared; each learns from feature rows and then scores others.
 
-`pipeline` is the score of `pipeline.model` on means alone, without the episode rule's smoothing;
-`input_only` (no autoencoder) and `residual_only` are its two halves. Then linear ones, and four
-trivial ones that a detector has to beat. All see causal means of `SMOOTHING_ROWS` rows, the same
-for each set. That length was found on SKAB valve1 with its labels, earlier: on that set it is not
-an independent choice. No other constant was chosen by a label.
+`pipeline` is what the pipeline runs: `pipeline.model.fitting.train` with its defaults and the
+settings in `SETTINGS`. `input_only` (no autoencoder), `half_residual` and `residual_only` differ
+from it in the residual's weight, `convolutional` is `residual_only` with the other network;
+`no_model` is its score with x_hat = 0.
+Then linear ones, and trivial ones that a detector has to beat. Every threshold comes from rows that
+the detector has not seen, by the pipeline's episode rule and its extrapolation; none sees a label.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import io
+from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.model import autoencoder
-from pipeline.model.baseline import fit_baselines
+from benchmarks.detection.rows import ROW_MS, FeatureSet, times_ms
+from pipeline.detection import episodes
+from pipeline.model import calibration, fitting
+from pipeline.model.dataset import Dataset
 from pipeline.model.hyperparameters import Hyperparameters
-from pipeline.model.scoring import (
-    RIDGE,
-    Floats,
-    Model,
-    Parts,
-    fit_metric,
-    ledoit_wolf,
-    reconstruct,
-)
+from pipeline.model.scoring import RIDGE, Combination, Floats, Model, ledoit_wolf
 
+Mask = NDArray[np.bool_]
 Scorer = Callable[[Floats], Floats]
-Detector = Callable[[Floats, int], Scorer]
+Fit = Callable[[Floats, int], Scorer]
 
-SMOOTHING_ROWS = 15
+UNIT = "unit"
 PCA_SHARE = 0.9
 LAGS = 3
-VALIDATION_SHARE = 0.15
-ALARM_SHARE = 0.01
-BLOCKS = 4
-SEEDED = ("pipeline", "residual_only", "random")
+
+# In a recording of the length of its healthy history three in ten have one false episode.
+EPISODES_PER_HISTORY = 0.3
+
+# A feature row a reading, so that the windows do the smoothing and one row is enough.
+SETTINGS: Mapping[str, int | str] = {"statistics": "mean", "smoothing_rows": 1, "enter_rows": 1}
 
 
-def causal_means(rows: Floats, count: int = SMOOTHING_ROWS) -> Floats:
-    """Return (n, d) means over the last `count` rows, over fewer at the beginning."""
-    sums = np.cumsum(np.vstack([np.zeros((1, rows.shape[1])), rows]), axis=0)
-    stop = np.arange(1, len(rows) + 1)
-    start = np.maximum(stop - count, 0)
-    means: Floats = (sums[stop] - sums[start]) / (stop - start)[:, None]
-    return means
+@dataclass(frozen=True)
+class Judged:
+    """Scores (m,) of a run's rows, 1 at the threshold, and of the rows before and those learnt."""
+
+    scores: Floats
+    before: Floats
+    learnt: Floats
+
+    @property
+    def alarms(self) -> Mask:
+        """Which rows are in an episode, (m,)."""
+        return episode_mask(self.scores)
 
 
-def fit_pipeline(rows: Floats, seed: int) -> Callable[[Floats], Parts]:
-    """Fit the pipeline's model to one machine's (n, d) rows, a column a sensor."""
-    chosen = Hyperparameters(feature_spec="")
-    width = rows.shape[1]
-    baselines = fit_baselines(["unit"] * len(rows), rows)
-    z = baselines.normalise(["unit"] * len(rows), rows)
-    late = len(z) - max(1, int(VALIDATION_SHARE * len(z)))
-    settings = autoencoder.FitSettings(
-        hidden=chosen.hidden,
-        bottleneck=min(chosen.bottleneck, max(1, width // 2)),
-        epochs=chosen.epochs,
-        patience=chosen.patience,
-        batch_rows=chosen.batch_rows,
-        learning_rate=chosen.learning_rate,
+def settings_of(features: FeatureSet, seed: int, changes: Mapping[str, object]) -> Hyperparameters:
+    """Return the hyperparameters for a run; `changes` come last."""
+    rows = len(features.healthy if features.unseen is None else features.unseen)
+    days = rows * ROW_MS / calibration.MS_PER_DAY
+    chosen = Hyperparameters(
+        feature_spec=features.spec.to_json(),
         seed=seed,
+        false_alarms_per_machine_day=EPISODES_PER_HISTORY / days,
     )
-    layers = autoencoder.fit(z[:late], z[late:], settings).network.layers()
-    positions = np.zeros(len(z), dtype=np.int64)
-    model = Model(
-        columns=tuple(range(width)),
-        sensors=tuple(f"s{column}" for column in range(width)),
-        sensor_of=tuple(range(width)),
-        baselines=baselines,
-        layers=layers,
-        input_metric=fit_metric(z, positions, chosen.unit_share),
-        residual_metric=fit_metric(z - reconstruct(layers, z), positions, chosen.unit_share),
+    return replace(chosen, **{**SETTINGS, **changes})  # type: ignore[arg-type]
+
+
+def trained(
+    features: FeatureSet, seed: int, changes: Mapping[str, object]
+) -> tuple[Model, Combination]:
+    """Train as the pipeline does; thresholds from `unseen` rows where the run has them."""
+    chosen = settings_of(features, seed, changes)
+    with redirect_stdout(io.StringIO()):
+        made = fitting.train(_dataset(features.healthy), chosen).artefact
+    if features.unseen is None:
+        return made.model, made.combination
+    unseen = _dataset(features.unseen)
+    parts = made.model.parts(unseen.device_ids, unseen.features)
+    return made.model, fitting.calibrated(unseen, parts, chosen)[0]
+
+
+def _of_the_pipeline(**changes: object) -> Callable[[FeatureSet, int], Judged]:
+    def judge(features: FeatureSet, seed: int) -> Judged:
+        model, combination = trained(features, seed, changes)
+        rows = (features.values, features.before, features.healthy)
+        return Judged(*(combination.score(model.parts([UNIT] * len(x), x)) for x in rows))
+
+    return judge
+
+
+def _no_model(features: FeatureSet, seed: int) -> Judged:
+    model, combination = trained(features, seed, {"epochs": 1})
+    rows = (features.values, features.before, features.healthy)
+    return Judged(*(combination.no_model_score(model.parts([UNIT] * len(x), x)) for x in rows))
+
+
+def _fitted(fit: Fit) -> Callable[[FeatureSet, int], Judged]:
+    """Return the judge of a detector of which nothing is in the pipeline but its threshold."""
+
+    def judge(features: FeatureSet, seed: int) -> Judged:
+        chosen, healthy = settings_of(features, seed, {}), features.healthy
+        score = fit(healthy, seed)
+        if features.unseen is not None:
+            held = score(features.unseen)
+        else:
+            held = np.full(len(healthy), np.nan)
+            blocks = calibration.folds(
+                [UNIT] * len(healthy), times_ms(len(healthy)), chosen.folds, chosen.spec.reach_ms
+            )
+            for learnt, out in blocks:
+                held[out] = fit(healthy[learnt], seed)(healthy[out])
+        separation = chosen.smoothing_rows + chosen.exit_rows + features.memory_rows
+        peaks = calibration.episode_peaks(held, chosen.enter_rows, separation)
+        level = calibration.threshold_for_rate(peaks, 1.0, EPISODES_PER_HISTORY)
+        rows = (features.values, features.before, healthy)
+        return Judged(*(score(x) / level if len(x) else np.empty(0) for x in rows))
+
+    return judge
+
+
+def episode_mask(scores: Floats) -> Mask:
+    """Return which rows (m,) are in an episode of the pipeline's rule, by scores in thresholds."""
+    chosen = replace(Hyperparameters(feature_spec=""), **SETTINGS)  # type: ignore[arg-type]
+    rule = episodes.Rule(
+        chosen.smoothing_rows,
+        1.0,
+        chosen.exit_level,
+        chosen.enter_rows,
+        chosen.exit_rows,
+        max_gap_ms=1 << 60,
     )
-    return lambda new: model.parts(["unit"] * len(new), new)
+    state, inside = episodes.EpisodeState(), np.zeros(len(scores), np.bool_)
+    for row, score in enumerate(scores.tolist()):
+        state, _ = episodes.advance(state, rule, (row + 1) * ROW_MS, score)
+        inside[row] = state.is_open
+    return inside
 
 
-def _pipeline(rows: Floats, seed: int) -> Scorer:
-    # The references only scale the geometric mean, so its order needs none.
-    measure = fit_pipeline(rows, seed)
-
-    def score(new: Floats) -> Floats:
-        parts = measure(new)
-        found: Floats = np.sqrt(parts.of_input * parts.of_residual)
-        return found
-
-    return score
-
-
-def _residual_only(rows: Floats, seed: int) -> Scorer:
-    measure = fit_pipeline(rows, seed)
-    return lambda new: measure(new).of_residual
-
-
-def _input_only(rows: Floats, seed: int) -> Scorer:
-    del seed
-    baselines = fit_baselines(["unit"] * len(rows), rows)
-    z = baselines.normalise(["unit"] * len(rows), rows)
-    metric = fit_metric(z, np.zeros(len(z), dtype=np.int64), 0.5)
-
-    def score(new: Floats) -> Floats:
-        units = ["unit"] * len(new)
-        white = metric.whiten(np.zeros(len(new), dtype=np.int64), baselines.normalise(units, new))
-        found: Floats = np.abs(white).max(axis=1)
-        return found
-
-    return score
-
-
-def _no_model(rows: Floats, seed: int) -> Scorer:
-    del seed
-    baselines = fit_baselines(["unit"] * len(rows), rows)
-
-    def score(new: Floats) -> Floats:
-        z = baselines.normalise(["unit"] * len(new), new)
-        found: Floats = np.sqrt(np.mean(z * z, axis=1))
-        return found
-
-    return score
+def _dataset(features: Floats) -> Dataset:
+    return Dataset([UNIT] * len(features), times_ms(len(features)), features)
 
 
 def _standard(rows: Floats) -> Callable[[Floats], Floats]:
@@ -169,53 +188,43 @@ def _pca_q(rows: Floats, seed: int) -> Scorer:
     return score
 
 
-def _random(rows: Floats, seed: int) -> Scorer:
-    del rows
-    return lambda new: np.random.default_rng(seed).random(len(new))
+def _random(features: FeatureSet, seed: int) -> Judged:
+    def random(rows: Floats, stream: int) -> Floats:
+        return np.random.default_rng((seed, stream)).random(len(rows))
+
+    def fit(rows: Floats, seed: int) -> Scorer:
+        del rows, seed
+        return lambda new: random(new, len(new))
+
+    return _fitted(fit)(features, seed)
 
 
-def _always(rows: Floats, seed: int) -> Scorer:
-    del rows, seed
-    return lambda new: np.ones(len(new))
+def _always(features: FeatureSet, seed: int) -> Judged:
+    del seed
+    rows = (features.values, features.before, features.healthy)
+    return Judged(*(np.full(len(x), 2.0) for x in rows))
 
 
-def _row_index(rows: Floats, seed: int) -> Scorer:
-    del rows, seed
-    return lambda new: np.arange(len(new), dtype=np.float64)
+def _row_index(features: FeatureSet, seed: int) -> Judged:
+    """Score a row by its number, 1 where the recording begins: looks at no sensor at all."""
+    del seed
+    index = np.arange(1.0, len(features.values) + 1)
+    return Judged(index, np.zeros(len(features.before)), np.zeros(len(features.healthy)))
 
 
-DETECTORS: dict[str, Detector] = {
-    "pipeline": _pipeline,
-    "input_only": _input_only,
-    "residual_only": _residual_only,
-    "mahalanobis": _mahalanobis,
-    "mahalanobis_lags": _lagged,
-    "pca_q": _pca_q,
+DETECTORS: dict[str, Callable[[FeatureSet, int], Judged]] = {
+    "pipeline": _of_the_pipeline(),
+    "input_only": _of_the_pipeline(residual_weight=0.0),
+    "half_residual": _of_the_pipeline(residual_weight=0.5),
+    "residual_only": _of_the_pipeline(residual_weight=1.0),
+    "convolutional": _of_the_pipeline(architecture="convolutional", residual_weight=1.0),
+    "mahalanobis": _fitted(_mahalanobis),
+    "mahalanobis_lags": _fitted(_lagged),
+    "pca_q": _fitted(_pca_q),
     "no_model": _no_model,
     "random": _random,
     "always_alarm": _always,
     "row_index": _row_index,
 }
 
-
-def threshold(name: str, healthy: Floats, unseen: Floats | None, seed: int) -> float:
-    """Return the score that `ALARM_SHARE` of unseen healthy rows pass; sees no label.
-
-    Rows are smoothed. Without `unseen`, each block of `healthy` is scored by a detector fitted
-    to the others, rows within a smoothing window of the block left out.
-    """
-    if name == "always_alarm":
-        return 0.0
-    if unseen is not None:
-        return float(np.quantile(DETECTORS[name](healthy, seed)(unseen), 1.0 - ALARM_SHARE))
-    scores = []
-    for block in np.array_split(np.arange(len(healthy)), BLOCKS):
-        rows = np.arange(len(healthy))
-        apart = (rows <= block[0] - SMOOTHING_ROWS) | (rows >= block[-1] + SMOOTHING_ROWS)
-        scores.append(DETECTORS[name](healthy[apart], seed)(healthy[block]))
-    return float(np.quantile(np.concatenate(scores), 1.0 - ALARM_SHARE))
-
-
-def mask(scores: Floats, level: float) -> NDArray[np.bool_]:
-    """Return which rows alarm."""
-    return scores > level
+SEEDED = ("pipeline", "half_residual", "residual_only", "convolutional", "random")

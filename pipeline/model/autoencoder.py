@@ -1,11 +1,13 @@
-"""The autoencoder: a small dense network that reconstructs normalised feature rows (PyTorch).
+"""The autoencoders: small networks that reconstruct normalised feature rows (PyTorch).
 
 Only training imports this module. It has as many outputs as inputs: a network with fewer is no
-model of the machine at all. `scoring.reconstruct` is the same forward pass in NumPy.
+model of the machine at all. `scoring.reconstruct` is the same forward pass in NumPy, for both
+architectures: a convolution is a dense layer whose weights are shared.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +27,11 @@ Floats = NDArray[np.float64]
 STEPS_PER_EPOCH = 16
 SMALLEST_BATCH = 32
 
+# Columns that a kernel of the convolutional network sees, and how many hidden units of the dense
+# network one of its maps stands for.
+KERNEL = 3
+HIDDEN_PER_MAP = 4
+
 # The name of the fit whose network is served.
 SERVED = "served"
 
@@ -43,19 +50,28 @@ class FitSettings:
     batch_rows: int
     learning_rate: float
     seed: int
+    architecture: str = "dense"
 
 
 @dataclass(frozen=True)
 class Fitted:
     """A fitted network and the losses (mean squared error of z) that it ended with."""
 
-    network: Autoencoder
+    network: Network
     epochs: int
     train_loss: float
     validation_loss: float
 
 
-class Autoencoder(nn.Module):
+class Network(nn.Module):
+    """What `fit` fits: reconstructs (n, width) rows, and can be written as four dense layers."""
+
+    def layers(self) -> Layers:
+        """Return the weights (outputs, inputs) and biases of the layers as float64 arrays."""
+        raise NotImplementedError
+
+
+class Autoencoder(Network):
     """d -> hidden (tanh) -> bottleneck (linear) -> hidden (tanh) -> d.
 
     The bottleneck is linear so that a machine's load, which moves all sensors together, passes
@@ -76,14 +92,66 @@ class Autoencoder(nn.Module):
         return out
 
     def layers(self) -> Layers:
-        """Return the weights (outputs, inputs) and biases of the layers as float64 arrays."""
+        """Return the layers as they are."""
         return tuple(
             (_array(layer.weight), _array(layer.bias))
             for layer in (self.encode, self.squeeze, self.expand, self.decode)
         )
 
 
-def _array(parameter: torch.Tensor) -> Floats:
+class ConvolutionalAutoencoder(Network):
+    """Like the dense one, but its outer layers slide kernels along the row's columns.
+
+    The columns of one sensor are neighbours, so that a kernel of `KERNEL` columns learns how a
+    sensor's statistics go together, from all sensors at once: fewer weights for a short history.
+    """
+
+    def __init__(self, width: int, hidden: int, bottleneck: int) -> None:
+        super().__init__()
+        maps = max(1, hidden // HIDDEN_PER_MAP)
+        self._width, self._maps = width, maps
+        self.encode = nn.Conv1d(1, maps, KERNEL, padding=KERNEL // 2)
+        self.squeeze = nn.Linear(maps * width, bottleneck)
+        self.expand = nn.Linear(bottleneck, maps * width)
+        self.decode = nn.Conv1d(maps, 1, KERNEL, padding=KERNEL // 2)
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        """Reconstruct (n, width) float32 rows."""
+        code = self.squeeze(torch.tanh(self.encode(z[:, None])).flatten(1))
+        hidden = torch.tanh(self.expand(code)).reshape(len(z), self._maps, self._width)
+        out: torch.Tensor = self.decode(hidden)[:, 0]
+        return out
+
+    def layers(self) -> Layers:
+        """Return the same forward pass as dense layers, zero where a kernel does not reach."""
+        width, maps = self._width, self._maps
+        kernels = _array(self.encode.weight)[:, 0]
+        encode = np.vstack([_banded(kernel, width) for kernel in kernels])
+        decode = np.hstack([_banded(kernel, width) for kernel in _array(self.decode.weight)[0]])
+        return (
+            (encode, np.repeat(_array(self.encode.bias), width)),
+            (_array(self.squeeze.weight), _array(self.squeeze.bias)),
+            (_array(self.expand.weight), _array(self.expand.bias)),
+            (decode.reshape(width, maps * width), np.repeat(_array(self.decode.bias), width)),
+        )
+
+
+def _banded(kernel: Floats, width: int) -> Floats:
+    """Return the (width, width) matrix that slides a kernel along a row padded with zeros."""
+    matrix = np.zeros((width, width))
+    for place, weight in enumerate(kernel):
+        matrix += weight * np.eye(width, k=place - KERNEL // 2)
+    return matrix
+
+
+NETWORKS: Mapping[str, type[Autoencoder] | type[ConvolutionalAutoencoder]] = {
+    "dense": Autoencoder,
+    "convolutional": ConvolutionalAutoencoder,
+}
+
+
+def _array(parameter: torch.Tensor | None) -> Floats:
+    assert parameter is not None  # Conv1d's bias, which it may be told to leave out.
     return parameter.detach().numpy().astype(np.float64)
 
 
@@ -130,7 +198,8 @@ class _Run:
     def __init__(self, rows: torch.Tensor, unseen: torch.Tensor, settings: FitSettings) -> None:
         self._rows, self._unseen, self._settings = rows, unseen, settings
         self._shuffle = torch.Generator().manual_seed(settings.seed)
-        self._network = Autoencoder(rows.shape[1], settings.hidden, settings.bottleneck)
+        network = NETWORKS[settings.architecture]
+        self._network = network(rows.shape[1], settings.hidden, settings.bottleneck)
         self._adam = _Adam(list(self._network.parameters()), settings.learning_rate)
         self._batch_rows = min(
             settings.batch_rows, max(SMALLEST_BATCH, len(rows) // STEPS_PER_EPOCH)
@@ -259,6 +328,6 @@ def _tensor(z: Floats) -> torch.Tensor:
     return torch.from_numpy(np.clip(z, -INPUT_LIMIT, INPUT_LIMIT).astype(np.float32))
 
 
-def _loss(network: Autoencoder, rows: torch.Tensor) -> float:
+def _loss(network: nn.Module, rows: torch.Tensor) -> float:
     with torch.no_grad():
         return float(nn.functional.mse_loss(network(rows), rows))

@@ -41,7 +41,7 @@ class Training:
     """The result of a training job."""
 
     artefact: Artefact
-    network: autoencoder.Autoencoder
+    network: autoencoder.Network
     metrics: dict[str, float]
     complete: bool = True
 
@@ -60,11 +60,7 @@ def train(
     model, fitted = fit_model(data, everything, chosen, chosen.seed, kept, autoencoder.SERVED)
     held, rows, complete = _unseen_parts(data, chosen, kept)
     full, data = data, data if complete else data.at(rows)
-    combination = Combination(
-        input_reference=_reference(held.of_input),
-        residual_reference=_reference(held.of_residual),
-    )
-    combination, designed = _calibrate(data, held, combination, chosen)
+    combination, designed = calibrated(data, held, chosen)
     metrics = {
         "rows": float(len(full)),
         "units": float(len(model.baselines.units)),
@@ -140,18 +136,20 @@ def fit_model(
         batch_rows=chosen.batch_rows,
         learning_rate=chosen.learning_rate,
         seed=seed,
+        architecture=chosen.architecture,
     )
     fitted = autoencoder.fit(z[~late], z[late], settings, checkpoints, name)
     layers = fitted.network.layers()
     positions, share = baselines.positions(units), chosen.unit_share
+    known = baselines.scale > 0.0
     model = Model(
         columns=columns,
         sensors=sensors,
         sensor_of=tuple(sensors.index(owner) for owner in owners),
         baselines=baselines,
         layers=layers,
-        input_metric=fit_metric(z, positions, share),
-        residual_metric=fit_metric(z - reconstruct(layers, z), positions, share),
+        input_metric=fit_metric(z, positions, share, known),
+        residual_metric=fit_metric(z - reconstruct(layers, z), positions, share, known),
     )
     return model, fitted
 
@@ -215,10 +213,19 @@ def _reference(distances: Floats) -> float:
     return value
 
 
-def _calibrate(
-    data: Dataset, held: Parts, combination: Combination, chosen: Hyperparameters
+def calibrated(
+    data: Dataset, held: Parts, chosen: Hyperparameters
 ) -> tuple[Combination, dict[str, float]]:
-    """Set both thresholds to the designed rate of episodes, each unit's time taken as one."""
+    """Return the combination whose thresholds give the designed rate of episodes, and metrics.
+
+    `held` are the parts of the rows of `data`, each of a model that has not seen the row. Each
+    unit's time is taken as one. Raises DatasetError where that is too little.
+    """
+    combination = Combination(
+        input_reference=_reference(held.of_input),
+        residual_reference=_reference(held.of_residual),
+        residual_weight=chosen.residual_weight,
+    )
     separation = chosen.smoothing_rows + chosen.exit_rows
     separation += -(-chosen.spec.reach_ms // chosen.spec.hop_ms)
     devices = np.array(data.device_ids)

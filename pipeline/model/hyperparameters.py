@@ -13,6 +13,8 @@ from datetime import datetime
 from pipeline.errors import SettingsError
 from pipeline.settings import STATISTICS, FeatureSpec
 
+ARCHITECTURES = ("dense", "convolutional")
+
 # Keys that SageMaker itself adds to the map (script mode and tuning); they are not ours.
 FOREIGN_PREFIXES = ("sagemaker_", "_tuning_")
 
@@ -25,6 +27,9 @@ class Hyperparameters:
     means no bound.
     `statistics`: which of each sensor's features the model looks at (burst features always).
     `unit_share`: how much of a machine's covariance is its own, the rest is everybody's.
+    `architecture`: `dense` or `convolutional`, see `autoencoder.py`.
+    `residual_weight`: the weight of the autoencoder's residual in the score, the rest is the
+    input's own distance.
     `smoothing_rows`, `enter_rows`, `exit_rows`, `exit_level`: the episode rule, in feature rows
     and in thresholds. `false_alarms_per_machine_day`: the designed rate of the threshold.
     `holdout_share`: the last share of each machine's rows that is left out for the evaluation.
@@ -35,6 +40,8 @@ class Hyperparameters:
     train_end: str = ""
     statistics: str = "mean,std,slope"
     unit_share: float = 0.5
+    residual_weight: float = 0.05
+    architecture: str = "dense"
     hidden: int = 16
     bottleneck: int = 4
     epochs: int = 20
@@ -47,7 +54,7 @@ class Hyperparameters:
     enter_rows: int = 2
     exit_rows: int = 3
     exit_level: float = 0.8
-    false_alarms_per_machine_day: float = 0.25
+    false_alarms_per_machine_day: float = 0.05
     min_rows: int = 60
     holdout_share: float = 0.0
 
@@ -137,6 +144,10 @@ def _check(chosen: Hyperparameters) -> None:
         raise SettingsError("unit_share: must be from 0 to 1")
     if not 0.0 <= chosen.holdout_share <= 0.5:
         raise SettingsError("holdout_share: must be from 0 to 0.5")
+    if chosen.architecture not in ARCHITECTURES:
+        raise SettingsError(f"architecture: must be one of {', '.join(ARCHITECTURES)}")
+    if not 0.0 <= chosen.residual_weight <= 1.0:
+        raise SettingsError("residual_weight: must be from 0 to 1")
     if not 0.0 < chosen.exit_level <= 1.0:
         raise SettingsError("exit_level: must be above 0 and at most 1 (thresholds)")
     for name in chosen.chosen_statistics:

@@ -13,11 +13,20 @@ from hypothesis.extra import numpy as hnp
 from pipeline.model.artefact import Artefact
 from pipeline.model.baseline import fit_baselines
 from pipeline.model.fitting import train
-from pipeline.model.scoring import fit_metric, ledoit_wolf, reconstruct, smooth
+from pipeline.model.hyperparameters import ARCHITECTURES
+from pipeline.model.scoring import (
+    Combination,
+    Parts,
+    fit_metric,
+    ledoit_wolf,
+    reconstruct,
+    smooth,
+)
 from pipeline.tests import healthy
 from pipeline.tests.healthy import Floats
 
 finite = st.floats(-1e4, 1e4)
+distances = st.floats(0.0, 1e6)
 some_rows = hnp.arrays(
     np.float64, st.tuples(st.integers(1, 12), st.just(healthy.WIDTH)), elements=finite
 )
@@ -97,14 +106,36 @@ def test_an_unknown_machine_is_judged_by_how_far_machines_lie_apart() -> None:
     assert np.median(unknown) < 1.0 < np.median(known)
 
 
-def test_a_feature_that_never_moved_in_training_never_counts() -> None:
+def test_a_feature_that_never_moved_in_training_counts_when_it_moves() -> None:
     data = healthy.dataset(2)
     data.features[:, 4] = 7.0
     artefact = train(data, healthy.chosen()).artefact
     row = data.features[:1].copy()
     moved = row.copy()
     moved[0, 4] = 9.0
-    assert artefact.model.parts(["m0"], moved) == artefact.model.parts(["m0"], row)
+    score = artefact.combination.score
+    assert score(artefact.model.parts(["m0"], row)) < 1.0
+    assert score(artefact.model.parts(["m0"], moved)) > 2.0
+
+
+def test_a_feature_that_never_had_a_value_in_training_never_counts() -> None:
+    data = healthy.dataset(2)
+    data.features[:, 4] = np.nan
+    artefact = train(data, healthy.chosen()).artefact
+    row = data.features[:1].copy()
+    there = row.copy()
+    there[0, 4] = 9.0
+    assert artefact.model.parts(["m0"], there) == artefact.model.parts(["m0"], row)
+
+
+@given(weight=st.floats(0.0, 1.0), parts=hnp.arrays(np.float64, (2, 5), elements=distances))
+def test_the_score_is_the_weighted_geometric_mean_of_both_distances(
+    weight: float, parts: Floats
+) -> None:
+    combination = Combination(2.0, 4.0, threshold=1.5, residual_weight=weight)
+    expected = (parts[0] / 2.0) ** (1.0 - weight) * (parts[1] / 4.0) ** weight / 1.5
+    score = combination.score(Parts(parts[0], parts[1], parts[0]))
+    np.testing.assert_allclose(score, expected, rtol=1e-12)
 
 
 @given(
@@ -140,10 +171,11 @@ def test_smoothing_looks_back_only(rows: int, scores: Floats) -> None:
             assert smoothed[row] == pytest.approx(scores[row - rows + 1 : row + 1].mean(), abs=1e-9)
 
 
-def test_numpy_and_torch_reconstruct_the_same() -> None:
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_numpy_and_torch_reconstruct_the_same(architecture: str) -> None:
     import torch
 
-    training = train(healthy.dataset(4), healthy.chosen())
+    training = train(healthy.dataset(4), healthy.chosen(architecture=architecture))
     z = np.random.default_rng(0).standard_normal((20, len(training.artefact.model.columns)))
     with torch.no_grad():
         expected = training.network(torch.from_numpy(z.astype(np.float32))).numpy()

@@ -1,0 +1,101 @@
+"""The detection benchmark's own machinery: rows, thresholds, protocols, fleets, the page."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from benchmarks.detection import datasets, detectors, fleet, judging, metrics, plots, reporting
+from benchmarks.detection.rows import features_of, spec_of
+
+
+def run_of(seed: int, rows: int = 900, learnt: int = 400, shift: float = 0.0) -> datasets.Run:
+    """Return a run of four channels that follow one load; a shift in the last 200 rows."""
+    rng = np.random.default_rng(seed)
+    load = np.repeat(rng.standard_normal(rows // 10), 10)
+    values = load[:, None] * [1.0, 2.0, -1.0, 0.5] + 0.3 * rng.standard_normal((rows, 4))
+    labels = np.arange(rows) >= rows - 200
+    values[labels, 0] += shift
+    return datasets.Run("made", values[:learnt], values[learnt:], labels[learnt:], history=True)
+
+
+def test_feature_rows_are_means_of_the_last_rows_only() -> None:
+    run = run_of(1)
+    features = features_of(run, spec_of(4, 3, 15))
+    everything = np.vstack([run.healthy, run.values])
+    at = 400 + 37
+    expected = np.hstack(
+        [everything[at - 2 : at + 1].mean(0), everything[at - 14 : at + 1].mean(0)]
+    )
+    np.testing.assert_allclose(features.values[37], expected)
+    assert len(features.healthy) == 400 - 14
+    assert len(features.values) == len(run.values)
+
+
+@pytest.mark.parametrize("name", ["pipeline", "mahalanobis"])
+def test_a_shifted_channel_is_found_and_no_threshold_sees_a_label(name: str) -> None:
+    run = run_of(2, shift=6.0)
+    line, traces = judging.judge("made", [run], name, 0)
+    assert line.event_recall == 1.0
+    assert line.false_alarm_rate < 0.1
+    assert line.vus_pr > 0.9
+    unlabelled = datasets.Run("made", run.healthy, run.values, ~run.labels, history=True)
+    _, again = judging.judge("made", [unlabelled], name, 0)
+    np.testing.assert_array_equal(traces[0].scores, again[0].scores)
+
+
+def test_a_causal_detector_scores_a_row_alike_whatever_comes_after() -> None:
+    run = run_of(3, shift=4.0)
+    shorter = datasets.Run("made", run.healthy, run.values[:250], run.labels[:250], history=True)
+    _, whole = judging.judge("made", [run], "pipeline", 0)
+    features = features_of(shorter, spec_of(4))
+    part = detectors.DETECTORS["pipeline"](features, 0)
+    np.testing.assert_array_equal(part.scores, whole[0].scores[:250])
+
+
+def test_by_the_leaderboards_protocol_a_row_alarms_when_all_windows_that_cover_it_do() -> None:
+    # A window is high from nine high rows on: 60 * 4 / 3 < 9 * 9.
+    scores = np.concatenate([np.zeros(200), np.full(200, 9.0)])
+    judged = detectors.Judged(scores, np.zeros(100), np.ones(300))
+    assert metrics.spans(judging.leaderboard_alarms(judged)) == [(208, 342)]
+    short = np.concatenate([np.zeros(200), np.full(8, 9.0), np.zeros(192)])
+    none = detectors.Judged(short, np.zeros(100), np.ones(300))
+    assert not judging.leaderboard_alarms(none).any()
+
+
+def test_trivial_detectors_look_at_no_sensor() -> None:
+    run = run_of(4)
+    other = datasets.Run("made", run.healthy * 7.0, run.values * -3.0, run.labels, history=True)
+    for name in ("random", "always_alarm", "row_index"):
+        one = judging.judge("made", [run], name, 0)[1][0].scores
+        two = judging.judge("made", [other], name, 0)[1][0].scores
+        np.testing.assert_array_equal(one, two)
+
+
+def test_a_small_fleet_is_measured_from_its_samples_to_the_page() -> None:
+    leads = fleet.run_to_failure(1, machines=3)
+    assert leads.found_share > 0.0
+    assert all(0.0 <= share <= 1.0 for share in leads.shares)
+    faults = fleet.faults(1, machines=1, live_d=0.5)
+    assert sum(faults.injected.values()) > 0
+    healthy = fleet.healthy(1, (1,), machines=2, history_d=0.25, live_d=0.5)
+    assert healthy.rate.exposure == pytest.approx(1.0, rel=0.01)
+    body = reporting.merged({}, ["made"], [], [])
+    body["fleet"] = json.loads(json.dumps(reporting.fleet_values(leads, faults, healthy)))
+    assert "machine-days" in reporting.page(body)
+
+
+def test_results_of_other_sets_are_kept() -> None:
+    line, _ = judging.judge("made", [run_of(5)], "no_model", 0)
+    body = reporting.merged({"lines": [{**vars(line), "set_name": "kept"}]}, ["made"], [line], [])
+    assert [stored["set_name"] for stored in body["lines"]] == ["kept", "made"]
+
+
+def test_precision_and_recall_end_at_everything_found() -> None:
+    labels = np.array([False, True, True, False])
+    trace = judging.Trace("x", labels, np.array([0.1, 0.9, 0.8, 0.2]), labels, ())
+    recall, precision = plots.precision_recall([trace])
+    np.testing.assert_allclose(recall, [0.5, 1.0, 1.0, 1.0])
+    np.testing.assert_allclose(precision, [1.0, 1.0, 2 / 3, 0.5])
