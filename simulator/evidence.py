@@ -199,7 +199,7 @@ def _episode(item: dict[str, Any]) -> Episode:
         shares = json.loads(contributions)
     else:
         shares = {name: next(iter(value.values())) for name, value in contributions.items()}
-    ended = item.get("ended_ms")
+    ended, window = item.get("ended_ms"), item.get("window_start_ms")
     return Episode(
         device_id=item["device_id"],
         rule=item["rule"],
@@ -208,6 +208,7 @@ def _episode(item: dict[str, Any]) -> Episode:
         score=float(item["score"]),
         contributions={name: float(share) for name, share in shares.items()},
         detection_id=item["detection_id"],
+        window_start_ms=None if window is None else int(window),
     )
 
 

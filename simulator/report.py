@@ -61,6 +61,7 @@ class Episode:
     score: float
     contributions: Mapping[str, float]
     detection_id: str = ""
+    window_start_ms: int | None = None
 
 
 @dataclass(frozen=True)
@@ -295,6 +296,9 @@ def _detection(episode: Episode, judged: Judged) -> dict[str, Any]:
         "device_id": episode.device_id,
         "started": _iso(episode.started_ms),
         "ended": None if episode.ended_ms is None else _iso(episode.ended_ms),
+        "window": None
+        if episode.window_start_ms is None
+        else {"from": _iso(episode.window_start_ms), "to": _iso(episode.started_ms)},
         "outcome": judged.outcome(episode),
         "score": round(episode.score, 6),
         "contributions": {name: round(share, 6) for name, share in episode.contributions.items()},

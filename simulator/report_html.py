@@ -174,9 +174,12 @@ def _detections(report: RunReport, judged: Judged) -> str:
                 f'<span class="{outcome}">{escaped(outcome.replace("_", " "))}</span>',
                 f"{episode.score:.2f}",
                 ", ".join(f"{escaped(name)} {share:.0%}" for name, share in drivers),
+                ""
+                if episode.window_start_ms is None
+                else f"{clock(episode.window_start_ms)} to {clock(episode.started_ms)}",
             ]
         )
-    head = ("machine", "from", "to", "outcome", "peak score", "driven by")
+    head = ("machine", "from", "to", "outcome", "peak score", "driven by", "in the readings of")
     return "<h2>Detections</h2>" + (table(head, rows) if rows else "<p>None.</p>")
 
 

@@ -24,7 +24,8 @@ class Alert:
     """One episode of the model's rule, as it was when it opened.
 
     `since_ms` is the first row of the streak that opened it, `started_ms` the row that did;
-    `score` is in thresholds; `shares` has each sensor's part in it, together 1.
+    `score` is in thresholds; `shares` has each sensor's part in it, together 1. The readings that
+    opened the episode have event times from `window_start_ms` to `started_ms`.
     """
 
     alert_id: str
@@ -35,6 +36,7 @@ class Alert:
     threshold: float
     shares: tuple[tuple[str, float], ...]
     model_version: str
+    window_start_ms: int
 
     def to_json(self) -> str:
         """Return the message; the sensors in order of their share."""
@@ -47,6 +49,7 @@ class Alert:
                 "since": _iso(self.since_ms),
                 "since_ms": self.since_ms,
                 "started_ms": self.started_ms,
+                "window": {"from": _iso(self.window_start_ms), "to": _iso(self.started_ms)},
                 "score": round(self.score, 6),
                 "threshold": self.threshold,
                 "sensors": [

@@ -26,7 +26,7 @@ class Detection:
     """An episode that opened or closed; `ended_ms` is None while it is open.
 
     `score` is the smoothed score that opened it (`opened`), else its peak. `shares` are known
-    only where it was opened.
+    only where it was opened. The readings that opened it lie in [`window_start_ms`, `started_ms`].
     """
 
     device_id: str
@@ -39,6 +39,7 @@ class Detection:
     shares: tuple[tuple[str, float], ...]
     model_version: str
     opened: bool
+    window_start_ms: int
 
     @property
     def detection_id(self) -> str:
@@ -56,6 +57,7 @@ class Detection:
             threshold=self.threshold,
             shares=self.shares,
             model_version=self.model_version,
+            window_start_ms=self.window_start_ms,
         )
 
 
@@ -225,6 +227,7 @@ class DeviceDetection:
                 row.shares,
                 self.model_version,
                 opened=True,
+                window_start_ms=episode.above_since_ms - rule.reach_ms,
             )
             detections[key] = found
             if name == MODEL_RULE:
@@ -246,6 +249,7 @@ class DeviceDetection:
                 (),
                 self.model_version,
                 opened=False,
+                window_start_ms=episode.above_since_ms - rule.reach_ms,
             )
 
 
@@ -258,6 +262,7 @@ def detection_write(found: Detection, table: str) -> dict[str, Any]:
             "rule": {"S": found.rule},
             "started_ms": {"N": str(found.started_ms)},
             "since_ms": {"N": str(found.since_ms)},
+            "window_start_ms": {"N": str(found.window_start_ms)},
             "score": {"N": repr(found.score)},
             "threshold": {"N": repr(found.threshold)},
             "contributions": {"S": orjson.dumps(dict(found.shares)).decode()},

@@ -11,6 +11,7 @@ import orjson
 from numpy.typing import NDArray
 
 from pipeline.detection.episodes import Rule
+from pipeline.settings import FeatureSpec
 
 MAX_ROWS = 4_000
 """Rows of one request: some 2 MB of the 6,291,456 bytes that InvokeEndpoint takes."""
@@ -48,7 +49,7 @@ def score_rows(
     device_ids: Sequence[str],
     event_time_ms: Sequence[int],
     features: NDArray[np.float64],
-    max_gap_ms: int,
+    spec: FeatureSpec,
 ) -> Scored:
     """Return the scores of (n, width) rows, n > 0, in one call for up to `MAX_ROWS` rows."""
     parts = [
@@ -68,7 +69,8 @@ def score_rows(
         exit=first["exit"],
         enter_rows=first["enter_rows"],
         exit_rows=first["exit_rows"],
-        max_gap_ms=max_gap_ms,
+        max_gap_ms=spec.window_ms,
+        reach_ms=spec.reach_ms + (first["smoothing_rows"] - 1) * spec.hop_ms,
     )
     return Scored(
         first["model_version"],

@@ -20,7 +20,10 @@ _NONE_MS = -1
 
 @dataclass(frozen=True)
 class Rule:
-    """The model's episode rule; a gap of more than `max_gap_ms` empties the smoothing."""
+    """The model's episode rule; a gap of more than `max_gap_ms` empties the smoothing.
+
+    `reach_ms`: how far before a row's time the readings behind its smoothed score begin.
+    """
 
     smoothing_rows: int
     enter: float
@@ -28,6 +31,7 @@ class Rule:
     enter_rows: int
     exit_rows: int
     max_gap_ms: int
+    reach_ms: int = 0
 
 
 @dataclass(frozen=True)

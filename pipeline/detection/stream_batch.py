@@ -184,7 +184,7 @@ class Detector:
             owners,
             rows.event_time_ms.tolist(),
             rows.features,
-            max_gap_ms=self._settings.spec.window_ms,
+            spec=self._settings.spec,
         )
         outcome.scored = sum(score is not None for score in scored.scores)
         outcome.model_version = scored.model_version
