@@ -26,6 +26,7 @@ from simulator import (
     cli_publish,
     cli_scenario,
     cli_sql,
+    cli_trace,
     cli_workflow,
 )
 from simulator.errors import ScenarioError, SimulatorError
@@ -50,6 +51,7 @@ app.command()(cli_history.history)
 app.command()(cli_publish.publish)
 app.command()(cli_dead_letters.replay_dead_letters)
 app.command()(cli_sql.sql)
+app.command()(cli_trace.trace)
 app.command()(cli_assembly.assembly)
 app.command("import")(cli_import.import_history)
 

@@ -23,6 +23,7 @@ from typing import Any, Protocol
 import numpy as np
 import orjson
 
+from pipeline.correlation import correlation_id, spans
 from pipeline.detection.device_detection import (
     MODEL_RULE,
     Detection,
@@ -34,7 +35,7 @@ from pipeline.detection.device_detection import (
 from pipeline.detection.endpoint import SageMakerRuntime, Scored, score_rows
 from pipeline.device_state import Advance, DeviceState, advance
 from pipeline.kinesis_records import Arrived, Record, decode_records, records
-from pipeline.metrics import COUNT, embedded_metrics
+from pipeline.metrics import COUNT, MILLISECONDS, embedded_metrics
 from pipeline.settings import DetectorSettings
 from pipeline.state_table import MAX_ITEMS, Item, StateTable, StateWrite
 
@@ -81,6 +82,7 @@ class _Outcome:
     """What a stretch of records led to."""
 
     rows: int = 0
+    newest_row_ms: int = 0
     scored: int = 0
     smoothed: list[tuple[str, SmoothedRow]] = field(default_factory=list)
     detections: list[Detection] = field(default_factory=list)
@@ -134,12 +136,14 @@ class Detector:
             states = {name: device.detection.features for name, device in devices.items()}
             advanced = advance(states, (found.message for found in new), spec)
             outcome.rows = len(advanced.rows)
+            if outcome.rows:
+                outcome.newest_row_ms = int(advanced.rows.event_time_ms.max())
             if model is not None and outcome.rows:
                 self._score(advanced, devices, model, outcome)
             self._put_scores(outcome, new[0].record)
             self._commit(devices, outcome.detections)
         alerts = self._send(devices)
-        self._report(stretch, outcome, len(new), alerts)
+        self._report(stretch, outcome, new, alerts)
         return devices
 
     def _load(
@@ -251,10 +255,10 @@ class Detector:
             device.stored_last_seq,
         )
 
-    def _send(self, devices: Mapping[str, _Device]) -> int:
-        """Publish what is in the outboxes and then empty them; return how many were sent."""
+    def _send(self, devices: Mapping[str, _Device]) -> list[str]:
+        """Publish what is in the outboxes and then empty them; return the messages."""
         waiting = {name: device for name, device in devices.items() if device.detection.outbox}
-        sent = 0
+        sent: list[str] = []
         try:
             for device in waiting.values():
                 while device.detection.outbox:
@@ -267,7 +271,7 @@ class Detector:
                         )
                         self._published.add(message)
                     device.detection.outbox.pop(0)
-                    sent += 1
+                    sent.append(message)
         finally:
             # Also when one could not be sent: those before it must not be sent again.
             if sent:
@@ -275,7 +279,14 @@ class Detector:
                 self._published.clear()
         return sent
 
-    def _report(self, stretch: Sequence[Record], outcome: _Outcome, new: int, alerts: int) -> None:
+    def _report(
+        self,
+        stretch: Sequence[Record],
+        outcome: _Outcome,
+        new: Sequence[Arrived],
+        alerts: Sequence[str],
+    ) -> None:
+        arrival_ms = max(record.arrival_ms for record in stretch)
         levels = [row.score for _, row in outcome.smoothed if row.score is not None]
         opened = [found.rule for found in outcome.detections if found.opened]
         metrics: dict[str, tuple[float, str]] = {
@@ -283,24 +294,35 @@ class Detector:
             "ScoredRows": (outcome.scored, COUNT),
             "EpisodesOpened": (opened.count(MODEL_RULE), COUNT),
             "NoModelEpisodesOpened": (len(opened) - opened.count(MODEL_RULE), COUNT),
-            "AlertsSent": (alerts, COUNT),
+            "AlertsSent": (len(alerts), COUNT),
         }
+        if outcome.rows:
+            metrics["FeatureLag"] = (arrival_ms - outcome.newest_row_ms, MILLISECONDS)
         if levels:
             metrics["MaxScore"] = (max(levels), "None")
         self._write_line(
             embedded_metrics(
                 self._settings.metric_namespace,
                 metrics,
-                timestamp_ms=max(record.arrival_ms for record in stretch),
+                timestamp_ms=arrival_ms,
                 properties={
                     "shard_id": stretch[0].shard_id,
                     "first_sequence_number": stretch[0].sequence_number,
                     "records": len(stretch),
-                    "new_records": new,
+                    "new_records": len(new),
                     "model_version": outcome.model_version,
+                    "devices": spans(found.message for found in new),
+                    "alerts": [_announced(message) for message in alerts],
                 },
             )
         )
+
+
+def _announced(message: str) -> dict[str, str]:
+    """Return what a log line says of an alert that was published."""
+    alert = orjson.loads(message)
+    opened = correlation_id(alert["device_id"], alert["started_ms"])
+    return {"alert_id": alert["alert_id"], "correlation_id": opened}
 
 
 def _new_records(arrived: Sequence[Arrived], devices: Mapping[str, _Device]) -> list[Arrived]:

@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from pipeline.correlation import spans
 from pipeline.ingestion.raw_zone import dead_letter_objects, raw_objects
 from pipeline.kinesis_records import Arrived, Record, decode_records, records
 from pipeline.messages import Reading
-from pipeline.metrics import BYTES, COUNT, embedded_metrics
+from pipeline.metrics import BYTES, COUNT, MILLISECONDS, embedded_metrics
 from pipeline.sequence import Arrival, Progress
 from pipeline.settings import RawWriterSettings
 from pipeline.state_table import MAX_ITEMS, StateTable, StateWrite
@@ -83,7 +84,8 @@ class RawWriter:
         new = {found.message.device_id for found in arrived} - devices.keys()
         devices |= self._load(sorted(new), remembered)
         accepted, duplicates = self._sort_out(arrived, devices)
-        for key, body in {**raw_objects(accepted), **dead_letter_objects(refused)}.items():
+        objects = {**raw_objects(accepted), **dead_letter_objects(refused)}
+        for key, body in objects.items():
             self._store.put_object(Bucket=self._settings.raw_bucket, Key=key, Body=body)
         self._commit(devices)
         late = sum(is_late for _, is_late in accepted)
@@ -96,6 +98,7 @@ class RawWriter:
                     "DeadLettered": (len(refused), COUNT),
                     "Duplicates": (duplicates, COUNT),
                     "PayloadBytes": (sum(len(record.payload) for record in run), BYTES),
+                    **_delay(accepted),
                 },
                 timestamp_ms=max(record.arrival_ms for record in run),
                 properties={
@@ -103,6 +106,8 @@ class RawWriter:
                     "first_sequence_number": run[0].sequence_number,
                     "records": len(run),
                     "reasons": sorted({letter.reason for letter in refused}),
+                    "objects": list(objects),
+                    "devices": spans(found.message for found in arrived),
                 },
             )
         )
@@ -174,6 +179,14 @@ class RawWriter:
         for device in changed.values():
             device.accounted = int(device.last_seq)
             device.stored_last_seq, device.last_seq = device.last_seq, ""
+
+
+def _delay(accepted: Sequence[tuple[Arrived, bool]]) -> dict[str, tuple[float, str]]:
+    """Return the longest time from a message's event to its arrival; nothing without messages."""
+    if not accepted:
+        return {}
+    longest = max(found.record.arrival_ms - found.message.event_time_ms for found, _ in accepted)
+    return {"ArrivalDelay": (longest, MILLISECONDS)}
 
 
 def _runs(batch: Sequence[Record]) -> Iterator[Sequence[Record]]:

@@ -271,3 +271,14 @@ def test_the_entry_point_names_a_missing_setting_when_it_is_imported(
     monkeypatch.delenv("RAW_BUCKET", raising=False)
     with pytest.raises(SettingsError, match="RAW_BUCKET"):
         importlib.import_module("pipeline.ingestion.raw_writer")
+
+
+def test_the_log_line_names_objects_and_spans_so_that_a_reading_can_be_traced() -> None:
+    twin = Twin()
+    first = Reading("a", 0, START_MS, dict.fromkeys(SPEC.sensors, 1.0))
+    later = Reading("a", 1, START_MS + 1_000, dict.fromkeys(SPEC.sensors, 1.0))
+    twin.handle(shard([first, later]))
+    (line,) = [json.loads(text) for text in twin.lines]
+    assert line["devices"] == {"a": [START_MS, START_MS + 1_000]}
+    assert [f"raw/{key}" for key in line["objects"]] == list(twin.s3.objects)
+    assert line["ArrivalDelay"] == 10_000

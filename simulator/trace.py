@@ -1,0 +1,221 @@
+"""Follows one reading through what a finished run left: log lines, objects, rows, score, alert.
+
+Reads the folder of a run (`report.json` and the twin's state beside it), nothing that still runs.
+The text is made by `trace_text`, the command is `cli_trace`.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pipeline.correlation import SEPARATOR, correlation_id, parse_correlation_id
+from pipeline.partitions import HOUR_MS, partition_of
+from simulator.errors import EnvironmentMissing, ScenarioError
+
+NEXT_ROW_MS = 5 * 60_000
+"""How long after a reading its first row may be: as long as the longest window."""
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One line of a function's log: when it was written (ISO, UTC), by whom, what it says."""
+
+    at: str
+    group: str
+    stream: str
+    said: Row
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A row and the object that holds it."""
+
+    place: str
+    row: Row
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What a reading led to. ``reading`` is None when the raw zone does not have it."""
+
+    device_id: str
+    event_time_ms: int
+    reading: Placed | None
+    logs: tuple[LogLine, ...]
+    features: Placed | None
+    score: Placed | None
+    detections: tuple[Row, ...] = field(default=())
+
+    @property
+    def correlation_id(self) -> str:
+        """Return the id that was followed."""
+        return correlation_id(self.device_id, self.event_time_ms)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the trace as plain values."""
+        return {"correlation_id": self.correlation_id, **asdict(self)}
+
+
+class Run:
+    """The folder of a finished run."""
+
+    def __init__(self, out: Path) -> None:
+        self._state = out / "twin"
+        if not (self._state / "s3").is_dir():
+            raise EnvironmentMissing(f"no run has left its twin in {out}: run `fleetwin run` first")
+        report = out / "report.json"
+        self._report = json.loads(report.read_text("utf-8")) if report.is_file() else {}
+
+    def trace(self, text: str) -> Trace:
+        """Follow ``DEVICE@TIME``, ``DEVICE#SEQUENCE`` or the id of an alert.
+
+        Of an alert the newest reading of the row that opened it is followed.
+        Raises ScenarioError for what is none of these, and for a reading or alert that the run
+        does not have.
+        """
+        device_id, time_ms, sequence = self._meant(text)
+        reading = self._reading(device_id, time_ms, sequence)
+        if reading is None and time_ms is not None and SEPARATOR not in text:
+            reading = self._last_before(device_id, time_ms)
+        if reading is None and time_ms is None:
+            raise ScenarioError(f"{text}: the raw zone has no such reading")
+        if reading is not None:
+            time_ms = int(reading.row["event_time_ms"])
+        assert time_ms is not None
+        score = self._first_after("scores", device_id, time_ms, _lines)
+        features = self._first_after("features", device_id, time_ms, _parquet_rows)
+        row_ms = int(score.row["event_time_ms"]) if score else time_ms
+        detections = tuple(self._detections(device_id, time_ms, row_ms))
+        alerts = {found["detection_id"] for found in detections}
+        logs = tuple(self._logs(device_id, time_ms, reading, alerts))
+        if reading is None and score is None and features is None and not logs:
+            raise ScenarioError(f"{text}: the run has nothing of {device_id} at that time")
+        return Trace(device_id, time_ms, reading, logs, features, score, detections)
+
+    def _meant(self, text: str) -> tuple[str, int | None, int | None]:
+        """Return device, event time and sequence number that a text names."""
+        device_id, hash_sign, number = text.rpartition("#")
+        if hash_sign and device_id and number.isdecimal():
+            return device_id, None, int(number)
+        for found in self._report.get("detections", []):
+            if found["detection_id"] == text:
+                return found["device_id"], _ms(found["started"]), None
+        try:
+            device_id, time_ms = parse_correlation_id(text)
+        except ValueError as error:
+            raise ScenarioError(
+                f"{text}: no DEVICE@TIME, DEVICE#SEQUENCE or id of an alert of this run ({error})"
+            ) from None
+        return device_id, time_ms, None
+
+    # -- objects
+
+    def _objects(self, prefix: str, time_ms: int | None) -> Iterator[tuple[str, Path]]:
+        """Yield URI and file of the objects below a prefix, of one hour or of all."""
+        hour = partition_of(time_ms) if time_ms is not None else "dt=*/hour=*"
+        for path in sorted((self._state / "s3").glob(f"*/{prefix}/{hour}/*")):
+            yield "s3://" + path.relative_to(self._state / "s3").as_posix(), path
+
+    def _reading(self, device_id: str, time_ms: int | None, sequence: int | None) -> Placed | None:
+        for place, path in self._objects("telemetry", time_ms):
+            for row in _lines(path, device_id):
+                if row["event_time_ms"] == time_ms or (time_ms is None and row["seq"] == sequence):
+                    return Placed(place, row)
+        return None
+
+    def _last_before(self, device_id: str, time_ms: int) -> Placed | None:
+        """Return the newest reading that the row at a time has: an alert is about a row."""
+        found: Placed | None = None
+        for hour_ms in sorted({time_ms - NEXT_ROW_MS, time_ms}):
+            for place, path in self._objects("telemetry", hour_ms):
+                for row in _lines(path, device_id):
+                    newest = int(found.row["event_time_ms"]) if found else time_ms - NEXT_ROW_MS
+                    if newest < row["event_time_ms"] <= time_ms:
+                        found = Placed(place, row)
+        return found
+
+    def _first_after(
+        self, prefix: str, device_id: str, time_ms: int, rows_of: Any
+    ) -> Placed | None:
+        """Return the first row of a device at a time or after it: the reading is in its window."""
+        found: Placed | None = None
+        for hour_ms in (time_ms, time_ms + HOUR_MS):
+            for place, path in self._objects(prefix, hour_ms):
+                for row in rows_of(path, device_id):
+                    at = int(row["event_time_ms"])
+                    is_sooner = found is None or at < int(found.row["event_time_ms"])
+                    if time_ms <= at <= time_ms + NEXT_ROW_MS and is_sooner:
+                        found = Placed(place, row)
+            if found is not None:
+                break
+        return found
+
+    # -- logs and detections
+
+    def _logs(
+        self, device_id: str, time_ms: int, reading: Placed | None, alerts: Set[str]
+    ) -> Iterator[LogLine]:
+        """Yield the lines of the batches that had the reading or sent its alert, in order of time.
+
+        The raw writer's line names the object it put. A batch of another function has it when the
+        span of the device covers it; where messages overtake each other that may be two.
+        """
+        found: list[LogLine] = []
+        mark = f'"{device_id}":['
+        logs = self._state / "logs"
+        for path in sorted(logs.glob("aws/lambda/*.log")):
+            group = "/" + path.relative_to(logs).with_suffix("").as_posix()
+            for line in path.read_text("utf-8").splitlines():
+                if mark not in line and not any(alert in line for alert in alerts):
+                    continue
+                at, stream, said = line.split(" ", 2)
+                document = json.loads(said)
+                sent = {alert["alert_id"] for alert in document.get("alerts", [])}
+                if sent & alerts or _covers(document, device_id, time_ms, reading):
+                    found.append(LogLine(at, group, stream, document))
+        yield from sorted(found, key=lambda line: (line.at, line.group))
+
+    def _detections(self, device_id: str, time_ms: int, row_ms: int) -> Iterator[Row]:
+        """Yield the episodes that were open between the reading and its row."""
+        for found in self._report.get("detections", []):
+            started, ended = _ms(found["started"]), found["ended"]
+            is_over = ended is not None and _ms(ended) < time_ms
+            if found["device_id"] == device_id and started <= row_ms and not is_over:
+                yield found
+
+
+def _covers(document: Row, device_id: str, time_ms: int, reading: Placed | None) -> bool:
+    span = document.get("devices", {}).get(device_id)
+    if span is None or not span[0] <= time_ms <= span[1]:
+        return False
+    if reading is None or "objects" not in document:
+        return True
+    return any(reading.place.endswith("/" + key) for key in document["objects"])
+
+
+def _ms(text: str) -> int:
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
+
+
+def _lines(path: Path, device_id: str) -> Iterator[Row]:
+    mark = f'"device_id":"{device_id}"'
+    body = path.read_bytes()
+    for line in (gzip.decompress(body) if path.suffix == ".gz" else body).decode().splitlines():
+        if mark in line:
+            yield json.loads(line)
+
+
+def _parquet_rows(path: Path, device_id: str) -> Iterator[Row]:
+    from pyarrow import parquet
+
+    if path.suffix == ".parquet":
+        filters = [("device_id", "=", device_id)]
+        yield from parquet.read_table(path, filters=filters, partitioning=None).to_pylist()
