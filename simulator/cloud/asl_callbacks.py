@@ -101,7 +101,9 @@ class Callbacks:
         return {}
 
     def _failure(self, call: Call) -> Answer:
-        self._settle(call, StateFailure(call.params.get("error"), call.params.get("cause")))
+        failure = StateFailure(call.params.get("error"), call.params.get("cause"))
+        failure.absent = None  # As recorded on AWS.
+        self._settle(call, failure)
         return {}
 
     def _settle(self, call: Call, result: Any) -> None:

@@ -24,7 +24,7 @@ def run_parallel(frame: Frame, data: Any) -> Steps:
     history, branches, visit = interpreter.history, frame.state["Branches"], frame.visit
     if not goes_on(frame):
         history.add(thread, "ParallelStateStarted")
-        visit.parts = {index: thread.fork() for index in range(len(branches))}
+        visit.parts = {index: thread.fork(is_branch=True) for index in range(len(branches))}
     processes = [
         interpreter.engine.process(
             _guarded(_part(visit, index, interpreter.machine(branch, data, visit.parts[index], {})))

@@ -22,8 +22,10 @@ class StateFailure(Exception):
 
     ``fatal`` marks States.Runtime and oversize outputs: they end the execution whatever is caught.
     ``late`` marks a missed heartbeat: AWS calls it States.Timeout, and handlers may name it
-    States.HeartbeatTimeout too.
+    States.HeartbeatTimeout too. ``absent`` is what a catcher gets for a text that is not there.
     """
+
+    absent: str | None = ""
 
     def __init__(
         self,
@@ -70,10 +72,11 @@ class Thread:
     last_id: int = 0
     variables: dict[str, Any] = field(default_factory=dict)
     visit: Visit | None = None
+    is_branch: bool = False
 
-    def fork(self) -> Thread:
-        """Start a branch here; it sees the variables, and its own changes stay its own."""
-        return Thread(self.last_id, dict(self.variables))
+    def fork(self, *, is_branch: bool = False) -> Thread:
+        """Start a branch or an iteration: it sees the variables, and keeps its own changes."""
+        return Thread(self.last_id, dict(self.variables), is_branch=is_branch)
 
 
 class History:

@@ -183,7 +183,13 @@ class Interpreter:
                 if failure.error == "States.DataLimitExceeded":
                     # What all parts have said is too much: a redrive runs all of them again.
                     frame.visit.parts.clear()
-                next_name, output, assigned = self._caught(frame, failure)
+                try:
+                    next_name, output, assigned = self._caught(frame, failure)
+                except StateFailure:
+                    if kind == "Task" and thread.is_branch and not failure.fatal:
+                        # As recorded: of a task in a branch, not of one at the top.
+                        self.history.add(thread, "TaskStateAborted", aside=True)
+                    raise
                 break
             finally:
                 # Only the first attempt goes on where another execution of the state ended.
@@ -369,7 +375,10 @@ class Interpreter:
         if not failure.fatal:
             for catcher in frame.state.get("Catch", []):
                 if self._matches(catcher["ErrorEquals"], failure):
-                    output = {"Error": failure.error or "", "Cause": failure.cause or ""}
+                    output = {
+                        "Error": failure.absent if failure.error is None else failure.error,
+                        "Cause": failure.absent if failure.cause is None else failure.cause,
+                    }
                     if frame.jsonata:
                         return asl_jsonata_states.caught(frame, catcher, output)
                     assigned = frame.render(catcher.get("Assign", {}), output)

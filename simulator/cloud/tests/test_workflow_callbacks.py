@@ -146,7 +146,8 @@ def test_a_failure_that_is_sent_is_the_tasks_own(bench: Bench, sent: dict[str, s
     caught = bench.start(machine(Ask=waiting(Catch=catch), Caught={"Type": "Succeed"}))
     bench.engine.run(bench.engine.env.now + 1)
     bench.do("SendTaskFailure", taskToken=tokens(bench)[-1], **sent)
-    shown = {"Error": sent.get("error", ""), "Cause": sent.get("cause", "")}
+    # What was not sent is null, as recorded on AWS.
+    shown = {"Error": sent.get("error"), "Cause": sent.get("cause")}
     assert output(ended(bench, caught)) == {"e": shown}
 
 
@@ -257,3 +258,20 @@ def test_full_jitter_waits_at_most_the_delay_and_the_same_in_every_run() -> None
     assert jittered == waits(MaxDelaySeconds=30, JitterStrategy="FULL")
     assert all(0 <= wait_s <= most_s for wait_s, most_s in zip(jittered, plain, strict=True))
     assert len(set(jittered)) == 6
+
+
+def test_a_task_that_fails_in_a_branch_is_aborted_there_as_recorded(bench: Bench) -> None:
+    bench.program["SendMessage"] = {"MessageId": "m"}
+    catch = [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.e", "Next": "Caught"}]
+    both = {"Type": "Parallel", "Branches": [machine(Ask=waiting())], "Catch": catch}
+    execution = bench.start(machine(Both={**both, "End": True}, Caught={"Type": "Succeed"}))
+    bench.engine.run(1.0)
+    bench.do("SendTaskFailure", taskToken=tokens(bench)[-1])
+    assert output(ended(bench, execution)) == {"e": {"Error": None, "Cause": None}}
+    links = [(event["type"], event["previousEventId"]) for event in execution.history.events]
+    assert links[7:11] == [
+        ("TaskFailed", 7),
+        ("TaskStateAborted", 8),
+        ("ParallelStateFailed", 8),
+        ("ParallelStateExited", 10),
+    ]
