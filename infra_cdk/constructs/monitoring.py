@@ -17,7 +17,7 @@ from infra_cdk.constructs import arns
 from infra_cdk.constructs.assets import REPOSITORY, PipelineAssets
 from infra_cdk.constructs.lake import CAPTURE_PREFIX, FEATURES_PREFIX, MODELS_PREFIX, Lake
 from infra_cdk.constructs.permissions import NEW_KEYS, NEW_NAMES, Statement, service_role
-from infra_cdk.constructs.training import _container_statements
+from infra_cdk.constructs.training import container_statements
 
 DEFINITION = REPOSITORY / "pipeline" / "workflow" / "monitoring.asl.json"
 MONITORING_PREFIX = "monitoring/*"
@@ -120,7 +120,7 @@ class Monitoring(Construct):
                 Statement(
                     "TellOfDrift", ["events:PutEvents"], [arns.regional("events", DEFAULT_BUS)]
                 ),
-                *_container_statements(assets, "/aws/sagemaker/ProcessingJobs"),
+                *container_statements(assets, "/aws/sagemaker/ProcessingJobs"),
             ],
         )
 

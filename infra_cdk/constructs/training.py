@@ -53,7 +53,7 @@ class SageMakerRoles(Construct):
                     [lake.artefacts.arn_for_objects(MODELS_PREFIX)],
                     NEW_KEYS,
                 ),
-                *_container_statements(assets, "/aws/sagemaker/TrainingJobs"),
+                *container_statements(assets, "/aws/sagemaker/TrainingJobs"),
             ],
         )
         self.hosting = service_role(
@@ -75,7 +75,7 @@ class SageMakerRoles(Construct):
                     [lake.processed.arn_for_objects(CAPTURE_PREFIX)],
                     NEW_KEYS,
                 ),
-                *_container_statements(assets, f"/aws/sagemaker/Endpoints/{config.endpoint_name}"),
+                *container_statements(assets, f"/aws/sagemaker/Endpoints/{config.endpoint_name}"),
             ],
         )
         self.evaluation = service_role(
@@ -106,7 +106,7 @@ class SageMakerRoles(Construct):
                     [lake.artefacts.arn_for_objects(EVALUATIONS_PREFIX)],
                     NEW_KEYS,
                 ),
-                *_container_statements(assets, "/aws/sagemaker/ProcessingJobs"),
+                *container_statements(assets, "/aws/sagemaker/ProcessingJobs"),
             ],
         )
         self.group_name = f"{config.prefix}-models"
@@ -121,7 +121,7 @@ class SageMakerRoles(Construct):
         group.cfn_options.update_replace_policy = CfnDeletionPolicy.RETAIN
 
 
-def _container_statements(assets: PipelineAssets, log_group: str) -> list[Statement]:
+def container_statements(assets: PipelineAssets, log_group: str) -> list[Statement]:
     return [
         Statement(
             "LogInToRegistry",

@@ -1,0 +1,228 @@
+"""Drift on a twin, by the clock: captured, found, trained on, and gone; faults train nothing.
+
+One twin, ten hours: three pumps, of which all are warmer from 05:00 on, and one has a fault from
+08:00 on. The traffic is that of a detector; everything from the endpoint on is the stack's own.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.features import Signals, feature_rows
+from pipeline.model.dataset import Dataset
+from pipeline.settings import FeatureSpec
+from simulator.targets import Embedded
+
+pytestmark = pytest.mark.slow
+
+START = datetime(2026, 1, 6, tzinfo=UTC)
+START_MS = int(START.timestamp() * 1000)
+HOUR_MS = 3_600_000
+TRAINED_H, TRAFFIC_H, DRIFT_H, FAULT_H, END_H = 3, 4, 5, 8, 11
+PUMPS = ("pump-1", "pump-2", "pump-3")
+SENSORS = {"temperature_c": [-40, 200], "velocity_mm_s_rms": [0, 100]}
+SPEC = {"sensors": SENSORS, "window_s": 60, "hop_s": 20, "allowed_lateness_s": 10, "bursts": False}
+ENDPOINT = "fleetwin-dev-detector"
+REQUEST_MS = 120_000
+
+
+def values_of(seed: int) -> np.ndarray[Any, Any]:
+    """Return (hours * 720, 2) readings of a pump every 5 s: a load that both follow, and noise."""
+    rng = np.random.default_rng(seed)
+    rows = END_H * 720
+    load = np.convolve(rng.normal(size=rows + 20), np.ones(21) / 21.0, "valid")
+    noise = rng.normal(size=(rows, 2))
+    values = np.column_stack(
+        [60.0 + 8.0 * load + 0.2 * noise[:, 0], 3.0 + 0.9 * load + 0.05 * noise[:, 1]]
+    )
+    values[DRIFT_H * 720 :, 0] += 4.0
+    if seed == 0:
+        values[FAULT_H * 720 :, 1] += 3.0
+    return values
+
+
+READINGS = {pump: values_of(number) for number, pump in enumerate(PUMPS)}
+TIMES_MS = START_MS + np.arange(END_H * 720, dtype=np.int64) * 5_000
+
+
+def raw_lines(hour: int) -> str:
+    lines = []
+    for pump, values in READINGS.items():
+        for number in range(hour * 720, (hour + 1) * 720):
+            given = dict(zip(SENSORS, values[number].tolist(), strict=True))
+            line = {"schema": 1, "device_id": pump, "seq": number, "late": False}
+            line |= {"event_time_ms": int(TIMES_MS[number]), "values": given}
+            lines.append(json.dumps(line) + "\n")
+    return "".join(lines)
+
+
+def features() -> Dataset:
+    """Return the rows that the detector would ask about."""
+    parts = []
+    none = np.zeros(0, np.int64)
+    bounds = np.array([START_MS], np.int64), np.array([START_MS + END_H * HOUR_MS], np.int64)
+    for values in READINGS.values():
+        zeros = np.zeros(len(TIMES_MS), np.int64)
+        signals = Signals(zeros, TIMES_MS, values, none, none, np.zeros((0, 0)))
+        parts.append(feature_rows(signals, *bounds, FeatureSpec.parse(json.dumps(SPEC))))
+    return Dataset(
+        [
+            pump
+            for pump, part in zip(READINGS, parts, strict=True)
+            for _ in range(len(part.event_time_ms))
+        ],
+        np.concatenate([part.event_time_ms for part in parts]),
+        np.vstack([part.features for part in parts]),
+    )
+
+
+class Fleet:
+    """The twin, what the alert topic told, and the answers of the endpoint by time."""
+
+    def __init__(self, folder: Path) -> None:
+        self.target = Embedded(START + timedelta(hours=TRAINED_H), folder, speed=None, seed=1)
+        self.told: list[dict[str, Any]] = []
+        self.rows = features()
+        self.answers: list[tuple[int, list[str], dict[str, Any]]] = []
+
+    def boot(self) -> None:
+        settings = {
+            "FeatureSpec": json.dumps(SPEC),
+            "MonitoringState": "ENABLED",
+            "MonitoringWindowS": "600",
+            "MonitoringMarginS": "300",
+            "RetrainingS": "7200",
+        }
+        self.target.boot(settings, prewarmed=False)
+        self.target.on_alert(lambda message: self.told.append(json.loads(message)))
+        name = "/fleetwin/dev/training-settings"
+        self.target.call("ssm", "PutParameter", Name=name, Value='{"epochs": "5"}', Overwrite=True)
+        bucket = self.target.bucket("raw")
+        for hour in range(END_H):
+            key = f"telemetry/dt=2026-01-06/hour={hour:02}/rows.jsonl.gz"
+            body = gzip.compress(raw_lines(hour).encode())
+            self.target.call("s3", "PutObject", Bucket=bucket, Key=key, Body=body)
+
+    def train(self) -> None:
+        data = {"start": "2026-01-06T00:00:00Z", "end": "2026-01-06T03:00:00Z", "run": "first"}
+        machine = self.target.name_of("AWS::StepFunctions::StateMachine", "-training")
+        execution = self.target.start_workflow(machine, json.dumps(data), "first", lambda *_: None)
+        self.target.run_until(execution.done)
+        assert execution.status == "SUCCEEDED", (execution.error, execution.cause)
+
+    def serve(self, start_h: int, end_h: int) -> None:
+        """Ask the endpoint about the rows of some hours, as they come."""
+        for start_ms in range(start_h * HOUR_MS, end_h * HOUR_MS, REQUEST_MS):
+            asked = self.rows.within(START_MS + start_ms, START_MS + start_ms + REQUEST_MS)
+            self.target.run_until((start_ms + REQUEST_MS) / 1000.0 - TRAINED_H * 3600.0 - 1.0)
+            rows = [
+                {"device_id": device, "event_time_ms": moment, "features": values}
+                for device, moment, values in zip(
+                    asked.device_ids,
+                    asked.event_time_ms.tolist(),
+                    asked.features.tolist(),
+                    strict=True,
+                )
+            ]
+            answer = self.target.call(
+                "sagemaker-runtime",
+                "InvokeEndpoint",
+                EndpointName=ENDPOINT,
+                ContentType="application/json",
+                Accept="application/json",
+                Body=json.dumps({"rows": rows}).encode(),
+            )
+            body = answer["Body"]
+            parsed = json.loads(body if isinstance(body, bytes) else body.read())
+            self.answers.append((start_ms // HOUR_MS, asked.device_ids, parsed))
+
+    def executions(self, ending: str) -> list[dict[str, Any]]:
+        arn = self.target.name_of("AWS::StepFunctions::StateMachine", ending)
+        found = self.target.call("stepfunctions", "ListExecutions", stateMachineArn=arn)
+        return list(reversed(found["executions"]))
+
+    def reports(self) -> dict[str, dict[str, Any]]:
+        """Return the monitoring reports by the time of their execution."""
+        bucket = self.target.bucket("artefacts")
+        return {
+            key.split("/")[3]: json.loads(body)
+            for key, body in self.target.objects(bucket, "monitoring/")
+            if key.endswith("/report.json")
+        }
+
+    def above(self, hour: int, pumps: tuple[str, ...]) -> float:
+        """Return the share of rows of an hour that the serving model scored above threshold."""
+        scores = [
+            score
+            for at, devices, answer in self.answers
+            for device, score in zip(devices, answer["scores"], strict=True)
+            if at == hour and device in pumps
+        ]
+        return float((np.array(scores) > 1.0).mean())
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    made = Fleet(tmp_path_factory.mktemp("twin"))
+    try:
+        made.boot()
+        made.train()
+        made.serve(TRAFFIC_H, END_H)
+        made.target.run_until((END_H - TRAINED_H) * 3600.0 + 1800.0)
+        yield made
+    finally:
+        made.target.close()
+
+
+def test_a_usual_hour_has_a_baseline_made_and_is_told_to_nobody(fleet: Fleet) -> None:
+    assert {each["status"] for each in fleet.executions("-monitoring")} == {"SUCCEEDED"}
+    report = fleet.reports()["2026-01-06T05:05:00Z"]
+    assert report["rows_judged_for_drift"] > 0
+    assert report["drift"] is None
+    assert [each["kind"] for each in fleet.told][:2] == ["model_ready", "monitoring_violations"]
+    assert fleet.told[1]["time"] == "2026-01-06T06:05:00Z"
+
+
+def test_drift_is_told_after_its_first_hour_and_trained_on_after_its_second(fleet: Fleet) -> None:
+    reports = fleet.reports()
+    drift = reports["2026-01-06T06:05:00Z"]["drift"]
+    assert "temperature_c_mean" in [each["name"] for each in drift["features"]]
+    assert (drift["drifted_since"], drift["retrain"]) == ("2026-01-06T05:00:00Z", False)
+    assert reports["2026-01-06T07:05:00Z"]["drift"]["retrain"] is True
+    first, second = fleet.executions("-training")
+    assert first["status"] == second["status"] == "SUCCEEDED"
+    found = fleet.target.call(
+        "stepfunctions", "DescribeExecution", executionArn=second["executionArn"]
+    )
+    assert json.loads(found["input"]) == {
+        "start": "2026-01-06T05:00:00Z",
+        "end": "2026-01-06T07:00:00Z",
+        "run": "drift-20260106-070000",
+    }
+    described = fleet.target.call("sagemaker", "DescribeEndpoint", EndpointName=ENDPOINT)
+    assert described["EndpointConfigName"] == f"{ENDPOINT}-drift-20260106-070000"
+
+
+def test_after_the_training_nothing_drifts_and_the_false_alarms_are_gone(fleet: Fleet) -> None:
+    assert fleet.above(DRIFT_H - 1, PUMPS) < 0.05
+    assert fleet.above(DRIFT_H, PUMPS) > 0.5
+    assert fleet.above(FAULT_H, PUMPS[1:]) < 0.05
+    reports = fleet.reports()
+    for hour in range(FAULT_H, END_H + 1):
+        assert reports[f"2026-01-06T{hour:02}:05:00Z"]["drift"] is None, hour
+
+
+def test_a_fault_alone_is_in_alarm_and_trains_nothing(fleet: Fleet) -> None:
+    reports = fleet.reports()
+    for hour in range(FAULT_H + 1, END_H + 1):
+        assert reports[f"2026-01-06T{hour:02}:05:00Z"]["rows_in_alarm"] > 0, hour
+    assert fleet.above(FAULT_H + 1, PUMPS[:1]) > 0.9
+    assert len(fleet.executions("-training")) == 2
