@@ -23,6 +23,7 @@ from simulator import (
     cli_iam,
     cli_import,
     cli_parity,
+    cli_plan,
     cli_publish,
     cli_scenario,
     cli_sql,
@@ -48,6 +49,7 @@ app.add_typer(cli_iam.app, name="iam")
 app.add_typer(cli_parity.app, name="parity")
 app.add_typer(cli_workflow.app, name="workflow")
 app.command()(cli_history.history)
+app.command()(cli_plan.plan)
 app.command()(cli_publish.publish)
 app.command()(cli_dead_letters.replay_dead_letters)
 app.command()(cli_sql.sql)

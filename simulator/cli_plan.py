@@ -1,0 +1,40 @@
+"""`fleetwin plan`: how large the cloud side must be for a fleet, and what it costs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def plan(
+    machines: Annotated[int, typer.Option(help="Machines in the fleet.")],
+    rate: Annotated[float, typer.Option(help="Readings a second of each machine.")] = 1.0,
+    latency: Annotated[
+        str, typer.Option(help="What hops take: none, aws, or a file of models.")
+    ] = "aws",
+    svg: Annotated[
+        Path | None, typer.Option(help="Write a curve of cost and latency against fleet size.")
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the plan as JSON.")
+    ] = None,
+) -> None:
+    """Simulate the cloud side in virtual time: shards, concurrency, instances, quotas, cost.
+
+    Example: fleetwin plan --machines 1000000 --rate 1
+    """
+    from simulator.parity.latency_fit import chosen_models
+    from simulator.plan.plan import plan as plan_of
+    from simulator.plan.plan_words import curve, sizes, words
+
+    models = chosen_models(latency)
+    found = plan_of(machines, rate, models)
+    print(words(found))
+    if json_file is not None:
+        json_file.write_text(json.dumps(found.to_json(), indent=2) + "\n", encoding="utf-8")
+    if svg is not None:
+        smaller = [plan_of(count, rate, models) for count in sizes(machines)[:-1]]
+        svg.write_text(curve([*smaller, found]), encoding="utf-8")
