@@ -54,7 +54,12 @@ class Folder:
         """Return what twins left here."""
         from simulator.cloud import workflows_store
 
-        saved = workflows_store.load(self._state)
+        try:
+            saved = workflows_store.load(self._state)
+        except ValueError as error:
+            raise SimulatorError(
+                f"{error}: another version wrote it; run again, or remove the file"
+            ) from error
         return [run_of(each["description"], each["events"]) for each in saved]
 
     def whole(self, run: WorkflowRun) -> WorkflowRun:

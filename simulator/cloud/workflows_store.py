@@ -21,10 +21,17 @@ KEPT = 1_000
 
 
 def save(executions: Sequence[Execution], state: Path) -> None:
-    """Add executions to those in a state folder; one of the same ARN takes the other's place."""
+    """Add executions to those in a state folder; one of the same ARN takes the other's place.
+
+    A file that cannot be read (of another version) is replaced: a twin that ends must end.
+    """
     if not executions:
         return
-    kept = {each["description"]["executionArn"]: each for each in load(state)}
+    try:
+        earlier = load(state)
+    except ValueError:
+        earlier = []
+    kept = {each["description"]["executionArn"]: each for each in earlier}
     for execution in executions:
         kept.pop(execution.arn, None)
         kept[execution.arn] = {

@@ -83,6 +83,10 @@ def test_what_cannot_be_found_says_what_there_is(state: Path, tmp_path: Path) ->
         command("show", "x9", "--state", str(state))
     with pytest.raises(WorkflowNotFound, match="there are no executions: start one"):
         command("show", "x", "--state", str(tmp_path))
+    (tmp_path / "workflows").mkdir()
+    (tmp_path / "workflows" / "executions.json").write_text('{"format": 0}', "utf-8")
+    with pytest.raises(SimulatorError, match="another version wrote it"):
+        command("list", "--state", str(tmp_path))
     with pytest.raises(EnvironmentMissing, match="run `fleetwin run` first"):
         command("list", "--state", str(tmp_path / "none"))
     with pytest.raises(WorkflowNotFound, match=r"no workflow x: .*fleetwin-dev-training"):

@@ -164,6 +164,8 @@ def test_what_was_saved_is_drawn_as_it_was_and_kept_beside_what_comes_later(
     file.write_text(json.dumps({"format": 0}), "utf-8")
     with pytest.raises(ValueError, match="format 0"):
         workflows_store.load(tmp_path)
+    workflows_store.save([other], tmp_path)
+    assert len(workflows_store.load(tmp_path)) == 1, "a twin that ends replaces it"
 
 
 @pytest.mark.parametrize(
