@@ -149,18 +149,36 @@ def _inverse_root(covariance: Floats) -> Floats:
 
 
 def reconstruct(layers: Layers, z: Floats) -> Floats:
-    """Run the autoencoder on (n, d) normalised rows: dense layers, tanh between, none at the end.
+    """Run the autoencoder on (n, d) normalised rows: four dense layers."""
+    return _run(_joined(layers), z)
 
-    The bottleneck is linear too, so tanh is applied to every layer but the middle and the last.
+
+def _joined(layers: Layers) -> Layers:
+    """Return three layers that do what the four do, their weights as (inputs, outputs).
+
+    The bottleneck is linear, so that the layers before and after it are one.
     """
-    hidden = np.minimum(z, INPUT_LIMIT)
+    (encode, in_bias), (squeeze, code_bias), (expand, out_bias), (decode, bias) = layers
+    through = np.ascontiguousarray((expand @ squeeze).T)
+    return (
+        (np.ascontiguousarray(encode.T), in_bias),
+        (through, expand @ code_bias + out_bias),
+        (np.ascontiguousarray(decode.T), bias),
+    )
+
+
+def _run(joined: Layers, z: Floats) -> Floats:
+    (encode, in_bias), (through, out_bias), (decode, bias) = joined
+    hidden: Floats = np.minimum(z, INPUT_LIMIT)
     np.maximum(hidden, -INPUT_LIMIT, out=hidden)
-    middle, last = len(layers) // 2 - 1, len(layers) - 1
-    for position, (weight, bias) in enumerate(layers):
-        hidden = hidden.dot(weight.T)
-        hidden += bias
-        if position not in (middle, last):
-            np.tanh(hidden, out=hidden)
+    hidden = hidden.dot(encode)
+    hidden += in_bias
+    np.tanh(hidden, out=hidden)
+    hidden = hidden.dot(through)
+    hidden += out_bias
+    np.tanh(hidden, out=hidden)
+    hidden = hidden.dot(decode)
+    hidden += bias
     return hidden
 
 
@@ -180,11 +198,18 @@ class Combination:
     def score(self, parts: Parts) -> Floats:
         """Return the model's score of each row, 1.0 at the calibrated threshold."""
         weight = self.residual_weight
-        score: Floats = np.power(parts.of_input / self.input_reference, 1.0 - weight)
+        score: Floats = np.power(parts.of_input, 1.0 - weight)
         if weight > 0.0:
-            score *= np.power(parts.of_residual / self.residual_reference, weight)
-        score /= self.threshold
+            score *= np.power(parts.of_residual, weight)
+        score *= self._factor
         return score
+
+    @cached_property
+    def _factor(self) -> float:
+        """Return what makes the product of the powers 1 at the threshold."""
+        weight = self.residual_weight
+        usual = self.input_reference ** (1.0 - weight) * self.residual_reference**weight
+        return float(1.0 / (usual * self.threshold))
 
     def no_model_score(self, parts: Parts) -> Floats:
         """Return the score with x_hat = 0, 1.0 at its own calibrated threshold."""
@@ -212,6 +237,10 @@ class Model:
         return np.stack([self.input_metric.whitening, self.residual_metric.whitening], axis=1)
 
     @cached_property
+    def _joined_layers(self) -> Layers:
+        return _joined(self.layers)
+
+    @cached_property
     def _of_sensor(self) -> Floats:
         """Return what takes the mean of each sensor's columns, (d, n_sensors)."""
         mine = np.array(self.sensor_of)[:, None] == np.arange(len(self.sensors))
@@ -234,7 +263,7 @@ class Model:
         z = self.baselines.normalise_at(positions, self.looked_at(features))
         both = np.empty((2, *z.shape))
         both[0] = z
-        np.subtract(z, reconstruct(self.layers, z), out=both[1])
+        np.subtract(z, _run(self._joined_layers, z), out=both[1])
         whitened = _times_own(both, positions, self._matrices)
         np.square(whitened, out=whitened)
         return z, whitened @ self._of_sensor
@@ -252,15 +281,20 @@ class Model:
     ) -> tuple[Parts, Floats]:
         """Return both of one look at the rows; the second is empty unless it is wanted."""
         z, squares = self._squares(units, features)
-        of_input, of_residual = np.sqrt(squares.max(axis=2))
+        of_input, of_residual = np.sqrt(np.maximum.reduce(squares, axis=2))
         of_nothing: Floats = np.sqrt(np.vecdot(z, z) / z.shape[1])
         shares = self._shares(squares) if contributions else np.empty((0, len(self.sensors)))
         return Parts(of_input, of_residual, of_nothing), shares
 
     def _shares(self, squares: Floats) -> Floats:
-        total = squares.sum(axis=2, keepdims=True)
-        even = np.full_like(squares, 1.0 / len(self.sensors))
-        shares: Floats = np.divide(squares, total, out=even, where=total > 0.0).mean(axis=0)
+        total = np.add.reduce(squares, axis=2, keepdims=True)
+        if total.all():
+            parts: Floats = squares / total
+        else:
+            even = np.full_like(squares, 1.0 / len(self.sensors))
+            parts = np.divide(squares, total, out=even, where=total > 0.0)
+        shares: Floats = parts[0] + parts[1]
+        shares *= 0.5
         return shares
 
 

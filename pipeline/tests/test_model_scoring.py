@@ -26,7 +26,7 @@ from pipeline.tests import healthy
 from pipeline.tests.healthy import Floats
 
 finite = st.floats(-1e4, 1e4)
-distances = st.floats(0.0, 1e6)
+distances = st.floats(1e-9, 1e6) | st.just(0.0)
 some_rows = hnp.arrays(
     np.float64, st.tuples(st.integers(1, 12), st.just(healthy.WIDTH)), elements=finite
 )
