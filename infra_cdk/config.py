@@ -71,6 +71,8 @@ class StageConfig:
     """Readings that claim to be further ahead of their arrival are dead-lettered."""
     iterator_age_alarm_ms: int
     latency_alarm_us: int
+    late_alarm_count: int
+    feature_lag_alarm_ms: int
     """The endpoint's mean latency of a minute, in the metric's microseconds."""
     log_retention_days: int
     features_schedule: str
@@ -123,6 +125,10 @@ DEV = StageConfig(
     iterator_age_alarm_ms=300_000,
     # The detector gives an answer 60 s; a batch takes a few milliseconds.
     latency_alarm_us=1_000_000,
+    # A device that comes back after an hour offline brings some thousand: that is no alarm.
+    late_alarm_count=10_000,
+    # Far more than the stride and the allowed lateness explain.
+    feature_lag_alarm_ms=300_000,
     log_retention_days=30,
     features_schedule="cron(20 * * * ? *)",
     # A stage for trying things out makes features when it trains.

@@ -39,9 +39,14 @@ def parse_correlation_id(text: str) -> tuple[str, int]:
 
 def spans(messages: Iterable[Reading | Burst]) -> dict[str, tuple[int, int]]:
     """Return the earliest and the latest event time of each device, in epoch milliseconds."""
-    found: dict[str, tuple[int, int]] = {}
+    earliest: dict[str, int] = {}
+    latest: dict[str, int] = {}
     for message in messages:
-        at = message.event_time_ms
-        low, high = found.get(message.device_id, (at, at))
-        found[message.device_id] = (min(low, at), max(high, at))
-    return found
+        device_id, at = message.device_id, message.event_time_ms
+        if device_id not in earliest:
+            earliest[device_id] = latest[device_id] = at
+        elif at > latest[device_id]:
+            latest[device_id] = at
+        elif at < earliest[device_id]:
+            earliest[device_id] = at
+    return {device_id: (low, latest[device_id]) for device_id, low in earliest.items()}

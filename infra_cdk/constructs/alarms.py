@@ -1,4 +1,8 @@
-"""The alarms: what keeps readings from becoming detections, each told to the alert topic."""
+"""The alarms: what keeps readings from becoming detections, each told to the alert topic.
+
+Each has a page in `docs/runbooks`, which its description names. The composite alarm says whether
+readings become detections at all; it tells nobody, its parts already have.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +44,31 @@ class Alarms(Construct):
         super().__init__(scope, construct_id)
         self._config = config
         self._action = actions.SnsAction(topic)
-        self._alarm(
+        self.all: list[cloudwatch.Alarm] = []
+        path = [self._stream_alarm(stream)]
+        for name, function in functions.items():
+            path += self._function_alarms(name, function)
+        path.append(self._lag_alarm())
+        self._message_alarms(topic)
+        self._endpoint_alarms()
+        self._training_alarms(machine)
+        self.composite = cloudwatch.CompositeAlarm(
+            self,
+            "ReadingsHeldUp",
+            composite_alarm_name=f"{config.prefix}-readings-held-up",
+            alarm_description=_described(
+                "readings-held-up", "Readings do not become detections in time"
+            ),
+            alarm_rule=cloudwatch.AlarmRule.any_of(
+                *(
+                    cloudwatch.AlarmRule.from_alarm(alarm, cloudwatch.AlarmState.ALARM)
+                    for alarm in path
+                )
+            ),
+        )
+
+    def _stream_alarm(self, stream: kinesis.Stream) -> cloudwatch.Alarm:
+        return self._alarm(
             "stream-throttled",
             "The stream refuses records: more shards, or fewer readings",
             _metric(
@@ -49,25 +77,52 @@ class Alarms(Construct):
                 {"StreamName": stream.stream_name},
             ),
         )
-        for name, function in functions.items():
-            dimensions = {"FunctionName": function.function.function_name}
+
+    def _function_alarms(self, name: str, function: StreamFunction) -> list[cloudwatch.Alarm]:
+        dimensions = {"FunctionName": function.function.function_name}
+        return [
             self._alarm(
                 f"{name}-errors",
                 f"Invocations of the {name} fail; its batches are tried again",
                 _metric("AWS/Lambda", "Errors", dimensions),
-            )
+            ),
             self._alarm(
                 f"{name}-behind",
                 f"The {name} reads records later than it should",
                 _metric("AWS/Lambda", "IteratorAge", dimensions, statistic="Maximum"),
-                threshold=config.iterator_age_alarm_ms,
-            )
+                threshold=self._config.iterator_age_alarm_ms,
+            ),
+        ]
+
+    def _lag_alarm(self) -> cloudwatch.Alarm:
+        return self._alarm(
+            "features-lag",
+            "The newest feature row is long after the newest reading, three minutes in a row",
+            _metric(METRIC_NAMESPACE, "FeatureLag", statistic="Minimum"),
+            threshold=self._config.feature_lag_alarm_ms,
+            periods=3,
+        )
+
+    def _message_alarms(self, topic: sns.Topic) -> None:
         self._alarm(
             "dead-letters",
             "Messages were refused; they are under dead-letter/ of the raw bucket",
             _metric(METRIC_NAMESPACE, "DeadLettered"),
         )
-        variant = {"EndpointName": config.endpoint_name, "VariantName": VARIANT}
+        self._alarm(
+            "readings-late",
+            "Many readings came too late to count in features",
+            _metric(METRIC_NAMESPACE, "Late"),
+            threshold=self._config.late_alarm_count,
+        )
+        self._alarm(
+            "alerts-undelivered",
+            "A subscriber of the alert topic did not get a message",
+            _metric("AWS/SNS", "NumberOfNotificationsFailed", {"TopicName": topic.topic_name}),
+        )
+
+    def _endpoint_alarms(self) -> None:
+        variant = {"EndpointName": self._config.endpoint_name, "VariantName": VARIANT}
         self._alarm(
             ENDPOINT_ERRORS,
             "The endpoint's container fails; a new model is rolled back",
@@ -77,8 +132,10 @@ class Alarms(Construct):
             ENDPOINT_LATENCY,
             "The endpoint answers late; a new model is rolled back",
             _metric("AWS/SageMaker", "ModelLatency", variant, statistic="Average"),
-            threshold=config.latency_alarm_us,
+            threshold=self._config.latency_alarm_us,
         )
+
+    def _training_alarms(self, machine: sfn.StateMachine) -> None:
         workflow = {"StateMachineArn": machine.state_machine_arn}
         self._alarm(
             "training-failed",
@@ -97,19 +154,26 @@ class Alarms(Construct):
         description: str,
         metric: cloudwatch.Metric,
         threshold: float = 1,
-    ) -> None:
+        periods: int = 1,
+    ) -> cloudwatch.Alarm:
         alarm = cloudwatch.Alarm(
             self,
             "".join(word.capitalize() for word in name.split("-")),
             alarm_name=f"{self._config.prefix}-{name}",
-            alarm_description=description,
+            alarm_description=_described(name, description),
             metric=metric,
             threshold=threshold,
             comparison_operator=(cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD),
-            evaluation_periods=1,
+            evaluation_periods=periods,
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
         )
         alarm.add_alarm_action(self._action)
+        self.all.append(alarm)
+        return alarm
+
+
+def _described(name: str, description: str) -> str:
+    return f"{description}. What to do: docs/runbooks/{name}.md"
 
 
 def _metric(

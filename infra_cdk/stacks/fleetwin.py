@@ -11,6 +11,7 @@ from infra_cdk.constructs.assets import PipelineAssets
 from infra_cdk.constructs.automation import Automation
 from infra_cdk.constructs.catalog import Catalog
 from infra_cdk.constructs.compaction import Compaction
+from infra_cdk.constructs.dashboard import Dashboard
 from infra_cdk.constructs.etl import FeaturesJob
 from infra_cdk.constructs.ingestion import Detector, RawWriter
 from infra_cdk.constructs.lake import Lake
@@ -134,14 +135,24 @@ class FleetwinStack(Stack):
             server=server,
             activation_key=activation_key,
         )
-        Alarms(
+        functions = {"raw-writer": raw_writer, "detector": detector}
+        alarms = Alarms(
             self,
             "Alarms",
             config,
             topic=alerting.topic,
             stream=stream.stream,
-            functions={"raw-writer": raw_writer, "detector": detector},
+            functions=functions,
             machine=workflow.machine,
+        )
+        Dashboard(
+            self,
+            "Watching",
+            config,
+            alarms=alarms,
+            topic=alerting.topic,
+            stream=stream.stream,
+            functions=functions,
         )
         Parameters(
             self,

@@ -313,11 +313,14 @@ def test_there_is_an_alarm_for_everything_that_loses_or_delays_readings() -> Non
         ("AWS/Kinesis", "WriteProvisionedThroughputExceeded"),
         ("AWS/Lambda", "Errors"),
         ("AWS/Lambda", "IteratorAge"),
+        ("AWS/SNS", "NumberOfNotificationsFailed"),
         ("AWS/SageMaker", "Invocation5XXErrors"),
         ("AWS/SageMaker", "ModelLatency"),
         ("AWS/States", "ExecutionsFailed"),
         ("AWS/States", "ExecutionsTimedOut"),
         ("Fleetwin", "DeadLettered"),
+        ("Fleetwin", "FeatureLag"),
+        ("Fleetwin", "Late"),
     }
     dimensions = [
         tuple(pair["Name"] for pair in body.get("Dimensions", [])) for body in ALARMS.values()

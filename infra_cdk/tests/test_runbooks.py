@@ -1,0 +1,54 @@
+"""Every alarm has a page that says what to do, and the dashboard shows what the alarms watch."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from infra_cdk.tests.snapshot import resources, text_of
+
+RUNBOOKS = Path(__file__).parents[2] / "docs" / "runbooks"
+PREFIX = "fleetwin-dev-"
+DESCRIPTIONS = {
+    body["AlarmName"].removeprefix(PREFIX): body["AlarmDescription"]
+    for kind in ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm")
+    for body in resources(kind).values()
+}
+PARTS = ("## Look first", "## What to do", "## It is over when")
+
+
+@pytest.mark.parametrize("name", sorted(DESCRIPTIONS))
+def test_an_alarms_description_names_its_page(name: str) -> None:
+    assert DESCRIPTIONS[name].endswith(f". What to do: docs/runbooks/{name}.md")
+    page = (RUNBOOKS / f"{name}.md").read_text("utf-8")
+    assert f"Alarm `{name}`." in page
+    assert [part for part in PARTS if part not in page] == []
+
+
+def test_no_page_is_about_an_alarm_that_is_not_there() -> None:
+    pages = {path.stem for path in RUNBOOKS.glob("*.md")} - {"episode"}
+    assert pages == set(DESCRIPTIONS)
+
+
+def test_the_composite_alarm_is_on_when_any_part_of_the_way_is() -> None:
+    (composite,) = resources("AWS::CloudWatch::CompositeAlarm").values()
+    alarms = resources("AWS::CloudWatch::Alarm")
+    rule = text_of(composite["AlarmRule"])
+    meant = {alarms[one.split(".")[0]]["AlarmName"] for one in re.findall(r"<([^<>]+)>", rule)}
+    names = ["stream-throttled", "raw-writer-errors", "raw-writer-behind"]
+    names += ["detector-errors", "detector-behind", "features-lag"]
+    assert meant == {PREFIX + name for name in names}
+    assert rule.count(" OR ") == len(names) - 1
+    assert "AlarmActions" not in composite
+
+
+def test_the_dashboard_shows_every_metric_that_an_alarm_on_readings_watches() -> None:
+    (dashboard,) = resources("AWS::CloudWatch::Dashboard").values()
+    assert dashboard["DashboardName"] == "fleetwin-dev-pipeline"
+    body = text_of(dashboard["DashboardBody"])
+    for name in ("IteratorAge", "DeadLettered", "Late", "FeatureLag", "ModelLatency"):
+        assert f'"{name}"' in body
+    for name in ("IncomingRecords", "ArrivalDelay", "EpisodesOpened", "AlertsSent"):
+        assert f'"{name}"' in body
