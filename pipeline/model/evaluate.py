@@ -77,6 +77,8 @@ def run(base: Path) -> dict[str, Any]:
     candidate = read_model(given / "candidate")
     current = read_model(given / "current") if _has_files(given / "current") else None
     events = read_labels(given / "labels")
+    models = [model for model in (candidate, current) if model is not None]
+    probe_rows = evaluation.probe_rows(model.artefact.rule for model in models)
     tasks = {}
     for name, model in {"candidate": candidate, "current": current}.items():
         if model is not None:
@@ -85,7 +87,7 @@ def run(base: Path) -> dict[str, Any]:
             except DatasetError as error:
                 raise DatasetError(f"features of the {name} model: {error}") from error
             # Both models are judged on the same rows: those that the candidate has not seen.
-            tasks[name] = task(candidate, rows, events, model.spec)
+            tasks[name] = task(candidate, rows, events, model.spec, probe_rows)
     found = {
         name: evaluation.measure(model.artefact, model.designed_per_machine_day, tasks[name])
         for name, model in (("candidate", candidate), ("current", current))
@@ -177,7 +179,9 @@ def read_labels(folder: Path) -> list[Event]:
     return events
 
 
-def task(candidate: Stored, rows: Dataset, events: list[Event], spec: FeatureSpec) -> Task:
+def task(
+    candidate: Stored, rows: Dataset, events: list[Event], spec: FeatureSpec, probe_rows: int
+) -> Task:
     """Return what is unseen by the candidate of `rows`, in the features of `spec`.
 
     Raises DatasetError when the candidate has held nothing out, or nothing of it is there.
@@ -204,7 +208,7 @@ def task(candidate: Stored, rows: Dataset, events: list[Event], spec: FeatureSpe
             unseen.append((event, rows.at(np.flatnonzero(around))))
     if not healthy.any():
         raise DatasetError("none of the rows that the candidate has held out is in the features")
-    return Task(spec, rows.at(np.flatnonzero(healthy)), tuple(unseen))
+    return Task(spec, rows.at(np.flatnonzero(healthy)), tuple(unseen), probe_rows)
 
 
 def _seen(healthy: Dataset, current: Stored | None) -> int:

@@ -13,7 +13,7 @@ model finds it if an episode is open there.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,7 +24,7 @@ from pipeline.detection.episodes import EpisodeState, Rule, advance
 from pipeline.errors import DatasetError
 from pipeline.features import sensor_of_feature
 from pipeline.model import inference
-from pipeline.model.artefact import Artefact
+from pipeline.model.artefact import Artefact, EpisodeRule
 from pipeline.model.calibration import MS_PER_DAY
 from pipeline.model.dataset import Dataset
 from pipeline.settings import FeatureSpec
@@ -40,6 +40,7 @@ PROBE_TOLERANCE = 0.05
 """By which share of the probes a candidate may find fewer than the current model."""
 PROBED_DEVICES = 50
 """At most so many machines are probed, evenly chosen by name."""
+ROUNDING = 1e-9
 QUANTILES = (0.5, 0.9, 0.99, 1.0)
 
 _CHUNK_ROWS = 4096
@@ -59,12 +60,13 @@ class Task:
     """What models are measured on: each model's own columns of the same rows.
 
     `healthy` are the held-out rows outside events, `events` those of which no row was trained on
-    with the rows around them.
+    with the rows around them. Machines with fewer than `probe_rows` rows are not probed.
     """
 
     spec: FeatureSpec
     healthy: Dataset
     events: tuple[tuple[Event, Dataset], ...]
+    probe_rows: int
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def measure(artefact: Artefact, designed_per_machine_day: float, task: Task) -> 
         )
     found = [run.delay_s(event, rows) for event, rows in task.events]
     delays = [delay for delay in found if delay is not None]
-    probes = [run.delay_s(event, rows) for event, rows in _probes(task, artefact)]
+    probes = [run.delay_s(event, rows) for event, rows in _probes(task)]
     return Metrics(
         model_version=artefact.version,
         designed_per_machine_day=designed_per_machine_day,
@@ -162,12 +164,14 @@ def judge(candidate: Metrics, current: Metrics | None) -> tuple[bool, list[str]]
                 )
             )
         if current.probes:
-            fewest = current.probes_found - PROBE_TOLERANCE * current.probes
+            # As shares: another feature spec may have other sensors.
+            share = candidate.probes_found / candidate.probes if candidate.probes else 0.0
+            fewest = current.probes_found / current.probes - PROBE_TOLERANCE
             verdicts.append(
                 (
-                    candidate.probes_found >= fewest,
+                    share >= fewest - ROUNDING,
                     f"{candidate.probes_found} of {candidate.probes} probes found, "
-                    f"the current model finds {current.probes_found}",
+                    f"the current model finds {current.probes_found} of {current.probes}",
                 )
             )
     reasons = [f"{'passed' if passed else 'failed'}: {words}" for passed, words in verdicts]
@@ -241,11 +245,15 @@ def _by_device(data: Dataset) -> Iterator[Dataset]:
         yield data.at(np.arange(start, start + count))
 
 
-def _probes(task: Task, artefact: Artefact) -> Iterator[tuple[Event, Dataset]]:
+def probe_rows(rules: Iterable[EpisodeRule]) -> int:
+    """Return how many rows of a machine every rule needs to find a probe in the second half."""
+    return 2 * max(rule.smoothing_rows + rule.enter_rows for rule in rules)
+
+
+def _probes(task: Task) -> Iterator[tuple[Event, Dataset]]:
     """Yield rows with one sensor moved, and when; machines with too few rows are left out."""
     sensors = np.array(sensor_of_feature(task.spec))
-    fewest = 2 * (artefact.rule.smoothing_rows + artefact.rule.enter_rows)
-    machines = [own for own in _by_device(task.healthy) if len(own) >= fewest]
+    machines = [own for own in _by_device(task.healthy) if len(own) >= task.probe_rows]
     for own in _evenly(machines, PROBED_DEVICES):
         half = len(own) // 2
         deviations = _robust_deviations(own.features[:half])

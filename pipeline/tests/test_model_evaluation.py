@@ -283,6 +283,9 @@ METRICS = Metrics("a", 0.25, 10.0, 3, 40, 30, 4, 3, 60.0, {})
         ({"events_found": 2}, False),
         ({"probes_found": 28}, True),
         ({"probes_found": 27}, False),
+        ({"probes": 20, "probes_found": 14}, True),
+        ({"probes": 20, "probes_found": 13}, False),
+        ({"probes": 0, "probes_found": 0}, False),
     ],
 )
 def test_a_candidate_is_judged_against_the_current_model(

@@ -190,3 +190,14 @@ def test_a_canary_with_an_alarm_is_rolled_back_rejected_and_told(fleet: Fleet) -
     )
     described = fleet.target.call("sagemaker", "DescribeEndpoint", EndpointName=ENDPOINT)
     assert ALARM in described["FailureReason"]
+
+
+def test_a_candidate_is_compared_though_the_endpoint_was_deleted_and_creates_it(
+    fleet: Fleet,
+) -> None:
+    fleet.target.call("sagemaker", "DeleteEndpoint", EndpointName=ENDPOINT)
+    execution = fleet.train("again", {"seed": "6"})
+    assert execution.status == "SUCCEEDED", (execution.error, execution.cause)
+    assert fleet.evaluation("again")["promote"]
+    assert fleet.serving() == f"{ENDPOINT}-again"
+    assert fleet.approvals()[-1] == "Approved"
