@@ -35,7 +35,8 @@ FALSE_ALARM_TOLERANCE = 1.5
 """How many times the designed rate of false alarms a candidate may have."""
 CONFIDENCE = 0.95
 """Counts of episodes that a rate shows with this probability do not speak against it."""
-PROBE_DEVIATIONS = 5.0
+PROBE_DEVIATIONS = 3.0
+"""Measured in docs/promotion.md: with five, a threshold twice too high is hardly noticed."""
 PROBE_TOLERANCE = 0.05
 """By which share of the probes a candidate may find fewer than the current model."""
 PROBED_DEVICES = 50
