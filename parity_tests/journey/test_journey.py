@@ -2,31 +2,61 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from parity_tests.journey import report
 from parity_tests.journey.second_opinion import second_opinion
-from simulator.parity.journey import Tolerance, difference, load
+from parity_tests.scorecard import JOURNEYS, NOT_YET
+from simulator.parity.journey import Difference, Tolerance, difference, load
 from simulator.parity.journey_words import words
 
 pytestmark = pytest.mark.xdist_group("journey")
 
+TWICE, BY_SQL = "embedded, twice", "embedded against features from SQL"
 
-def test_the_embedded_target_run_twice_is_identical(journeys: tuple[Path, Path]) -> None:
+
+@pytest.fixture(scope="module")
+def comparisons(
+    journeys: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Difference]:
+    """Return every comparison that can be made here."""
     here, there = map(load, journeys)
-    found = difference(here, there, Tolerance(score=0.0))
+    other = second_opinion(journeys[0], here, tmp_path_factory.mktemp("model"))
+    return {
+        TWICE: difference(here, there, Tolerance(score=0.0)),
+        BY_SQL: difference(here, other),
+    }
+
+
+@pytest.mark.parametrize("name", [TWICE, BY_SQL])
+def test_the_detections_are_the_same(name: str, comparisons: dict[str, Difference]) -> None:
+    found = comparisons[name]
     assert found.same, words(found)
-    assert found.largest == 0.0
-    assert len(found.pairs) == len(here.detections) >= 2
     assert found.rows > 200
+    assert len(found.pairs) == len(found.here.detections) >= 2
 
 
-def test_features_from_sql_lead_to_the_same_detections(
-    journeys: tuple[Path, Path], tmp_path: Path
+def test_the_embedded_target_run_twice_is_identical(comparisons: dict[str, Difference]) -> None:
+    assert comparisons[TWICE].largest == 0.0
+
+
+def test_the_report_says_what_was_compared_and_which_targets_were_not_present(
+    comparisons: dict[str, Difference], tmp_path: Path
 ) -> None:
-    run = load(journeys[0])
-    found = difference(run, second_opinion(journeys[0], run, tmp_path))
-    assert found.same, words(found)
-    assert found.rows > 200
-    assert len(found.pairs) >= 2
+    out = report.folder() or tmp_path / "parity"
+    report.write(comparisons, out)
+    values = json.loads((out / "journey.json").read_text("utf-8"))
+    assert {name: each["same"] for name, each in values["compared"].items()} == {
+        TWICE: True,
+        BY_SQL: True,
+    }
+    assert set(values["not_present"]) == {"localstack", "aws"}
+    said = (out / "journey.txt").read_text("utf-8").splitlines()
+    assert len(said) == 4
+    assert {path.suffix for path in out.iterdir()} == {".html", ".json", ".txt"}
+    # The scorecard claims the same and no more.
+    claimed = {name for name, value in JOURNEYS.items() if value != NOT_YET}
+    assert claimed == set(comparisons)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import gzip
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -36,6 +36,15 @@ class Observation:
     lags_ms: dict[str, float]
     permissions: dict[tuple[str, str, str], bool]
     answers: dict[str, str]
+
+
+AT_REST = ("permissions", "answers")
+"""Comparisons that need no journey."""
+
+
+def observe_at_rest(world: SmallWorld, whole: Observation) -> Observation:
+    """Look at a booted world; all that needs a journey is taken from a whole one."""
+    return replace(whole, permissions=_permissions(world), answers=_answers(world))
 
 
 def observe(world: SmallWorld) -> Observation:

@@ -7,13 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from parity_tests.mutations.comparisons import COMPARISONS, Observation, observe
+from parity_tests.mutations.comparisons import (
+    AT_REST,
+    COMPARISONS,
+    Observation,
+    observe,
+    observe_at_rest,
+)
 from parity_tests.mutations.mutations import MUTATIONS
 from parity_tests.mutations.small_world import Mutate, SmallWorld, trained_model
 
 pytestmark = pytest.mark.xdist_group("mutations")
 
-Run = Callable[[Mutate | None], Observation]
+Run = Callable[[Mutate | None, bool], Observation]
 
 
 @pytest.fixture(scope="module")
@@ -24,14 +30,24 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, bytes]:
 
 
 @pytest.fixture
-def run(models: tuple[bytes, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Return a function that runs a world with a defect in it and says what was seen."""
+def run(
+    models: tuple[bytes, bytes],
+    whole: Observation,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Run:
+    """Return a function that runs a world with a defect in it and says what was seen.
 
-    def observed(plant: Mutate | None) -> Observation:
+    ``at_rest``: it is looked at as soon as it has booted.
+    """
+
+    def observed(plant: Mutate | None, at_rest: bool) -> Observation:
         world = SmallWorld(tmp_path / "twin", *models, monkeypatch)
         try:
             if plant is not None:
                 plant(world)
+            if at_rest:
+                return observe_at_rest(world, whole)
             world.run()
             return observe(world)
         finally:
@@ -61,8 +77,11 @@ def test_the_small_journey_has_all_that_a_defect_could_hit(whole: Observation) -
     assert {True, False} == set(whole.permissions.values())
 
 
-def test_a_twin_without_a_defect_shows_no_difference(run: Run, whole: Observation) -> None:
-    again = run(None)
+@pytest.mark.parametrize("at_rest", [False, True])
+def test_a_twin_without_a_defect_shows_no_difference(
+    at_rest: bool, run: Run, whole: Observation
+) -> None:
+    again = run(None, at_rest)
     assert {name: compare(whole, again) for name, compare in COMPARISONS.items()} == {
         name: [] for name in COMPARISONS
     }
@@ -71,7 +90,7 @@ def test_a_twin_without_a_defect_shows_no_difference(run: Run, whole: Observatio
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_a_planted_defect_is_found(name: str, run: Run, whole: Observation) -> None:
     caught_by, plant = MUTATIONS[name]
-    broken = run(plant)
+    broken = run(plant, caught_by in AT_REST)
     assert COMPARISONS[caught_by](whole, broken), f"{name} passed unnoticed by {caught_by}"
 
 
