@@ -38,6 +38,9 @@ from pipeline.monitoring.window import Judgement, Monitor
 VIOLATIONS_FILE = "constraint_violations.json"
 REPORT_FILE = "report.json"
 
+# DescribeProcessingJob: "ExitMessage", Maximum length of 1024.
+MAX_MESSAGE_CHARACTERS = 1024
+
 Clients = Callable[[str], Any]
 
 
@@ -183,7 +186,7 @@ def main(env: Mapping[str, str]) -> int:
     print(message, flush=True)
     output = Path(env.get(job_settings.BASE_DIR) or "/opt/ml") / "output"
     output.mkdir(parents=True, exist_ok=True)
-    (output / "message").write_text(message, encoding="utf-8")
+    (output / "message").write_text(message[:MAX_MESSAGE_CHARACTERS], encoding="utf-8")
     return code
 
 

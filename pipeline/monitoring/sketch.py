@@ -29,6 +29,8 @@ class KllSketch:
     shrink: float = SHRINKING_FACTOR
     levels: list[Floats] = field(default_factory=lambda: [np.empty(0)])
     compactions: list[int] = field(default_factory=lambda: [0])
+    _ordered: tuple[Floats, Floats] | None = field(default=None, init=False, repr=False)
+    """The distribution, once it was asked for: a reference is compared with many windows."""
 
     @classmethod
     def of(cls, values: Floats) -> KllSketch:
@@ -55,6 +57,7 @@ class KllSketch:
 
     def update(self, values: Floats) -> None:
         """Take (n,) values; the same as taking them one by one."""
+        self._ordered = None
         start = 0
         while start < len(values):
             # One more than there is room for, as the item that overflows is taken first.
@@ -67,6 +70,7 @@ class KllSketch:
         """Take what another sketch of the same size stands for; raises ValueError otherwise."""
         if (self.size, self.shrink) != (other.size, other.shrink):
             raise ValueError("sketches of different sizes cannot be merged")
+        self._ordered = None
         while len(self.levels) < len(other.levels):
             self._grow()
         for level, items in enumerate(other.levels):
@@ -103,11 +107,14 @@ class KllSketch:
 
     def distribution(self) -> tuple[Floats, Floats]:
         """Return items (m,) ascending and the share of values up to each, (m,)."""
-        items = np.concatenate(self.levels)
-        weights = np.repeat(2.0 ** np.arange(len(self.levels)), [len(lv) for lv in self.levels])
-        order = np.argsort(items, kind="stable")
-        shares = np.cumsum(weights[order])
-        return items[order], shares / shares[-1] if len(shares) else shares
+        if self._ordered is None:
+            items = np.concatenate(self.levels)
+            sizes = [len(level) for level in self.levels]
+            weights = np.repeat(2.0 ** np.arange(len(self.levels)), sizes)
+            order = np.argsort(items, kind="stable")
+            shares = np.cumsum(weights[order])
+            self._ordered = items[order], shares / shares[-1] if len(shares) else shares
+        return self._ordered
 
     def share_up_to(self, points: Floats) -> Floats:
         """Return the share of values <= each of (k,) points; zeros for an empty sketch."""
