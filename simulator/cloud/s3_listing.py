@@ -15,6 +15,9 @@ from simulator.cloud.s3_index import Entry
 from simulator.cloud.s3_objects import bucket_arn
 from simulator.cloud.s3_store import ObjectStore, timestamp
 
+CHECKSUMS = ("ChecksumCRC32", "ChecksumSHA1", "ChecksumSHA256")
+"""The checksums that the twin keeps with an object (`s3_store.check_body`)."""
+
 MAX_KEYS = 1_000
 """Most keys and common prefixes in one answer (S3 API reference, ListObjectsV2)."""
 
@@ -123,12 +126,19 @@ def _common(params: Params, keys: list[Entry], prefixes: list[str]) -> Answer:
                 "ETag": f'"{entry.etag}"',
                 "Size": entry.size,
                 "StorageClass": entry.attributes.get("StorageClass", "STANDARD"),
+                **_algorithms(entry),
             }
             for entry in keys
         ]
     if prefixes:
         answer["CommonPrefixes"] = [{"Prefix": _encoded(one, params)} for one in prefixes]
     return answer
+
+
+def _algorithms(entry: Entry) -> Answer:
+    """Return with which algorithms an object has checksums, if with any (S3 API, Object)."""
+    names = [name.removeprefix("Checksum") for name in CHECKSUMS if name in entry.attributes]
+    return {"ChecksumAlgorithm": names} if names else {}
 
 
 def _encoded(text: str, params: Params) -> str:

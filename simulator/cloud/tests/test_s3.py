@@ -375,3 +375,11 @@ def test_the_index_survives_a_restart(tmp_path: Path) -> None:
     second = S3(context_of(tmp_path))
     assert second.store.entry(BUCKET, "a").attributes == {"ContentType": "text/x"}
     second.close()
+
+
+def test_a_list_says_with_which_checksums_an_object_was_stored(s3: Any) -> None:
+    s3.put_object(Bucket=BUCKET, Key="a", Body=b"x", ChecksumAlgorithm="SHA256")
+    s3.put_object(Bucket=BUCKET, Key="b", Body=b"x")  # boto3 sends a CRC-32 unasked.
+    for listed in (s3.list_objects_v2(Bucket=BUCKET), s3.list_objects(Bucket=BUCKET)):
+        found = {item["Key"]: item["ChecksumAlgorithm"] for item in listed["Contents"]}
+        assert found == {"a": ["SHA256"], "b": ["CRC32"]}
