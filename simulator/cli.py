@@ -18,6 +18,7 @@ import typer
 
 from simulator import (
     cli_assembly,
+    cli_dashboard,
     cli_dead_letters,
     cli_history,
     cli_iam,
@@ -54,6 +55,7 @@ app.command()(cli_publish.publish)
 app.command()(cli_dead_letters.replay_dead_letters)
 app.command()(cli_sql.sql)
 app.command()(cli_trace.trace)
+app.command()(cli_dashboard.dashboard)
 app.command()(cli_assembly.assembly)
 app.command("import")(cli_import.import_history)
 

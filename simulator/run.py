@@ -155,6 +155,7 @@ class _Run:
             found = evidence.gather(self.target, machines)
             report = self._report(machines.truth, found, execution)
             self._write(report, found, machines.truth)
+            self.target.cloud.keep_dashboards()
             result.append(f"{len(report.judged.found)} of {len(report.faults)} faults found")
         report.stages, report.wall_s = self.stages, time.monotonic() - self.began
         self._write_json(report)

@@ -9,6 +9,9 @@ from datetime import UTC, datetime
 
 SCHEMA = 1
 
+RUNBOOK = "docs/runbooks/episode.md"
+"""The page for whoever gets an alert, in the repository of the pipeline."""
+
 # From this share on one sensor is the story, and the sensor itself is the first suspect.
 DOMINANT_SHARE = 0.8
 
@@ -57,6 +60,7 @@ class Alert:
                 ],
                 "model_version": self.model_version,
                 "what_to_do": _advice(self.device_id, ranked),
+                "runbook": RUNBOOK,
             },
             separators=(",", ":"),
         )

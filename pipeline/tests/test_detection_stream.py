@@ -242,6 +242,7 @@ def test_a_fault_is_one_detection_and_one_alert() -> None:
     assert alert["alert_id"] == found["detection_id"]["S"]
     assert alert["sensors"][0] == {"sensor": "flow", "share": 0.9}
     assert "flow" in alert["what_to_do"]
+    assert alert["runbook"] == "docs/runbooks/episode.md"
     assert alert["since_ms"] <= alert["started_ms"] == started_ms
     assert json.loads(found["contributions"]["S"]) == {"flow": 0.9, "heat": 0.1}
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import simpy
 
-from simulator.cloud import iam_store, iam_usage, workflows_store
+from simulator.cloud import dashboards_store, iam_store, iam_usage, workflows_store
 from simulator.cloud.alarms import Alarms
 from simulator.cloud.asl_tasks import Job
 from simulator.cloud.assembly import load_assembly
@@ -111,6 +111,7 @@ class Cloud:
         self.endpoints = Endpoints(context)
         self.transform = TransformJobs(context, self.endpoints.models)
         self.alarms = Alarms(context, self.metrics)
+        self.dashboards = Dashboards(context)
         self.workflows = Workflows(context, self._jobs(), self.metrics.record)
         self.forwarder = Forwarder(context, seed)
         self.sns = Sns(context)
@@ -159,6 +160,16 @@ class Cloud:
             "AWS_DEFAULT_REGION": self.context.region,
         }
 
+    def keep_dashboards(self) -> None:
+        """Write what the dashboards show up to now (`dashboards_store`)."""
+        dashboards_store.save(
+            self.dashboards.bodies(),
+            self.metrics,
+            self.alarms.changes(),
+            (self.engine.start.timestamp(), self.engine.epoch_s()),
+            self.context.state,
+        )
+
     def close(self) -> None:
         """End every process and the gateway; may be called more than once."""
         self.endpoints.close()
@@ -197,7 +208,7 @@ class Cloud:
             ("cloudwatch", self.metrics.operations()),
             ("cloudwatch", MetricQueries(self.metrics).operations()),
             ("cloudwatch", self.alarms.operations()),
-            ("cloudwatch", Dashboards(self.context).operations()),
+            ("cloudwatch", self.dashboards.operations()),
             ("logs", self.logs.operations()),
             ("stepfunctions", self.workflows.operations()),
             ("sns", self.sns.operations()),

@@ -1,6 +1,7 @@
 """CloudWatch dashboards: kept, and checked when they are put.
 
-Nothing is drawn here; a client reads the body and asks GetMetricData. Source: CloudWatch API
+Nothing is drawn here: a client reads the body and asks GetMetricData, `dashboards_store` keeps both
+for a run that is over. Source: CloudWatch API
 reference, "Dashboard body structure and syntax".
 """
 
@@ -46,6 +47,10 @@ class Dashboards:
             "ListDashboards": Operation(self._list),
             "DeleteDashboards": Operation(self._delete, resources=self._named),
         }
+
+    def bodies(self) -> dict[str, str]:
+        """Return every dashboard's body by its name."""
+        return {name: one.body for name, one in sorted(self._dashboards.items())}
 
     def _arn(self, name: str) -> str:
         # Dashboards belong to no region.

@@ -8,7 +8,7 @@ metrics keep, with how often each value was seen. Alarms (`alarms.py`) read them
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -165,6 +165,25 @@ class Metrics:
                         merged.merge(sets[minute])
             values.append(merged.value(statistic) if merged.count else None)
         return values
+
+    def points(
+        self, key: MetricKey, statistic: str, period_s: int
+    ) -> Iterator[tuple[float, float]]:
+        """Yield (start in seconds since 1970, value) of every period that has data, in order."""
+        per_period = max(1, period_s // RESOLUTION_S)
+        periods: dict[int, list[StatisticSet]] = {}
+        for sets in self._data.get(key, {}).values():
+            for minute, found in sets.items():
+                periods.setdefault(minute // per_period, []).append(found)
+        for period in sorted(periods):
+            merged, *others = periods[period]
+            if others:
+                first, merged = merged, StatisticSet()
+                for each in (first, *others):
+                    merged.merge(each)
+            value = merged.value(statistic)
+            if value is not None:
+                yield float(period * per_period * RESOLUTION_S), value
 
     # -- writing
 
