@@ -48,6 +48,8 @@ EXTRA_FEATURES: dict[str, object] = {
 """What the lake's features have beyond those that the model looks at."""
 
 QUALITY_COLUMNS = ("impossible_values", "stuck_sensors", "gaps")
+NIGHTLY_LIMITS = {"malformed": 0.01, "late": 0.05}
+"""Shares of a day's messages beyond which the nightly workflow alerts and does not go on."""
 QUALITY_RULES = {"max_malformed_share": 0.2, "max_impossible_share": 0.2}
 """Beyond these the features job fails: so much is not a broken sensor but a broken feed."""
 
@@ -84,6 +86,8 @@ class StageConfig:
     """When DataSync looks for work orders; hourly is the most it does."""
     monitoring_schedule: str
     """When the endpoint's traffic of the hour before is judged: after its last file is there."""
+    nightly_schedule: str
+    """When the day before is made, judged and scored: before its objects are compacted."""
     training_instance: str
     endpoint_instance: str
 
@@ -136,6 +140,7 @@ DEV = StageConfig(
     compaction_schedule="cron(45 3 * * ? *)",
     maintenance_schedule="cron(10 * * * ? *)",
     monitoring_schedule="cron(5 * * * ? *)",
+    nightly_schedule="cron(30 2 * * ? *)",
     training_instance="ml.m5.large",
     endpoint_instance="ml.m5.large",
 )

@@ -33,6 +33,7 @@ SOURCES: dict[str, dict[str, object]] = {
     "pipeline": {"packaging": "zip", "path": _ABOVE_PACKAGE, "include": ["pipeline"]},
     "features-job": {"packaging": "file", "path": "pipeline/etl/features_job.py"},
     "compaction-job": {"packaging": "file", "path": "pipeline/etl/compaction_job.py"},
+    "scores-job": {"packaging": "file", "path": "pipeline/etl/scores_job.py"},
     "model-image": {
         "packaging": "image",
         "path": _ABOVE_PACKAGE,
@@ -52,6 +53,7 @@ class PipelineAssets(Construct):
         self.pipeline = self._package("pipeline", with_requirements=False)
         self.features_job = self._script("features-job", "features_job.py")
         self.compaction_job = self._script("compaction-job", "compaction_job.py")
+        self.scores_job = self._script("scores-job", "scores_job.py")
         # The context is the package itself: nothing else of the repository is in reach.
         self.image = ecr_assets.DockerImageAsset(
             self,

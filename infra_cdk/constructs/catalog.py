@@ -1,4 +1,4 @@
-"""The Glue database and the tables over the lake: readings, bursts, features."""
+"""The Glue database and the tables over the lake: readings, bursts, features, scores."""
 
 from __future__ import annotations
 
@@ -124,6 +124,21 @@ class Catalog(Construct):
                 *((name, glue.Schema.BIG_INT) for name in QUALITY_COLUMNS),
                 ("maintenance_count", glue.Schema.BIG_INT),
                 ("since_maintenance_s", glue.Schema.DOUBLE),
+            ],
+            is_projected=False,
+        )
+        self.scores = self._table(
+            "scores",
+            "What a model says of feature rows, a row a row, by batch scoring",
+            lake.processed,
+            "batch-scores/",
+            glue.DataFormat.PARQUET,
+            [
+                ("device_id", glue.Schema.STRING),
+                ("event_time_ms", glue.Schema.BIG_INT),
+                ("score", glue.Schema.DOUBLE),
+                ("no_model_score", glue.Schema.DOUBLE),
+                ("model_version", glue.Schema.STRING),
             ],
             is_projected=False,
         )

@@ -13,12 +13,17 @@ IOT_DEAD_LETTERS = "dead-letter/iot/*"
 MAPPING_FAILURES = "aws/lambda/*"
 FEATURES_PREFIX = "features/*"
 QUARANTINE_PREFIX = "quarantine/*"
+QUALITY_PREFIX = "quality/*"
 MAINTENANCE_PREFIX = "maintenance/*"
 IMPORTS_PREFIX = "imports/*"
 """What an import has brought, as manifests; the readings are in telemetry/."""
-JOB_PREFIXES = (FEATURES_PREFIX, QUARANTINE_PREFIX, "quality/*", "baselines/*", "state/*")
+JOB_PREFIXES = (FEATURES_PREFIX, QUARANTINE_PREFIX, QUALITY_PREFIX, "baselines/*", "state/*")
 """What the features job writes: rows, what is malformed, reports, baseline, and what it did."""
 SCORES_PREFIX = "scores/*"
+BATCH_SCORES_PREFIX = "batch-scores/*"
+"""The table `scores`; what the detector keeps has another format and another folder."""
+TRANSFORM_PREFIX = "transform/*"
+"""What goes into transform jobs and comes out of them, by the execution that started them."""
 MODELS_PREFIX = "models/*"
 CAPTURE_PREFIX = "capture/*"
 """What the endpoint was asked and has answered, as data capture writes it."""
@@ -60,6 +65,10 @@ class Lake(Construct):
             [
                 s3.LifecycleRule(id="features", prefix="features/", expiration=Duration.days(365)),
                 s3.LifecycleRule(id="scores", prefix="scores/", expiration=Duration.days(90)),
+                s3.LifecycleRule(
+                    id="batch-scores", prefix="batch-scores/", expiration=Duration.days(365)
+                ),
+                s3.LifecycleRule(id="transform", prefix="transform/", expiration=Duration.days(7)),
                 s3.LifecycleRule(id="capture", prefix="capture/", expiration=Duration.days(30)),
                 s3.LifecycleRule(
                     id="quarantine", prefix="quarantine/", expiration=Duration.days(90)

@@ -16,6 +16,7 @@ from infra_cdk.config import METRIC_NAMESPACE, StageConfig
 from infra_cdk.constructs import arns
 from infra_cdk.constructs.assets import REPOSITORY, PipelineAssets
 from infra_cdk.constructs.lake import CAPTURE_PREFIX, FEATURES_PREFIX, MODELS_PREFIX, Lake
+from infra_cdk.constructs.parameters import keep_name
 from infra_cdk.constructs.permissions import NEW_KEYS, NEW_NAMES, Statement, service_role
 from infra_cdk.constructs.training import container_statements
 
@@ -193,7 +194,7 @@ class Monitoring(Construct):
             allowed_values=["ENABLED", "DISABLED"],
             description="Whether that schedule is on",
         )
-        _keep_name(schedule, state)
+        keep_name(schedule, state)
         starter = self._starter(config, "Monitoring", self.machine)
         rule = events.Rule(
             self,
@@ -252,12 +253,6 @@ class Monitoring(Construct):
             min_value=1,
             description=f"{description}, in seconds",
         )
-        _keep_name(made)
+        keep_name(made)
         # As text: the job's environment has nothing else.
         return made.value_as_string
-
-
-def _keep_name(*parameters: CfnParameter) -> None:
-    """Let people see the name as it is here, without the construct's."""
-    for each in parameters:
-        each.override_logical_id(each.node.id)

@@ -1,9 +1,13 @@
-"""SSM parameters: where tools, and people, find the names of this stage."""
+"""SSM parameters: where tools, and people, find the names of this stage.
+
+And the names that people give the stack's own parameters by.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from aws_cdk import CfnParameter
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
@@ -31,3 +35,9 @@ def parameter(scope: Construct, config: StageConfig, name: str, value: str) -> s
         # The values are references, in which the default check cannot see the text.
         tier=ssm.ParameterTier.STANDARD,
     )
+
+
+def keep_name(*parameters: CfnParameter) -> None:
+    """Let people see the name as it is in the code, without the construct's."""
+    for each in parameters:
+        each.override_logical_id(each.node.id)

@@ -15,6 +15,7 @@ from infra_cdk.constructs.lake import (
     FEATURES_PREFIX,
     LABELS_PREFIX,
     MODELS_PREFIX,
+    TRANSFORM_PREFIX,
     Lake,
 )
 from infra_cdk.constructs.permissions import NEW_KEYS, NEW_LOG_STREAMS, Statement, service_role
@@ -61,7 +62,7 @@ class SageMakerRoles(Construct):
             "Hosting",
             name=f"{config.prefix}-hosting",
             service="sagemaker.amazonaws.com",
-            description="Endpoints read model artefacts and keep what they were asked",
+            description="Endpoints and transform jobs read a model and keep what they were asked",
             statements=[
                 Statement(
                     "ReadModels",
@@ -75,7 +76,19 @@ class SageMakerRoles(Construct):
                     [lake.processed.arn_for_objects(CAPTURE_PREFIX)],
                     NEW_KEYS,
                 ),
-                *container_statements(assets, f"/aws/sagemaker/Endpoints/{config.endpoint_name}"),
+                # A transform job acts as its model's role.
+                Statement(
+                    "Transform",
+                    ["s3:GetObject", "s3:PutObject"],
+                    [lake.processed.arn_for_objects(TRANSFORM_PREFIX)],
+                    NEW_KEYS,
+                ),
+                Statement("ListRows", ["s3:ListBucket"], [lake.processed.bucket_arn]),
+                *container_statements(
+                    assets,
+                    f"/aws/sagemaker/Endpoints/{config.endpoint_name}",
+                    "/aws/sagemaker/TransformJobs",
+                ),
             ],
         )
         self.evaluation = service_role(
@@ -121,7 +134,7 @@ class SageMakerRoles(Construct):
         group.cfn_options.update_replace_policy = CfnDeletionPolicy.RETAIN
 
 
-def container_statements(assets: PipelineAssets, log_group: str) -> list[Statement]:
+def container_statements(assets: PipelineAssets, *log_groups: str) -> list[Statement]:
     return [
         Statement(
             "LogInToRegistry",
@@ -147,8 +160,9 @@ def container_statements(assets: PipelineAssets, log_group: str) -> list[Stateme
                 "logs:PutLogEvents",
             ],
             [
-                arns.regional("logs", f"log-group:{log_group}"),
-                arns.regional("logs", f"log-group:{log_group}:log-stream:*"),
+                arns.regional("logs", f"log-group:{log_group}{streams}")
+                for log_group in log_groups
+                for streams in ("", ":log-stream:*")
             ],
             NEW_LOG_STREAMS,
         ),

@@ -9,6 +9,7 @@ from infra_cdk.constructs.alarms import Alarms
 from infra_cdk.constructs.alerting import Alerting
 from infra_cdk.constructs.assets import PipelineAssets
 from infra_cdk.constructs.automation import Automation
+from infra_cdk.constructs.batch import BatchScoring
 from infra_cdk.constructs.catalog import Catalog
 from infra_cdk.constructs.compaction import Compaction
 from infra_cdk.constructs.dashboard import Dashboard
@@ -17,6 +18,7 @@ from infra_cdk.constructs.ingestion import Detector, RawWriter
 from infra_cdk.constructs.lake import Lake
 from infra_cdk.constructs.maintenance import MaintenanceLog
 from infra_cdk.constructs.monitoring import Monitoring
+from infra_cdk.constructs.nightly import Nightly
 from infra_cdk.constructs.parameters import Parameters
 from infra_cdk.constructs.stream import Stream
 from infra_cdk.constructs.tables import Tables
@@ -126,6 +128,26 @@ class FleetwinStack(Stack):
             topic=alerting.topic,
             training=workflow.machine,
         )
+        batch = BatchScoring(
+            self,
+            "Batch",
+            config,
+            assets=assets,
+            lake=lake,
+            catalog=catalog,
+            models=roles.group_name,
+            topic=alerting.topic,
+            feature_spec=spec,
+        )
+        nightly = Nightly(
+            self,
+            "Nightly",
+            config,
+            lake=lake,
+            features=features,
+            batch=batch.machine,
+            topic=alerting.topic,
+        )
         WorkflowAlerts(self, "WorkflowAlerts", config, topic=alerting.topic)
         MaintenanceLog(
             self,
@@ -169,6 +191,8 @@ class FleetwinStack(Stack):
                 "features-job": features.name,
                 "training-workflow": workflow.machine.state_machine_arn,
                 "monitoring-workflow": monitoring.machine.state_machine_arn,
+                "batch-workflow": batch.machine.state_machine_arn,
+                "nightly-workflow": nightly.machine.state_machine_arn,
                 "endpoint": config.endpoint_name,
                 "model-package-group": roles.group_name,
                 "alert-topic": alerting.topic.topic_arn,

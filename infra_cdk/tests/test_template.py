@@ -48,8 +48,18 @@ WILDCARDS = {
     ("fleetwin-dev-training-job", "WriteLogs"),
     ("fleetwin-dev-hosting", "ReadModels"),
     ("fleetwin-dev-hosting", "CaptureData"),
+    ("fleetwin-dev-hosting", "Transform"),
     ("fleetwin-dev-hosting", "LogInToRegistry"),
     ("fleetwin-dev-hosting", "WriteLogs"),
+    ("fleetwin-dev-scores-job", "ReadCode"),
+    ("fleetwin-dev-scores-job", "ReadRowsAndAnswers"),
+    ("fleetwin-dev-scores-job", "WriteLinesAndScores"),
+    ("fleetwin-dev-scores-job", "WriteLogs"),
+    ("fleetwin-dev-batch", "FindModel"),
+    ("fleetwin-dev-batch", "DescribeModel"),
+    ("fleetwin-dev-batch", "Score"),
+    ("fleetwin-dev-nightly", "ReadQuality"),
+    ("fleetwin-dev-nightly", "FollowScoring"),
     ("fleetwin-dev-monitoring-job", "ReadModelsAndRows"),
     ("fleetwin-dev-monitoring-job", "KeepResults"),
     ("fleetwin-dev-monitoring-job", "PutMetrics"),
@@ -191,7 +201,7 @@ def test_the_features_table_has_the_columns_that_the_pipeline_computes() -> None
         body["TableInput"]["Name"]: body["TableInput"]
         for body in resources("AWS::Glue::Table").values()
     }
-    assert tables.keys() == {"telemetry_raw", "bursts_raw", "maintenance", "features"}
+    assert tables.keys() == {"telemetry_raw", "bursts_raw", "maintenance", "features", "scores"}
     for name, table in tables.items():
         keys = ["dt"] if name == "maintenance" else ["dt", "hour"]
         assert [key["Name"] for key in table["PartitionKeys"]] == keys

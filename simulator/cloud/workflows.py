@@ -42,7 +42,7 @@ class Workflows:
         self._context = context
         self._machines: dict[str, Machine] = {}
         self._notices = Notices(context, record)
-        self._jobs = {**jobs, ("stepfunctions", "StartExecution"): self._nested()}
+        self._jobs = {("stepfunctions", "StartExecution"): self._nested(), **jobs}
         self._executions = Executions(context, self._jobs, self._notices, self._machine)
 
     def watch(self, on_state: Callable[[str, str, str], None]) -> None:

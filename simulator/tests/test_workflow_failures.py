@@ -119,7 +119,7 @@ def check_waits(state: Mapping[str, Any], times: list[float], lost_s: float, err
 
 
 def test_there_are_workflows_to_try() -> None:
-    assert {file for file, _ in FILES} >= {"training", "features", "compaction"}
+    assert {file for file, _ in FILES} >= {"training", "features", "compaction", "batch", "nightly"}
     assert len(CASES) > 50
 
 

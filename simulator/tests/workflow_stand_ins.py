@@ -41,6 +41,7 @@ _STEP = re.compile(r"\w+|\*")
 _OBJECTS = re.compile(r"States\.JsonMerge\(\$((?:\.\w+)+), \$((?:\.\w+)+)")
 _DESCRIBES = {
     ("glue", "StartJobRun"): ("GetJobRun", {"JobName": "j", "RunId": "r"}, "JobRun"),
+    ("stepfunctions", "StartExecution"): ("DescribeExecution", {"executionArn": "e"}, ""),
 }
 _ENDED = "It went on"
 _EMPTY: dict[str, Any] = {
@@ -167,6 +168,9 @@ def _filled(found: Any, shape: Any, steps: list[str]) -> Any:
         if name is None:
             return given
         return {**given, name: _filled(given.get(name), shape.members[name], steps[1:])}
+    if kind == "map":
+        given = found or {}
+        return {**given, steps[0]: _filled(given.get(steps[0]), shape.value, steps[1:])}
     if kind == "list":
         items = found or []
         index = int(steps[0]) if steps[0].isdigit() else 0
