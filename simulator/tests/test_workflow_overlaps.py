@@ -1,10 +1,11 @@
-"""No two trainings at once: of those that overlap, the one that began first goes on."""
+"""No two at once: of a workflow's executions that overlap, the one that began first goes on."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,21 +18,26 @@ WORK_S = 60
 GUARD = {"FindOthers", "IsAlone", "FindFirst", "IsFirst", "AnotherRuns", "NotifyFailure", "Failed"}
 
 
-def guarded() -> dict[str, Any]:
-    """Return the workflow's first states, with a minute's wait in the place of the training."""
-    definition = definition_of(FOLDER / "training.asl.json")
-    states = {name: definition["States"][name] for name in GUARD}
-    states["NameRun"] = {"Type": "Wait", "Seconds": WORK_S, "End": True}
+WORKFLOWS = {"training": "NameRun", "batch": "FindModel", "nightly": "WhichDay"}
+"""Each with the first state of its work."""
+
+
+def guarded(name: str) -> dict[str, Any]:
+    """Return the workflow's first states, with a minute's wait in the place of its work."""
+    definition = definition_of(FOLDER / f"{name}.asl.json")
+    states = {each: definition["States"][each] for each in GUARD}
+    states[WORKFLOWS[name]] = {"Type": "Wait", "Seconds": WORK_S, "End": True}
     return {"StartAt": definition["StartAt"], "States": states}
 
 
+@pytest.mark.parametrize("name", WORKFLOWS)
 @settings(max_examples=30, deadline=None)
 @given(delays_s=st.lists(st.sampled_from([0.0, 0.0, 7.5, 29.5, 61.5]), min_size=1, max_size=6))
-def test_of_trainings_that_overlap_only_the_first_goes_on_and_the_others_tell(
-    delays_s: list[float],
+def test_of_executions_that_overlap_only_the_first_goes_on_and_the_others_tell(
+    name: str, delays_s: list[float]
 ) -> None:
     bench = Bench()
-    arn = bench.create(guarded(), "training")
+    arn = bench.create(guarded(name), name)
     started: list[tuple[float, Execution]] = []
 
     def start() -> SimGenerator:
@@ -52,5 +58,5 @@ def test_of_trainings_that_overlap_only_the_first_goes_on_and_the_others_tell(
             refused += 1
             assert execution.error == "AnotherExecutionRuns"
             assert execution.cause == f"{running} has not ended yet"
-    told = [json.loads(params["Message"]) for _, name, params in bench.calls if name == "Publish"]
+    told = [json.loads(params["Message"]) for _, call, params in bench.calls if call == "Publish"]
     assert [message["state"] for message in told] == ["AnotherRuns"] * refused
