@@ -12,7 +12,7 @@ from constructs import Construct
 
 from infra_cdk.config import METRIC_NAMESPACE, StageConfig
 from infra_cdk.constructs.alarms import VARIANT, Alarms
-from infra_cdk.constructs.stream_function import StreamFunction
+from infra_cdk.constructs.stream_function import TIMEOUTS, StreamFunction
 
 WIDTH, HEIGHT = 12, 6
 """Two graphs a row of 24 columns."""
@@ -63,6 +63,15 @@ class Dashboard(Construct):
             "From event to arrival, from arrival to row (ms)": [
                 _own("ArrivalDelay", "Maximum", "longest arrival"),
                 _own("FeatureLag", "Maximum", "feature lag"),
+            ],
+            "Errors and time-outs of functions": [
+                *(
+                    _metric(
+                        "AWS/Lambda", "Errors", "Sum", name, FunctionName=f.function.function_name
+                    )
+                    for name, f in functions.items()
+                ),
+                _own(TIMEOUTS, "Sum", "time-outs"),
             ],
             "Inference (microseconds)": [
                 _metric("AWS/SageMaker", "ModelLatency", "Average", "model latency", **variant),

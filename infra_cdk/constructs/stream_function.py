@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_kinesis as kinesis
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3_assets as s3_assets
 from constructs import Construct
 
-from infra_cdk.config import StageConfig
+from infra_cdk.config import METRIC_NAMESPACE, StageConfig
 from infra_cdk.constructs.lake import MAPPING_FAILURES, Lake
 from infra_cdk.constructs.permissions import NEW_KEYS, Statement, service_role
+
+TIMEOUTS = "Timeouts"
+"""The metric of invocations that ran out of time, of all functions together."""
 
 
 class StreamFunction(Construct):
@@ -44,6 +48,16 @@ class StreamFunction(Construct):
             log_group_name=f"/aws/lambda/{function_name}",
             retention=_retention(config.log_retention_days),
             removal_policy=RemovalPolicy.DESTROY,
+        )
+        # AWS/Lambda Errors does not tell a time-out from an exception.
+        self.log_group.add_metric_filter(
+            "Timeouts",
+            filter_name=f"{function_name}-timeouts",
+            filter_pattern=logs.FilterPattern.literal('"Task timed out after"'),
+            metric_namespace=METRIC_NAMESPACE,
+            metric_name=TIMEOUTS,
+            metric_value="1",
+            unit=cloudwatch.Unit.COUNT,
         )
         self.role = service_role(
             self,

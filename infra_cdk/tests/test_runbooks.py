@@ -16,6 +16,7 @@ DESCRIPTIONS = {
     for kind in ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm")
     for body in resources(kind).values()
 }
+LOGS = "AWS::Logs::LogGroup"
 PARTS = ("## Look first", "## What to do", "## It is over when")
 
 
@@ -52,3 +53,13 @@ def test_the_dashboard_shows_every_metric_that_an_alarm_on_readings_watches() ->
         assert f'"{name}"' in body
     for name in ("IncomingRecords", "ArrivalDelay", "EpisodesOpened", "AlertsSent"):
         assert f'"{name}"' in body
+
+
+def test_time_outs_are_counted_from_the_log_of_every_function() -> None:
+    groups = {logical_id: body["LogGroupName"] for logical_id, body in resources(LOGS).items()}
+    counted = {
+        groups[body["LogGroupName"]["Ref"]]: body["FilterPattern"]
+        for body in resources("AWS::Logs::MetricFilter").values()
+    }
+    functions = {f"/aws/lambda/{PREFIX}{name}" for name in ("detector", "raw-writer")}
+    assert counted == dict.fromkeys(functions, '"Task timed out after"')
