@@ -43,12 +43,16 @@ AWS_MANAGED: Mapping[str, PolicyDocument] = {
 
 
 class Observed(NamedTuple):
-    """One distinct question that was put to `Iam.authorise`, and its answer."""
+    """One distinct question that was put to `Iam.authorise`, and its answer.
+
+    ``context`` are the condition keys that came with it, sorted by name.
+    """
 
     role_arn: str
     action: str
     resource: str
     allowed: bool
+    context: tuple[tuple[str, str | tuple[str, ...]], ...] = ()
 
 
 @dataclass
@@ -98,18 +102,20 @@ class Iam:
         if role is None:
             return
         key: tuple[object, ...] = (role, action, resource)
-        if context:
-            key = (*key, *sorted(context.items()))
+        keys = tuple(sorted(context.items())) if context else ()
+        if keys:
+            key = (*key, *keys)
         if not role.startswith("arn:"):
             key = (*key, principal.arn)
         if key in self._allowed:
             return
         explicit = self._denied.get(key)
+        asked = Observed(role, action, resource, False, keys)
         if explicit is None:
             explicit = self._decide(principal, role, action, resource, context or {})
-            self._remember(key, role, action, resource, explicit)
+            self._remember(key, asked, explicit)
         if explicit is not None:
-            self.observed.add(Observed(role, action, resource, False))
+            self.observed.add(asked)
             raise AccessDenied(principal.arn, action, resource, explicit=explicit)
 
     def may(
@@ -120,7 +126,8 @@ class Iam:
         context: RequestContext | None = None,
     ) -> bool:
         """Tell whether `authorise` would return: a question, so that a no is no denied call."""
-        asked = Observed(principal.role_arn or "", action, resource, False)
+        keys = tuple(sorted((context or {}).items()))
+        asked = Observed(principal.role_arn or "", action, resource, False, keys)
         was_denied = asked in self.observed
         try:
             self.authorise(principal, action, resource, context)
@@ -130,14 +137,12 @@ class Iam:
             return False
         return True
 
-    def _remember(
-        self, key: tuple[object, ...], role: str, action: str, resource: str, denial: bool | None
-    ) -> None:
+    def _remember(self, key: tuple[object, ...], asked: Observed, denial: bool | None) -> None:
         if len(self._allowed) + len(self._denied) >= MEMO_LIMIT:
             self._forget()
         if denial is None:
             self._allowed.add(key)
-            self.observed.add(Observed(role, action, resource, True))
+            self.observed.add(asked._replace(allowed=True))
         else:
             self._denied[key] = denial
 

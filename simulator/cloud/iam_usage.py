@@ -18,7 +18,7 @@ from simulator.cloud.glue_store import write_json
 from simulator.cloud.iam import Iam, Observed
 from simulator.cloud.iam_policies import matches_pattern
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, order=True)
@@ -51,26 +51,45 @@ def load(state: Path) -> Usage:
 
     Raises FileNotFoundError where a run has left none, ValueError for another format.
     """
+    return judge(grants_of(history(state)), observed(state))
+
+
+def history(state: Path) -> list[tuple[str, Sequence[Any]]]:
+    """Return every change of roles and policies in the run whose state this is."""
+    found = json.loads((state / "iam" / "policies.json").read_text("utf-8"))
+    changes: list[tuple[str, Sequence[Any]]] = found["history"]
+    return changes
+
+
+def observed(state: Path) -> list[Observed]:
+    """Return what roles asked for in the run whose state this is.
+
+    Raises as `load` does.
+    """
     found = json.loads(_path(state).read_text("utf-8"))
     if found.get("format") != FORMAT:
         raise ValueError(f"{_path(state)}: format {found.get('format')}, not {FORMAT}")
-    observed = [Observed(*each) for each in found["observed"]]
-    history = json.loads((state / "iam" / "policies.json").read_text("utf-8"))["history"]
-    return judge(grants_of(history), observed)
+    return [_observed(*each) for each in found["observed"]]
 
 
-def judge(grants: Iterable[Grant], observed: Iterable[Observed]) -> Usage:
+def _observed(role: str, action: str, resource: str, allowed: bool, context: list[Any]) -> Observed:
+    keys = ((key, tuple(v) if isinstance(v, list) else v) for key, v in context)
+    return Observed(role, action, resource, allowed, tuple(keys))
+
+
+def judge(grants: Iterable[Grant], asked_for: Iterable[Observed]) -> Usage:
     """Tell used grants from unused ones."""
-    asked = list(observed)
+    asked = list(asked_for)
     used: list[Grant] = []
     unused: list[Grant] = []
     for grant in sorted(grants):
-        (used if any(_covers(grant, each) for each in asked) else unused).append(grant)
+        (used if any(covers(grant, each) for each in asked) else unused).append(grant)
     denied = {(each.role_arn, each.action, each.resource) for each in asked if not each.allowed}
     return Usage(tuple(used), tuple(unused), tuple(sorted(denied)))
 
 
-def _covers(grant: Grant, asked: Observed) -> bool:
+def covers(grant: Grant, asked: Observed) -> bool:
+    """Tell whether a call that was allowed is one that the grant speaks of."""
     return (
         asked.allowed
         and asked.role_arn == grant.role

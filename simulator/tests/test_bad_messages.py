@@ -33,7 +33,7 @@ DEVICES = count(1)
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
     """Return a twin with everything but machines."""
-    made = Embedded(START, tmp_path_factory.mktemp("twin") / "state", speed=None, seed=1)
+    made = Embedded(START, tmp_path_factory.mktemp("bad-messages") / "state", speed=None, seed=1)
     try:
         made.boot({})
         yield made

@@ -95,7 +95,7 @@ EXPORTED_MS = round(datetime(2026, 1, 5, 23, 5, tzinfo=UTC).timestamp() * 1000)
 
 @pytest.fixture(scope="module")
 def twin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
-    state = tmp_path_factory.mktemp("twin")
+    state = tmp_path_factory.mktemp("batch-path")
     target = Embedded(datetime(2026, 1, 6, 3, tzinfo=UTC), state, speed=None, seed=1)
     try:
         parameters = {

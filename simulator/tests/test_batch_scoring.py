@@ -100,7 +100,7 @@ class Fleet:
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    made = Fleet(tmp_path_factory.mktemp("twin"))
+    made = Fleet(tmp_path_factory.mktemp("batch-scoring"))
     try:
         made.boot()
         yield made

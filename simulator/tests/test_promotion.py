@@ -6,6 +6,7 @@ The executions of the training workflow build on each other, as the months of a 
 from __future__ import annotations
 
 import gzip
+import io
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -13,8 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
+from pipeline.features import feature_names
+from pipeline.settings import FeatureSpec
 from simulator.cloud.asl_execution import Execution
 from simulator.targets import Embedded
 
@@ -37,7 +41,9 @@ class Fleet:
         self.told: list[dict[str, Any]] = []
 
     def boot(self) -> None:
-        self.target.boot({"FeatureSpec": json.dumps(SPEC)}, prewarmed=False)
+        # Three hours are not enough windows of an hour to know what is usual.
+        lengths = {"MonitoringWindowS": "600", "MonitoringMarginS": "60", "RetrainingS": "600"}
+        self.target.boot({"FeatureSpec": json.dumps(SPEC), **lengths}, prewarmed=False)
         self.target.on_alert(lambda message: self.told.append(json.loads(message)))
         rng = np.random.default_rng(7)
         for hour in range(HOURS):
@@ -99,7 +105,7 @@ def readings(device: str, hour: int, rng: np.random.Generator) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    made = Fleet(tmp_path_factory.mktemp("twin"))
+    made = Fleet(tmp_path_factory.mktemp("promotion"))
     try:
         made.boot()
         yield made
@@ -201,3 +207,59 @@ def test_a_candidate_is_compared_though_the_endpoint_was_deleted_and_creates_it(
     assert fleet.evaluation("again")["promote"]
     assert fleet.serving() == f"{ENDPOINT}-again"
     assert fleet.approvals()[-1] == "Approved"
+
+
+def test_drift_of_all_machines_is_found_by_the_monitor_and_trained_on(fleet: Fleet) -> None:
+    target = fleet.target
+    hour_ms = int(target.cloud.engine.epoch_s() + 60.0) // 3600 * 3_600_000
+    # The rows of the last minutes of the hour, and no earlier captures, are what is judged.
+    until_s = hour_ms / 1000 + 3_540.0 - target.cloud.engine.epoch_s()
+    target.run_until(target.clock.now + until_s)
+    for body in warmer_requests(target, hour_ms):
+        target.call(
+            "sagemaker-runtime",
+            "InvokeEndpoint",
+            EndpointName=ENDPOINT,
+            ContentType="application/json",
+            Body=body,
+        )
+    machine = target.name_of("AWS::StepFunctions::StateMachine", "-training")
+    before = target.call("stepfunctions", "ListExecutions", stateMachineArn=machine)
+    target.call("events", "EnableRule", Name="fleetwin-dev-monitoring-schedule")
+    # Five minutes after the hour, and the time of two jobs.
+    target.run_until(target.clock.now + 1_800.0)
+    written = [key for key, _ in target.objects(target.bucket("artefacts"), "monitoring/")]
+    assert any("/baseline/" in key for key in written)
+    assert any("/windows/" in key for key in written)
+    after = target.call("stepfunctions", "ListExecutions", stateMachineArn=machine)
+    assert len(after["executions"]) == len(before["executions"]) + 1
+
+
+def test_a_monitor_that_fails_is_told(fleet: Fleet) -> None:
+    machine = fleet.target.name_of("AWS::StepFunctions::StateMachine", "-monitoring")
+    data = json.dumps({"time": "never"})
+    execution = fleet.target.start_workflow(machine, data, "never", lambda *_: None)
+    fleet.target.run_until(execution.done)
+    assert execution.status == "FAILED"
+    assert "workflow_failed" in {each.get("kind") for each in fleet.told[-2:]}
+
+
+def warmer_requests(target: Embedded, hour_ms: int) -> Iterator[bytes]:
+    """Yield requests for the rows of the last hour trained on, now and 2 degrees warmer."""
+    old_ms = int(START.timestamp() * 1000) + 2 * 3_600_000
+    names = feature_names(FeatureSpec.parse(json.dumps(SPEC)))
+    rows = []
+    for key, body in target.objects(target.bucket("processed"), "features/dt=2026-01-06/hour=02/"):
+        if key.endswith(".parquet"):
+            rows += pq.read_table(io.BytesIO(body)).to_pylist()
+    warmer = [f"temperature_c_{kind}" for kind in ("mean", "min", "max", "ewma")]
+    rows.sort(key=lambda row: (row["event_time_ms"], row["device_id"]))
+    for start in range(0, len(rows), 90):
+        asked = []
+        for row in rows[start : start + 90]:
+            values = {**row, **{name: row[name] + 2.0 for name in warmer}}
+            at_ms = row["event_time_ms"] - old_ms + hour_ms
+            features = [values[name] for name in names]
+            each = {"device_id": row["device_id"], "event_time_ms": at_ms, "features": features}
+            asked.append(each)
+        yield json.dumps({"rows": asked}).encode()

@@ -1,0 +1,119 @@
+"""What starts by itself, and what is kept when a step fails: paths that a run seldom takes.
+
+One twin is taken apart test by test, so their order matters. What its roles asked for is recorded
+for `test_statement_removal`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from pipeline.messages import Reading, encode_reading, telemetry_topic
+from simulator.fleet.delivery import Message
+from simulator.targets import Embedded
+
+pytestmark = pytest.mark.slow
+
+START = datetime(2026, 1, 6, 3, 44, 30, tzinfo=UTC)
+DEVICE = "pump-001"
+
+
+@pytest.fixture(scope="module")
+def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
+    """Return a twin with nothing in its lake."""
+    state = tmp_path_factory.mktemp("seldom-paths")
+    made = Embedded(START, state, speed=None, seed=1)
+    try:
+        made.boot({}, prewarmed=False)
+        yield made
+    finally:
+        made.close()
+
+
+def executions(target: Embedded, workflow: str) -> list[dict[str, Any]]:
+    """Return a workflow's executions, the newest first, when they are over."""
+    arn = target.name_of("AWS::StepFunctions::StateMachine", f"-{workflow}")
+    for _ in range(120):
+        found = target.call("stepfunctions", "ListExecutions", stateMachineArn=arn)["executions"]
+        if found and all(each["status"] != "RUNNING" for each in found):
+            return list(found)
+        target.run_until(target.clock.now + 30.0)
+    raise AssertionError(f"{workflow} has not come to an end within an hour")
+
+
+def publish(target: Embedded, seq: int) -> None:
+    """Publish a reading."""
+    values = {"temperature_c": 60.0, "velocity_mm_s_rms": 2.0, "pressure_bar": 5.0}
+    at_ms = int(target.cloud.engine.epoch_s() * 1000)
+    payload = encode_reading(Reading(DEVICE, seq, at_ms, {**values, "current_a": 20.0}))
+    target.publish([Message(telemetry_topic(DEVICE), payload, DEVICE, target.clock.now)])
+
+
+def test_the_schedules_start_compaction_and_monitoring(target: Embedded) -> None:
+    for name in ("compaction", "monitoring"):
+        target.call("events", "EnableRule", Name=f"fleetwin-dev-{name}-schedule")
+    target.run_until(target.clock.now + 60.0)
+    assert executions(target, "compaction")[0]["status"] == "SUCCEEDED"
+    target.run_until(target.clock.now + 1_260.0)
+    (found,) = executions(target, "monitoring")
+    assert found["status"] == "SUCCEEDED", "there is no endpoint, so nothing to monitor"
+
+
+def test_a_manifest_that_names_no_hours_starts_the_features_and_the_failure_is_told(
+    target: Embedded,
+) -> None:
+    manifest = json.dumps({"start": "then", "end": "now"}).encode()
+    raw = target.bucket("raw")
+    target.call("s3", "PutObject", Bucket=raw, Key="imports/a/manifest.json", Body=manifest)
+    target.run_until(target.clock.now + 60.0)
+    assert [each["status"] for each in executions(target, "features")] == ["FAILED"]
+
+
+def test_compaction_that_fails_is_told(target: Embedded) -> None:
+    machine = target.name_of("AWS::StepFunctions::StateMachine", "-compaction")
+    event = json.dumps({"time": "never"})
+    execution = target.start_workflow(machine, event, "never", lambda *_: None)
+    target.run_until(execution.done)
+    assert execution.status == "FAILED"
+
+
+def test_drift_that_lasts_starts_a_training(target: Embedded) -> None:
+    hours = {"start": "2026-01-05T00:00:00Z", "end": "2026-01-05T01:00:00Z", "run": "drift"}
+    detail = {"endpoint": "fleetwin-dev-detector", "retrain": True, "training": hours}
+    entry = {"Source": "fleetwin.monitoring", "DetailType": "Model Drift"}
+    target.call("events", "PutEvents", Entries=[{**entry, "Detail": json.dumps(detail)}])
+    target.run_until(target.clock.now + 60.0)
+    (found,) = executions(target, "training")
+    assert found["status"] == "FAILED", "there are no readings to train on"
+
+
+def test_records_that_no_function_can_work_off_are_kept_in_the_raw_bucket(
+    target: Embedded,
+) -> None:
+    for mapping in target.call("lambda", "ListEventSourceMappings")["EventSourceMappings"]:
+        target.call(
+            "lambda", "UpdateEventSourceMapping", UUID=mapping["UUID"], MaximumRetryAttempts=0
+        )
+    target.run_until(target.clock.now + 60.0)
+    table = target.name_of("AWS::DynamoDB::Table", "device-state")
+    target.call("dynamodb", "DeleteTable", TableName=table)
+    publish(target, 1)
+    target.run_until(target.clock.now + 180.0)
+    kept = [key for key, _ in target.objects(target.bucket("raw"), "aws/lambda/")]
+    assert len(kept) >= 2, "one of each mapping"
+
+
+def test_messages_that_the_stream_does_not_take_are_kept_in_the_raw_bucket(
+    target: Embedded,
+) -> None:
+    stream = target.name_of("AWS::Kinesis::Stream", "-telemetry")
+    target.call("kinesis", "DeleteStream", StreamName=stream, EnforceConsumerDeletion=True)
+    target.run_until(target.clock.now + 60.0)
+    publish(target, 2)
+    target.run_until(target.clock.now + 60.0)
+    assert list(target.objects(target.bucket("raw"), "dead-letter/iot/"))
