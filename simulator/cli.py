@@ -75,6 +75,18 @@ Isolation = Annotated[
     ),
 ]
 
+Target = Annotated[
+    str,
+    typer.Option(
+        help="embedded, or localstack: S3, Kinesis, SNS, SQS, SSM and DynamoDB are executed by "
+        "the endpoint."
+    ),
+]
+Endpoint = Annotated[
+    str | None,
+    typer.Option(help="LocalStack's URL; default http://127.0.0.1:4566. Never AWS's."),
+]
+
 INTERRUPTED = 130
 """Exit code of a command that Ctrl-C ended, as shells have it: 128 + SIGINT."""
 
@@ -157,6 +169,8 @@ def run(
         bool, typer.Option("--cold", help="A Spark process for each job run, as on Glue; slower.")
     ] = False,
     isolation: Isolation = "plain",
+    target: Target = "embedded",
+    endpoint: Endpoint = None,
 ) -> None:
     """Run a fleet through the whole pipeline and report what was found.
 
@@ -177,6 +191,8 @@ def run(
         cold=cold,
         latency=latency,
         isolation=isolation,
+        target=target,
+        endpoint=endpoint,
     )
     print(f"fleetwin: {chosen.name}, seed {chosen.seed}", file=sys.stderr)
     report = run_scenario(options)
@@ -196,6 +212,8 @@ def up(
         typer.Option(help="What `cdk synth` wrote for an app of your own, instead of our stack."),
     ] = None,
     isolation: Isolation = "plain",
+    target: Target = "embedded",
+    endpoint: Endpoint = None,
 ) -> None:
     """Keep the twin running, so that boto3 or the AWS CLI can talk to it; Ctrl-C ends it.
 
@@ -203,11 +221,11 @@ def up(
     """
     from datetime import UTC, datetime
 
-    from simulator.targets import SNAPSHOT, Embedded
+    from simulator.targets import SNAPSHOT, Embedded, remote_of
 
-    pace = _speed(speed)
+    pace, remote = _speed(speed), remote_of(target, endpoint)
     with tempfile.TemporaryDirectory(prefix="fleetwin-") as folder:
-        target = Embedded(
+        twin = Embedded(
             datetime.now(UTC),
             state or Path(folder),
             speed=pace or 1.0,
@@ -215,16 +233,17 @@ def up(
             port=port,
             assembly=assembly or SNAPSHOT,
             isolation=isolation,
+            remote=remote,
         )
         try:
-            resources = target.boot({})
+            resources = twin.boot({})
             print(f"# fleetwin is up with {resources} resources; Ctrl-C ends it")
-            for name, value in target.environment().items():
+            for name, value in twin.environment().items():
                 print(f"export {name}={shlex.quote(value)}")
             sys.stdout.flush()
-            target.cloud.engine.run(None)
+            twin.cloud.engine.run(None)
         finally:
-            target.close()
+            twin.close()
 
 
 @app.command()

@@ -35,7 +35,7 @@ from simulator.parity.latency_fit import TRACES_FILE, chosen_models
 from simulator.progress import Progress
 from simulator.report import Fault, RunReport, Stage, Standstill
 from simulator.scenario import Scenario
-from simulator.targets import Embedded
+from simulator.targets import Embedded, remote_of
 
 HOUR_S = 3600
 
@@ -61,6 +61,9 @@ class Options:
     """A Spark process for each job run instead of one for all."""
     isolation: str = PLAIN
     """How the processes of SageMaker's containers are kept apart: plain or bubblewrap."""
+    target: str = "embedded"
+    endpoint: str | None = None
+    """URL of what executes a part of AWS for the target localstack."""
 
 
 def run(options: Options) -> RunReport:
@@ -71,6 +74,7 @@ def run(options: Options) -> RunReport:
     """
     recording = _recording(options.scenario)
     latencies = chosen_models(options.latency)
+    remote = remote_of(options.target, options.endpoint)
     start = recording.start if recording else options.scenario.start
     options.out.mkdir(parents=True, exist_ok=True)
     target = Embedded(
@@ -81,6 +85,7 @@ def run(options: Options) -> RunReport:
         port=options.port,
         cold=options.cold,
         isolation=options.isolation,
+        remote=remote,
         **({"assembly": options.assembly} if options.assembly else {}),
     )
     target.cloud.latency.install(latencies)

@@ -1,13 +1,14 @@
 """The only file that knows which target a run is on.
 
 A target brings up what stands behind the AWS endpoint, hands the machines a way to publish and
-the composition root a way to look. `embedded` is the one that exists so far: everything in this
-process and its children, on the run's own clock.
+the composition root a way to look. `embedded` is everything in this process and its children, on
+the run's own clock; `localstack` is the same with another endpoint of this machine behind it.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +26,7 @@ from simulator.cloud.cloud import Cloud
 from simulator.cloud.gateway import is_ours
 from simulator.cloud.isolation import PLAIN
 from simulator.cloud.java import find_java
+from simulator.cloud.remote_endpoint import RemoteEndpoint
 from simulator.cloud.survey import Row
 from simulator.cloud.template import deploy, survey_of
 from simulator.cloud.workflows import Execution
@@ -112,6 +114,47 @@ def clients_of(target: str, region: str, endpoint: str | None) -> Callable[[str]
     return lambda service: make(service, config=once, **address)
 
 
+LOCALSTACK = "http://127.0.0.1:4566"
+"""Where `make localstack` starts it."""
+
+
+def remote_of(target: str, endpoint: str | None) -> RemoteEndpoint | None:
+    """Return the checked endpoint behind a run on ``target``, None for an embedded one.
+
+    What the endpoint does not execute and the twin can is said on standard error. Raises
+    EnvironmentMissing for another target, an endpoint of AWS's, and what `check` raises.
+    """
+    if target == "embedded" and endpoint is None:
+        return None
+    if target != "localstack":
+        raise EnvironmentMissing(
+            f"--target {target}: a run takes embedded or localstack, --endpoint only localstack"
+        )
+    url = endpoint or LOCALSTACK
+    parts = urlsplit(url)
+    host = (parts.hostname or "").rstrip(".")
+    if parts.scheme not in ("http", "https") or not host:
+        raise EnvironmentMissing(f"--endpoint {url}: must be a URL such as {LOCALSTACK}")
+    if host.endswith(_AWS_DOMAINS):
+        raise EnvironmentMissing(
+            f"--endpoint {url}: is AWS; a run never talks to it, name a LocalStack of your own"
+        )
+    remote = RemoteEndpoint(url)
+    for service in remote.check():
+        print(f"fleetwin: {url} does not execute {service}; the twin does", file=sys.stderr)
+    return remote
+
+
+_AWS_DOMAINS = (
+    "amazonaws.com",
+    "amazonaws.com.cn",
+    "amazonaws.eu",
+    "api.aws",
+    "aws.amazon.com",
+    "on.aws",
+)
+
+
 class Embedded:
     """The whole of AWS that the pipeline needs, in this process, with no account and no Docker."""
 
@@ -128,11 +171,16 @@ class Embedded:
         assembly: Path = SNAPSHOT,
         cold: bool = False,
         isolation: str = PLAIN,
+        remote: RemoteEndpoint | None = None,
     ) -> None:
         if not (assembly / "manifest.json").exists():
             raise EnvironmentMissing(f"no templates in {assembly}: write them with `make synth`")
         find_java()  # Missed now, and not when the first job starts.
-        self.cloud = Cloud(start, state, speed=speed, seed=seed, port=port, isolation=isolation)
+        if remote is not None:
+            self.name = "localstack"
+        self.cloud = Cloud(
+            start, state, speed=speed, seed=seed, port=port, isolation=isolation, remote=remote
+        )
         self._assembly = assembly
         if cold:
             self.cloud.glue.start_cold()

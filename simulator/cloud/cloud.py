@@ -42,6 +42,8 @@ from simulator.cloud.metric_queries import MetricQueries
 from simulator.cloud.metrics import Metrics
 from simulator.cloud.processes import Processes
 from simulator.cloud.quotas import Quotas
+from simulator.cloud.remote import forward_to, missing_there
+from simulator.cloud.remote_endpoint import RemoteEndpoint
 from simulator.cloud.s3 import S3
 from simulator.cloud.sagemaker_endpoints import Endpoints
 from simulator.cloud.sagemaker_jobs import TrainingJobs
@@ -51,6 +53,7 @@ from simulator.cloud.sagemaker_tuning import TuningJobs
 from simulator.cloud.sns import Sns
 from simulator.cloud.template import Deployment, deploy
 from simulator.cloud.workflows import Workflows
+from simulator.errors import EnvironmentMissing
 
 
 class Cloud:
@@ -59,6 +62,7 @@ class Cloud:
     ``speed`` is virtual seconds per real second, ``None`` as fast as possible; ``port`` 0 takes
     a free one. Everything it keeps is under ``state``. ``isolation`` names how the processes of
     SageMaker's containers are kept apart; raises EnvironmentMissing when that cannot work here.
+    What a ``remote`` endpoint executes is forwarded to it; `close` leaves its contents.
     """
 
     def __init__(
@@ -72,7 +76,9 @@ class Cloud:
         account: str = "000000000000",
         region: str = "us-east-1",
         isolation: str = PLAIN,
+        remote: RemoteEndpoint | None = None,
     ) -> None:
+        self.remote = remote
         keep_apart = isolation_named(isolation)
         state = state.resolve()  # Spark and the containers get file:// URLs made from it
         state.mkdir(parents=True, exist_ok=True)
@@ -113,10 +119,20 @@ class Cloud:
         self.alarms = Alarms(context, self.metrics)
         self.dashboards = Dashboards(context)
         self.workflows = Workflows(context, self._jobs(), self.metrics.record)
-        self.forwarder = Forwarder(context, seed)
+        self.forwarder = Forwarder(context, seed, remote)
         self.sns = Sns(context)
         context.confirm_subscription = self.sns.confirm
         self._register()
+        if remote is not None:
+            forward_to(
+                remote,
+                context,
+                dispatch,
+                s3=self.s3,
+                kinesis=self.kinesis,
+                sns=self.sns,
+                dynamodb=self.dynamodb,
+            )
         self.gateway = Gateway(context, port)
         self.deployment: Deployment | None = None
 
@@ -130,6 +146,13 @@ class Cloud:
         if prewarmed:
             self.glue.prewarm()
         self.deployment = deploy(load_assembly(assembly), self.context, parameters)
+        if self.remote is not None:
+            missing = missing_there(self.remote, self.deployment.resources.items())
+            if missing:
+                raise EnvironmentMissing(
+                    f"the endpoint {self.remote.url} has not got what was created there: "
+                    f"{', '.join(missing)}; start it afresh"
+                )
         iam_store.save(self.iam, self.context.state)
         return self.deployment
 
@@ -183,6 +206,8 @@ class Cloud:
         workflows_store.save(self.workflows.executions(), self.context.state)
         self.logs.close()
         self.s3.close()
+        if self.remote is not None:
+            self.remote.close()
 
     def _register(self) -> None:
         own: list[tuple[str, Mapping[str, Any]]] = [

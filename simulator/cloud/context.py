@@ -33,6 +33,10 @@ def _no_topic(topic_arn: str, token: str) -> str:
     raise AwsError("NotFound", "Topic does not exist", 404)
 
 
+def _staged() -> None:
+    """Be what brings S3's files up to date where they are the objects themselves."""
+
+
 @dataclass
 class Context:
     """One twin's shared parts. ``state`` is the folder in which it keeps everything.
@@ -59,6 +63,8 @@ class Context:
     """How the processes of SageMaker's containers are started."""
     confirm_subscription: Callable[[str, str], str] = field(default=_no_topic)
     """Confirms a subscription to a topic (ARN) by its token; returns the subscription's ARN."""
+    stage: Callable[[], None] = field(default=_staged)
+    """Called before a job reads S3's files: where objects are elsewhere, it fetches them."""
     cloudwatch: Metrics = field(init=False)
     logs: Logs = field(init=False)
     latency: Latency = field(init=False)

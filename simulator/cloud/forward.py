@@ -25,6 +25,7 @@ from simulator.cloud.engine import SimGenerator
 from simulator.cloud.errors import AwsError, NotSupportedByTwin
 from simulator.cloud.forward_table import ACTIONS, Arns, Resources
 from simulator.cloud.operations import Answer, Call, Operation, Params
+from simulator.cloud.remote_endpoint import RemoteEndpoint
 from simulator.cloud.validation import operation_model, service_model
 
 _DATE = "20260101"
@@ -35,11 +36,18 @@ _lock = threading.Lock()
 
 
 class Forwarder:
-    """moto behind an explicit allow-list; ids are drawn from ``seed``."""
+    """moto behind an explicit allow-list; ids are drawn from ``seed``.
 
-    def __init__(self, context: Context, seed: int = 0) -> None:
+    With a ``remote`` endpoint, the services in its ``services`` go there instead.
+    """
+
+    def __init__(
+        self, context: Context, seed: int = 0, remote: RemoteEndpoint | None = None
+    ) -> None:
         self._context = context
         self._seed = seed
+        self._remote = remote
+        self._queue_urls: dict[str, str] = {}
         self._arns = Arns(context.account, context.region)
         self._application: Callable[..., Iterable[bytes]] | None = None
 
@@ -143,9 +151,39 @@ class Forwarder:
                 break
         return answer
 
+    # -- another endpoint
+
+    def _forward_to(
+        self, remote: RemoteEndpoint, service: str, operation: str, params: Params
+    ) -> Answer:
+        """Ask the endpoint; a queue's URL is the gateway's here and the endpoint's there."""
+        url = params.get("QueueUrl")
+        if url is not None:
+            params = {**params, "QueueUrl": self._queue_url_there(remote, url)}
+        answer = remote.forward(service, operation, params)
+        if "QueueUrl" in answer:
+            answer["QueueUrl"] = self._queue_url_here(answer["QueueUrl"])
+        if "QueueUrls" in answer:
+            answer["QueueUrls"] = [self._queue_url_here(each) for each in answer["QueueUrls"]]
+        return answer
+
+    def _queue_url_there(self, remote: RemoteEndpoint, url: str) -> str:
+        name = url.rpartition("/")[2]
+        if name not in self._queue_urls:
+            found = remote.forward("sqs", "GetQueueUrl", {"QueueName": name})
+            self._queue_url_here(found["QueueUrl"])
+        return self._queue_urls[name]
+
+    def _queue_url_here(self, url: str) -> str:
+        name = url.rpartition("/")[2]
+        self._queue_urls[name] = url
+        return f"{self._context.gateway_url}/{self._context.account}/{name}"
+
     # -- moto
 
     def _forward(self, service: str, operation: str, params: Params) -> Answer:
+        if self._remote is not None and service in self._remote.services:
+            return self._forward_to(self._remote, service, operation, params)
         model = operation_model(service, operation)
         protocol = model.service_model.resolved_protocol
         request = create_serializer(protocol, include_validation=False).serialize_to_request(

@@ -65,6 +65,8 @@ def local_source(context: Context, principal: Principal, uri: str) -> Path:
     bucket, key = split_uri(uri)
     context.iam.authorise(principal, "s3:GetObject", f"arn:aws:s3:::{bucket}/{key}")
     asset = context.assets.get(key.rpartition("/")[2].partition(".")[0])
+    if asset is None:
+        context.stage()
     path = asset if asset is not None else context.state / "s3" / bucket / key
     if not path.exists():
         raise AwsError("NoSuchKey", f"The specified key does not exist: {uri}", 404)
@@ -85,6 +87,7 @@ def mounts_for(
     granted: user-defined functions need full table access, which cannot filter (Glue Developer
     Guide, "Using AWS Glue with AWS Lake Formation for full table access").
     """
+    context.stage()
     named: dict[str, set[str]] = {}
     for argument in arguments:
         for bucket, key in _URI.findall(argument):

@@ -88,6 +88,8 @@ class ObjectStore:
         self.files = ObjectFiles(state / "s3", self.scratch)
         self.index = Index(state / "s3-index.sqlite")
         self.listeners: list[Listener] = []
+        self.on_removed: Callable[[str, str], None] = lambda bucket, key: None
+        """Told of every object that is gone, by bucket and key."""
         self.buckets: dict[str, int] = self.index.buckets()
 
     def close(self) -> None:
@@ -178,6 +180,7 @@ class ObjectStore:
         if self.index.get(bucket, key) is not None:
             self.files.remove(bucket, key)
             self.index.remove(bucket, key)
+            self.on_removed(bucket, key)
 
     def walk(
         self, bucket: str, prefix: str = "", after: str = "", *, at: bool = False
@@ -214,4 +217,5 @@ class ObjectStore:
             # What the scan hides may still be an object that somebody put by name.
             if self.files.stat(bucket, key) is None:
                 self.index.remove(bucket, key)
+                self.on_removed(bucket, key)
         return sorted(registered)
