@@ -7,7 +7,7 @@ workflow, the alarms and the people who look at the account refer to them.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 PROJECT = "fleetwin"
 METRIC_NAMESPACE = "Fleetwin"
@@ -86,8 +86,10 @@ class StageConfig:
     """When DataSync looks for work orders; hourly is the most it does."""
     monitoring_schedule: str
     """When the endpoint's traffic of the hour before is judged: after its last file is there."""
+    monitoring_on_schedule: bool
     nightly_schedule: str
     """When the day before is made, judged and scored: before its objects are compacted."""
+    nightly_on_schedule: bool
     training_instance: str
     endpoint_instance: str
 
@@ -140,7 +142,33 @@ DEV = StageConfig(
     compaction_schedule="cron(45 3 * * ? *)",
     maintenance_schedule="cron(10 * * * ? *)",
     monitoring_schedule="cron(5 * * * ? *)",
+    monitoring_on_schedule=False,
     nightly_schedule="cron(30 2 * * ? *)",
+    nightly_on_schedule=False,
     training_instance="ml.m5.large",
     endpoint_instance="ml.m5.large",
 )
+
+PROD = replace(
+    DEV,
+    stage="prod",
+    # A shard takes 1,000 messages/s: room for a fleet of some thousand machines.
+    stream_shards=4,
+    # A weekend passes before somebody has to have looked at a stream that nobody reads.
+    stream_retention_hours=168,
+    # Above this age a batch is given up; the stream still has it for a replay.
+    mapping_record_age_s=24 * 3600,
+    iterator_age_alarm_ms=120_000,
+    latency_alarm_us=500_000,
+    # More devices may come back from being offline at once.
+    late_alarm_count=100_000,
+    feature_lag_alarm_ms=180_000,
+    log_retention_days=365,
+    features_on_schedule=True,
+    monitoring_on_schedule=True,
+    nightly_on_schedule=True,
+    training_instance="ml.m5.xlarge",
+    endpoint_instance="ml.m5.xlarge",
+)
+
+STAGES = {config.stage: config for config in (DEV, PROD)}

@@ -190,7 +190,7 @@ class Monitoring(Construct):
             self,
             "MonitoringState",
             type="String",
-            default="DISABLED",
+            default="ENABLED" if config.monitoring_on_schedule else "DISABLED",
             allowed_values=["ENABLED", "DISABLED"],
             description="Whether that schedule is on",
         )

@@ -94,7 +94,7 @@ class Nightly(Construct):
             self,
             "NightlyState",
             type="String",
-            default="DISABLED",
+            default="ENABLED" if config.nightly_on_schedule else "DISABLED",
             allowed_values=["ENABLED", "DISABLED"],
             description="Whether that schedule is on",
         )
