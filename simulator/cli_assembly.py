@@ -16,17 +16,21 @@ def assembly(
     folder: Annotated[
         Path, typer.Argument(help="What `cdk synth` wrote (cdk.out); default: our own stack.")
     ] = SNAPSHOT,
+    properties: Annotated[
+        bool, typer.Option("--properties", help="Every property in use, with its verdict.")
+    ] = False,
 ) -> None:
     """Say what the twin makes of a CDK app: a line a resource type.
 
     runs: the twin's own code acts on it. forwarded: moto has it. refused: the twin does not have
     the type or one of its properties. Below a type stand properties that change nothing here.
+    With --properties all of them stand there: runs, forwarded, recorded only, refused.
     Ends with 1 when something is refused. Start it with: fleetwin up --assembly FOLDER
     """
     from simulator.cloud import survey
 
     with tempfile.TemporaryDirectory(prefix="fleetwin-") as state:
         rows = look_at(folder, datetime(2026, 1, 5, tzinfo=UTC), Path(state))
-    print(survey.table(rows))
+    print(survey.table(rows, properties=properties))
     if any(row.verdict == survey.REFUSED for row in rows):
         raise typer.Exit(1)

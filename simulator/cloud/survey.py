@@ -25,6 +25,9 @@ NOT_MAPPED = "property is not mapped by the twin"
 RUNS, FORWARDED, REFUSED = "runs", "forwarded", "refused"
 """Verdicts: the twin's own code acts on it; moto has it; nobody here does."""
 
+RECORDED = "recorded only"
+"""Of a property: it is kept with the resource and changes nothing, for the reason that is named."""
+
 
 class _ReachedCall(Exception):
     """No error: the mapper got as far as it should."""
@@ -55,7 +58,8 @@ class _Surveyed(Resource):
 class Row:
     """What becomes of the resources of one type; ``recorded``: property -> why it changes nothing.
 
-    ``problems`` are the one-line errors of those that the twin refuses.
+    ``problems`` are the one-line errors of those that the twin refuses. ``properties`` are all
+    properties in use with their verdicts: that of the type, where the mapper handed it on.
     """
 
     type: str
@@ -63,6 +67,7 @@ class Row:
     verdict: str = RUNS
     recorded: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    properties: dict[str, str] = field(default_factory=dict)
 
 
 def survey_resource(resource: _Surveyed, body: Mapping[str, Any], row: Row) -> None:
@@ -73,9 +78,11 @@ def survey_resource(resource: _Surveyed, body: Mapping[str, Any], row: Row) -> N
         row.verdict = REFUSED
         row.problems.append(f"{resource.stack}: {resource.logical_id}: no such type in the twin")
         return
+    written = body.get("Properties", {})
     for name, why in mapping.recorded.items():
-        if name in body.get("Properties", {}):
+        if name in written:
             row.recorded[name] = why
+    refused = ""
     try:
         mapping.create(resource)
     except _ReachedCall as reached:
@@ -86,6 +93,20 @@ def survey_resource(resource: _Surveyed, body: Mapping[str, Any], row: Row) -> N
         if NOT_MAPPED in str(error):
             row.verdict = REFUSED
             row.problems.append(str(error).removesuffix(f" ({resource.type})"))
+            refused = error_path(str(error))
+    for name in written:
+        if name == refused:
+            row.properties[name] = REFUSED
+        elif name in row.recorded:
+            row.properties[name] = RECORDED
+        elif row.properties.get(name) != REFUSED:
+            row.properties[name] = RUNS if row.verdict == REFUSED else row.verdict
+
+
+def error_path(message: str) -> str:
+    """Return the name of the property, not of what is in it, that an error speaks of."""
+    path = message.partition(".Properties.")[2].partition(":")[0]
+    return path.partition(".")[0].partition("[")[0]
 
 
 def surveyed(
@@ -103,15 +124,25 @@ def surveyed(
     return [rows[kind] for kind in sorted(rows)]
 
 
-def table(rows: Iterable[Row]) -> str:
-    """Return the rows in columns, each type's problems and recorded properties below it."""
+def table(rows: Iterable[Row], *, properties: bool = False) -> str:
+    """Return the rows in columns, each type's problems and recorded properties below it.
+
+    With ``properties`` every property in use stands there with its verdict.
+    """
     listed = list(rows)
     width = max((len(row.type) for row in listed), default=0)
     lines = []
     for row in listed:
         lines.append(f"{row.type:<{width}}  {row.count:>3}  {row.verdict}")
         lines += [f"    {problem}" for problem in row.problems]
-        lines += [f"    {name}: changes nothing, {why}" for name, why in row.recorded.items()]
+        if properties:
+            lines += [
+                f"    {name}: {verdict}"
+                + (f", {row.recorded[name]}" if name in row.recorded else "")
+                for name, verdict in sorted(row.properties.items())
+            ]
+        else:
+            lines += [f"    {name}: changes nothing, {why}" for name, why in row.recorded.items()]
     totals = Counter(row.verdict for row in listed)
     summed = ", ".join(f"{totals[verdict]} {verdict}" for verdict in (RUNS, FORWARDED, REFUSED))
     return "\n".join([*lines, f"{len(listed)} types: {summed}"])

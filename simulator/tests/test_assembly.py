@@ -107,6 +107,28 @@ def test_all_that_is_missing_is_listed_before_anything_is_created(tmp_path: Path
         assert sum(name in line for line in rest) == 1
 
 
+def test_every_property_has_a_verdict_and_what_is_only_recorded_a_reason(tmp_path: Path) -> None:
+    folder = changed(tmp_path, add_what_is_missing)
+    words = ["assembly", str(folder), "--properties"]
+    printed = CliRunner().invoke(app, words, standalone_mode=False).stdout.splitlines()
+    verdicts: dict[tuple[str, str], str] = {}
+    kind = ""
+    for line in printed:
+        if line.startswith("AWS::"):
+            kind = line.split()[0]
+        elif line.startswith("    ") and "Properties." not in line:
+            name, _, verdict = line.strip().partition(": ")
+            verdicts[kind, name] = verdict
+    assert verdicts["AWS::Kinesis::Stream", "Colour"] == "refused"
+    assert verdicts["AWS::Kinesis::Stream", "ShardCount"] == "runs"
+    template = json.loads((folder / "ColdStore.template.json").read_text("utf-8"))
+    for body in template["Resources"].values():
+        for name in body.get("Properties", {}):
+            verdict, _, why = verdicts[body["Type"], name].partition(", ")
+            assert verdict in ("runs", "forwarded", "recorded only", "refused")
+            assert bool(why) == (verdict == "recorded only")
+
+
 def test_our_own_stack_has_nothing_that_is_refused() -> None:
     result = CliRunner().invoke(app, ["assembly"], catch_exceptions=False)
     assert result.exit_code == 0
