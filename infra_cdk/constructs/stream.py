@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import CfnParameter, Duration, RemovalPolicy
 from aws_cdk import aws_iot as iot
 from aws_cdk import aws_kinesis as kinesis
 from constructs import Construct
 
 from infra_cdk.config import RULE_SQL_VERSION, StageConfig
 from infra_cdk.constructs.lake import IOT_DEAD_LETTERS, Lake
+from infra_cdk.constructs.parameters import keep_name
 from infra_cdk.constructs.permissions import NEW_KEYS, Statement, service_role
 
 KINDS = ("telemetry", "burst")
 
 
 class Stream(Construct):
-    """Topic rules put what devices publish on the stream, in order for each device."""
+    """Topic rules put what devices publish on the stream, in order for each device.
+
+    `MappingWindowS` of the stack is how long a function's batch waits for more records: what one
+    reading costs falls with it, and detections come later by as much.
+    """
 
     def __init__(
         self, scope: Construct, construct_id: str, config: StageConfig, lake: Lake
@@ -49,6 +54,17 @@ class Stream(Construct):
                 ),
             ],
         )
+        window = CfnParameter(
+            self,
+            "MappingWindowS",
+            type="Number",
+            default=config.mapping_window_s,
+            min_value=0,
+            max_value=300,
+            description="How long a batch of readings waits for more, in seconds",
+        )
+        keep_name(window)
+        self.window_s = window.value_as_number
         for kind in KINDS:
             self._rule(config, kind, lake)
 

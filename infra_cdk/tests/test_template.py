@@ -146,13 +146,17 @@ def test_a_mapping_batches_answers_in_part_and_gives_up_into_the_raw_bucket() ->
     assert len(mappings) == 2
     for mapping in mappings.values():
         assert mapping["BatchSize"] == 1000
-        assert mapping["MaximumBatchingWindowInSeconds"] == 10
+        assert mapping["MaximumBatchingWindowInSeconds"] == {"Ref": "MappingWindowS"}
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
         assert mapping["StartingPosition"] == "TRIM_HORIZON"
         assert 0 < mapping["MaximumRetryAttempts"] <= 100
         assert 60 <= mapping["MaximumRecordAgeInSeconds"] <= 604_800
         destination = text_of(mapping["DestinationConfig"]["OnFailure"]["Destination"])
         assert destination.startswith("<LakeRaw")
+
+
+def test_a_batch_waits_ten_seconds_unless_a_stack_says_otherwise() -> None:
+    assert template()["Parameters"]["MappingWindowS"]["Default"] == 10
 
 
 def test_a_function_has_its_variables_its_handler_and_a_log_group_that_forgets() -> None:
