@@ -16,7 +16,7 @@ help:
 	@echo "make test    all tests"
 	@echo "make lint    ruff, mypy, import contracts"
 	@echo "make format  have ruff rewrite what it can"
-	@echo "make synth   rewrite the templates in infra_cdk/snapshots (needs Node 20 or newer)"
+	@echo "make synth   rewrite infra_cdk/snapshots and its diagram (needs Node 20 or newer)"
 	@echo "make bench   the benchmarks"
 	@echo "make clean   remove .venv and out/"
 

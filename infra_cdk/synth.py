@@ -1,7 +1,7 @@
 """Write a stage's templates without hashes: ``python -m infra_cdk.synth [--stage STAGE] [FOLDER]``.
 
-By default the stage dev to infra_cdk/snapshots, which is committed; another stage to
-build/snapshots-STAGE, which is only looked at.
+By default the stage dev to infra_cdk/snapshots, which is committed, and its diagram to
+docs/images; another stage to build/snapshots-STAGE, which is only looked at.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from infra_cdk.app import synthesize
 from infra_cdk.config import DEV, STAGES, StageConfig
 from infra_cdk.constructs.assets import REPOSITORY, SOURCES
+from infra_cdk.diagram import write_diagram
 from infra_cdk.normalise import normalised
 
 SNAPSHOTS = REPOSITORY / "infra_cdk" / "snapshots"
@@ -42,6 +43,8 @@ def _main() -> None:
     )
     folder = given.folder or usual
     write_snapshot(folder, STAGES[given.stage])
+    if folder == SNAPSHOTS:
+        write_diagram()
     print(folder)
 
 
