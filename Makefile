@@ -9,7 +9,7 @@ INFRA_STAMP := $(VENV)/.infra
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 SCENARIO ?= demo
 
-.PHONY: run test lint synth bench format clean help
+.PHONY: run test lint synth bench format clean help localstack
 
 help:
 	@echo "make run     a fleet of pumps through the whole pipeline; report in out/"
@@ -17,6 +17,8 @@ help:
 	@echo "make lint    ruff, mypy, import contracts"
 	@echo "make format  have ruff rewrite what it can"
 	@echo "make synth   rewrite infra_cdk/snapshots and its diagram (needs Node 20 or newer)"
+	@echo "make synth   rewrite the templates in infra_cdk/snapshots (needs Node 20 or newer)"
+	@echo "make localstack  LocalStack without Docker on 127.0.0.1:4566 (needs Python 3.13 and Node)"
 	@echo "make bench   the benchmarks"
 	@echo "make clean   remove .venv and out/"
 
@@ -64,5 +66,8 @@ synth: $(INFRA_STAMP)
 bench: $(DEV_STAMP)
 	$(BIN)/python -m benchmarks $(ARGS)
 
+localstack: $(RUN_STAMP)
+	$(BIN)/python -m simulator.localstack_host $(ARGS)
+
 clean:
-	rm -rf $(VENV) out cdk.out
+	rm -rf $(VENV) .venv-localstack out cdk.out
