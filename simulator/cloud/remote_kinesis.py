@@ -58,6 +58,12 @@ class RemoteKinesis:
         }
 
     def _forward(self, operation: str, params: Params) -> Answer:
+        """Ask the endpoint, by a stream's name: moto knows its ARN in some operations only."""
+        arn = params.get("StreamARN")
+        if arn is not None:
+            params = {name: value for name, value in params.items() if name != "StreamARN"}
+            if operation != "GetRecords":  # Its iterator says which stream it is.
+                params["StreamName"] = arn.rpartition("/")[2]
         return self._remote.forward("kinesis", operation, params)
 
     def _there(self, operation: str) -> Callable[[Call], Answer]:
