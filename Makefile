@@ -17,7 +17,6 @@ help:
 	@echo "make lint    ruff, mypy, import contracts"
 	@echo "make format  have ruff rewrite what it can"
 	@echo "make synth   rewrite infra_cdk/snapshots and its diagram (needs Node 20 or newer)"
-	@echo "make synth   rewrite the templates in infra_cdk/snapshots (needs Node 20 or newer)"
 	@echo "make localstack  LocalStack without Docker on 127.0.0.1:4566 (needs Python 3.13 and Node)"
 	@echo "make bench   the benchmarks"
 	@echo "make clean   remove .venv and out/"
