@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 
+from pipeline.model.hyperparameters import Hyperparameters
 from simulator.fleet.plant import PlantPlan
 from simulator.fleet.settings import AmbientSettings, FaultPlan, FleetSettings
 from simulator.tests.monitored_month import SENSORS, Month, rows_of
@@ -61,7 +62,8 @@ def test_new_firmware_of_all_sensors_is_found_at_once_trained_on_a_day_later_and
     assert old_share > 0.5
     assert new_share < 0.02
     machine_days = MACHINES * len(after) / 24
-    assert episodes <= 0.25 * machine_days, "the designed rate"
+    designed = Hyperparameters(feature_spec="").false_alarms_per_machine_day
+    assert episodes <= 1.5 * designed * machine_days + 2.0
 
 
 def test_faults_of_a_quarter_of_the_machines_train_nothing() -> None:
@@ -74,8 +76,8 @@ def test_faults_of_a_quarter_of_the_machines_train_nothing() -> None:
 
 
 @pytest.mark.slow
-def test_in_spring_new_models_keep_the_designed_rate_and_the_first_one_would_be_in_alarm() -> None:
-    """Measured over four weeks: 50 episodes in 324 machine-days, 0.15 a day."""
+def test_in_spring_new_models_call_seldom_and_the_first_one_would_be_in_alarm() -> None:
+    """Measured in 28 days: 53 episodes in 336 machine-days, 0.16 a day; designed: 0.05."""
     hours = 24 * 19
     month = monitored(19, season_swing_c=12.0)
     assert len(month.retrained) >= 2
