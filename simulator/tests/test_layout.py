@@ -130,3 +130,16 @@ def test_the_import_contracts_are_kept() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout
+
+
+def test_what_shares_a_twin_stays_on_one_worker() -> None:
+    """Else every worker boots its own, and tests that follow each other come apart."""
+    apart = [
+        path.name
+        for path in sorted(Path(__file__).parent.glob("test_*.py"))
+        if path != Path(__file__)
+        and 'scope="module"' in (text := path.read_text("utf-8"))
+        and "tmp_path_factory" in text
+        and "xdist_group" not in text
+    ]
+    assert not apart
