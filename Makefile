@@ -47,7 +47,7 @@ run: $(RUN_STAMP)
 	$(BIN)/fleetwin run $(SCENARIO) --out out $(ARGS)
 
 test: $(DEV_STAMP)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: $(DEV_STAMP)
 	$(BIN)/ruff check .

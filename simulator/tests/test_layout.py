@@ -132,14 +132,6 @@ def test_the_import_contracts_are_kept() -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_what_shares_a_twin_stays_on_one_worker() -> None:
-    """Else every worker boots its own, and tests that follow each other come apart."""
-    apart = [
-        path.name
-        for path in sorted(Path(__file__).parent.glob("test_*.py"))
-        if path != Path(__file__)
-        and 'scope="module"' in (text := path.read_text("utf-8"))
-        and "tmp_path_factory" in text
-        and "xdist_group" not in text
-    ]
-    assert not apart
+def test_the_tests_of_a_file_stay_on_one_worker_in_order() -> None:
+    """Tests that share a twin follow each other; xdist's groups do nothing under this pytest."""
+    assert "--dist loadfile" in (ROOT / "Makefile").read_text("utf-8")
