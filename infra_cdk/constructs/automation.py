@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import json
-
-from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_events as events
-from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sns as sns
-from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk.aws_s3 import CfnBucket
 from constructs import Construct
 
 from infra_cdk.config import StageConfig
-from infra_cdk.constructs import arns
-from infra_cdk.constructs.assets import REPOSITORY
 from infra_cdk.constructs.etl import FeaturesJob
 from infra_cdk.constructs.lake import IMPORTS_PREFIX, Lake
+from infra_cdk.constructs.machines import runs_glue_job, started, starter_role, state_machine
 from infra_cdk.constructs.permissions import NEW_KEYS, Statement, service_role
-
-DEFINITION = REPOSITORY / "pipeline" / "workflow" / "features.asl.json"
 
 
 class Automation(Construct):
@@ -46,50 +38,28 @@ class Automation(Construct):
             description="The workflow reads what an import says and runs the features job",
             statements=[
                 Statement("ReadManifest", ["s3:GetObject"], [imports], NEW_KEYS),
-                Statement(
-                    "RunFeatures",
-                    # The last three are how `.sync` waits, and how a time-out stops the run.
-                    [
-                        "glue:StartJobRun",
-                        "glue:GetJobRun",
-                        "glue:GetJobRuns",
-                        "glue:BatchStopJobRun",
-                    ],
-                    [arns.regional("glue", f"job/{features.job.ref}")],
-                ),
+                runs_glue_job("RunFeatures", features.job.ref),
                 Statement("Notify", ["sns:Publish"], [topic.topic_arn]),
             ],
         )
-        self.machine = sfn.StateMachine(
+        self.machine = state_machine(
             self,
-            "Machine",
-            state_machine_name=f"{config.prefix}-features",
-            state_machine_type=sfn.StateMachineType.STANDARD,
+            config,
+            "features",
             role=role,
-            definition_body=sfn.DefinitionBody.from_string(
-                json.dumps(json.loads(DEFINITION.read_text()), separators=(",", ":"))
-            ),
-            definition_substitutions={
+            substitutions={
                 "FeaturesJob": features.name,
                 "AlertTopic": topic.topic_arn,
             },
-            removal_policy=RemovalPolicy.DESTROY,
         )
-        starter = service_role(
-            self,
-            "StarterRole",
-            name=f"{config.prefix}-features-starter",
-            service="events.amazonaws.com",
-            description="The rules start the features workflow",
-            statements=[
-                Statement("Start", ["states:StartExecution"], [self.machine.state_machine_arn])
-            ],
+        starter = starter_role(
+            self, config, "features", "The rules start the features workflow", self.machine
         )
         self._rule(
             config,
             "schedule",
             "What is new, by the clock",
-            starter.without_policy_updates(),
+            starter,
             enabled=config.features_on_schedule,
             schedule=events.Schedule.expression(config.features_schedule),
         )
@@ -103,7 +73,7 @@ class Automation(Construct):
             config,
             "arrival",
             "The hours that an import has brought",
-            starter.without_policy_updates(),
+            starter,
             enabled=True,
             event_pattern=events.EventPattern(
                 source=["aws.s3"],
@@ -134,9 +104,5 @@ class Automation(Construct):
             enabled=enabled,
             schedule=schedule,
             event_pattern=event_pattern,
-            targets=[
-                targets.SfnStateMachine(
-                    self.machine, role=role, max_event_age=Duration.hours(1), retry_attempts=3
-                )
-            ],
+            targets=[started(self.machine, role)],
         )

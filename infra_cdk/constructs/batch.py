@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-import json
-
-from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_glue as glue
 from aws_cdk import aws_sns as sns
-from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra_cdk.config import StageConfig
 from infra_cdk.constructs import arns
-from infra_cdk.constructs.assets import REPOSITORY, PipelineAssets
+from infra_cdk.constructs.assets import PipelineAssets
 from infra_cdk.constructs.catalog import Catalog
+from infra_cdk.constructs.glue_jobs import (
+    glue_job,
+    reads_code,
+    registers_partitions,
+    writes_job_logs,
+)
 from infra_cdk.constructs.lake import (
     BATCH_SCORES_PREFIX,
     FEATURES_PREFIX,
     TRANSFORM_PREFIX,
     Lake,
 )
-from infra_cdk.constructs.permissions import (
-    NEW_KEYS,
-    NEW_LOG_STREAMS,
-    NEW_NAMES,
-    Statement,
-    service_role,
+from infra_cdk.constructs.machines import (
+    finds_others,
+    hears_of_the_end,
+    runs_glue_job,
+    runs_sagemaker_job,
+    state_machine,
 )
-
-DEFINITION = REPOSITORY / "pipeline" / "workflow" / "batch.asl.json"
-SYNC_RULE = "StepFunctionsGetEventsForSageMakerTransformJobsRule"
-"""Step Functions Developer Guide, "IAM policies for Amazon SageMaker AI"."""
+from infra_cdk.constructs.permissions import NEW_KEYS, NEW_NAMES, Statement, service_role
 
 
 class BatchScoring(Construct):
@@ -63,16 +62,12 @@ class BatchScoring(Construct):
             description="The workflow finds the approved model and has rows scored with it",
             statements=_machine_statements(config, models, self.job, topic),
         )
-        self.machine = sfn.StateMachine(
+        self.machine = state_machine(
             self,
-            "Machine",
-            state_machine_name=f"{config.prefix}-batch",
-            state_machine_type=sfn.StateMachineType.STANDARD,
+            config,
+            "batch",
             role=role,
-            definition_body=sfn.DefinitionBody.from_string(
-                json.dumps(json.loads(DEFINITION.read_text()), separators=(",", ":"))
-            ),
-            definition_substitutions={
+            substitutions={
                 "Prefix": config.prefix,
                 "ModelPackageGroup": models,
                 "ScoresJob": self.job.ref,
@@ -80,20 +75,15 @@ class BatchScoring(Construct):
                 "TransformInstance": config.endpoint_instance,
                 "AlertTopic": topic.topic_arn,
             },
-            removal_policy=RemovalPolicy.DESTROY,
         )
 
 
 def _machine_statements(
     config: StageConfig, models: str, job: glue.CfnJob, topic: sns.Topic
 ) -> list[Statement]:
-    """Return what the states call; the last of each job's actions are how `.sync` waits."""
+    """Return what the states call."""
     return [
-        Statement(
-            "FindOthers",
-            ["states:ListExecutions"],
-            [arns.regional("states", f"stateMachine:{config.prefix}-batch")],
-        ),
+        finds_others(config, "batch"),
         Statement(
             "FindModel",
             ["sagemaker:ListModelPackages"],
@@ -106,28 +96,14 @@ def _machine_statements(
             [arns.sagemaker(f"model-package/{models}/*")],
             "The registry numbers the versions",
         ),
-        Statement(
-            "RunScoresJob",
-            ["glue:StartJobRun", "glue:GetJobRun", "glue:GetJobRuns", "glue:BatchStopJobRun"],
-            [arns.regional("glue", f"job/{job.ref}")],
-        ),
-        Statement(
+        runs_glue_job("RunScoresJob", job.ref),
+        runs_sagemaker_job(
             "Score",
-            [
-                "sagemaker:CreateTransformJob",
-                "sagemaker:DescribeTransformJob",
-                "sagemaker:StopTransformJob",
-                "sagemaker:ListTags",
-                "sagemaker:AddTags",
-            ],
+            "Transform",
             [arns.sagemaker(f"transform-job/{config.prefix}-scores-*")],
             NEW_NAMES,
         ),
-        Statement(
-            "HearOfTheEnd",
-            ["events:PutTargets", "events:PutRule", "events:DescribeRule"],
-            [arns.regional("events", f"rule/{SYNC_RULE}")],
-        ),
+        hears_of_the_end("SageMakerTransformJobs"),
         Statement("Notify", ["sns:Publish"], [topic.topic_arn]),
     ]
 
@@ -148,45 +124,25 @@ def _job(
         description="The scores job writes rows for transform jobs and keeps what they say",
         statements=_job_statements(assets, lake, catalog),
     )
-    return glue.CfnJob(
+    return glue_job(
         scope,
-        "Job",
         name=f"{config.prefix}-scores",
         description="Feature rows to lines, and scored lines to the table of scores",
-        role=role.role_arn,
-        command=glue.CfnJob.JobCommandProperty(
-            # Not a Python shell, which ends at Python 3.9.
-            name="glueetl",
-            python_version="3",
-            script_location=assets.scores_job.s3_object_url,
-        ),
-        default_arguments={
-            "--job-language": "python",
-            "--extra-py-files": assets.pipeline.s3_object_url,
-            "--additional-python-modules": "orjson==3.13.0",
+        role=role,
+        script=assets.scores_job,
+        assets=assets,
+        arguments={
             "--bucket": lake.processed.bucket_name,
             "--database": catalog.database.database_name,
             "--table": catalog.scores.table_name,
             "--feature_spec": feature_spec,
         },
-        glue_version="5.1",
-        worker_type="G.1X",
-        number_of_workers=2,
-        timeout=Duration.hours(2).to_minutes(),
-        max_retries=0,
-        execution_property=glue.CfnJob.ExecutionPropertyProperty(max_concurrent_runs=1),
     )
 
 
 def _job_statements(assets: PipelineAssets, lake: Lake, catalog: Catalog) -> list[Statement]:
-    database = catalog.database.database_name
     return [
-        Statement(
-            "ReadCode",
-            ["s3:GetObject"],
-            [assets.scores_job.bucket.arn_for_objects("*")],
-            "The script and the package are stored under the hash of their contents",
-        ),
+        reads_code(assets.scores_job),
         Statement(
             "ReadRowsAndAnswers",
             ["s3:GetObject"],
@@ -206,19 +162,6 @@ def _job_statements(assets: PipelineAssets, lake: Lake, catalog: Catalog) -> lis
             ],
             NEW_KEYS,
         ),
-        Statement(
-            "RegisterPartitions",
-            ["glue:GetTable", "glue:BatchCreatePartition"],
-            [
-                arns.regional("glue", "catalog"),
-                arns.regional("glue", f"database/{database}"),
-                arns.regional("glue", f"table/{database}/{catalog.scores.table_name}"),
-            ],
-        ),
-        Statement(
-            "WriteLogs",
-            ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
-            [arns.regional("logs", "log-group:/aws-glue/jobs/*")],
-            NEW_LOG_STREAMS,
-        ),
+        registers_partitions(catalog, catalog.scores.table_name),
+        writes_job_logs(),
     ]

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import json
-
-from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_events as events
-from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_glue as glue
 from aws_cdk import aws_sns as sns
-from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra_cdk.config import StageConfig
-from infra_cdk.constructs import arns
-from infra_cdk.constructs.assets import REPOSITORY, PipelineAssets
+from infra_cdk.constructs.assets import PipelineAssets
+from infra_cdk.constructs.glue_jobs import glue_job, reads_code, writes_job_logs
 from infra_cdk.constructs.lake import Lake
-from infra_cdk.constructs.permissions import NEW_KEYS, NEW_LOG_STREAMS, Statement, service_role
+from infra_cdk.constructs.machines import runs_glue_job, started, starter_role, state_machine
+from infra_cdk.constructs.permissions import NEW_KEYS, Statement, service_role
 
-DEFINITION = REPOSITORY / "pipeline" / "workflow" / "compaction.asl.json"
 PREFIXES = ("telemetry", "bursts")
 """The features need none: their job writes one object an hour."""
 
@@ -45,44 +40,22 @@ class Compaction(Construct):
             service="states.amazonaws.com",
             description="The workflow runs the compaction job",
             statements=[
-                Statement(
-                    "RunCompaction",
-                    # The last three are how `.sync` waits, and how a time-out stops the run.
-                    [
-                        "glue:StartJobRun",
-                        "glue:GetJobRun",
-                        "glue:GetJobRuns",
-                        "glue:BatchStopJobRun",
-                    ],
-                    [arns.regional("glue", f"job/{self.job.ref}")],
-                ),
+                runs_glue_job("RunCompaction", self.job.ref),
                 Statement("Notify", ["sns:Publish"], [topic.topic_arn]),
             ],
         )
-        self.machine = sfn.StateMachine(
+        self.machine = state_machine(
             self,
-            "Machine",
-            state_machine_name=f"{config.prefix}-compaction",
-            state_machine_type=sfn.StateMachineType.STANDARD,
+            config,
+            "compaction",
             role=role,
-            definition_body=sfn.DefinitionBody.from_string(
-                json.dumps(json.loads(DEFINITION.read_text()), separators=(",", ":"))
-            ),
-            definition_substitutions={
+            substitutions={
                 "CompactionJob": self.job.ref,
                 "AlertTopic": topic.topic_arn,
             },
-            removal_policy=RemovalPolicy.DESTROY,
         )
-        starter = service_role(
-            self,
-            "StarterRole",
-            name=f"{config.prefix}-compaction-starter",
-            service="events.amazonaws.com",
-            description="The rule starts the compaction workflow",
-            statements=[
-                Statement("Start", ["states:StartExecution"], [self.machine.state_machine_arn])
-            ],
+        starter = starter_role(
+            self, config, "compaction", "The rule starts the compaction workflow", self.machine
         )
         events.Rule(
             self,
@@ -91,14 +64,7 @@ class Compaction(Construct):
             description="The day before, by the clock",
             enabled=config.features_on_schedule,
             schedule=events.Schedule.expression(config.compaction_schedule),
-            targets=[
-                targets.SfnStateMachine(
-                    self.machine,
-                    role=starter.without_policy_updates(),
-                    max_event_age=Duration.hours(1),
-                    retry_attempts=3,
-                )
-            ],
+            targets=[started(self.machine, starter)],
         )
 
 
@@ -111,47 +77,20 @@ def _job(scope: Construct, config: StageConfig, assets: PipelineAssets, lake: La
         service="glue.amazonaws.com",
         description="The compaction job rewrites objects of the raw zone",
         statements=[
-            Statement(
-                "ReadCode",
-                ["s3:GetObject"],
-                [assets.compaction_job.bucket.arn_for_objects("*")],
-                "The script and the package are stored under the hash of their contents",
-            ),
+            reads_code(assets.compaction_job),
             Statement("ListLake", ["s3:ListBucket"], [lake.raw.bucket_arn]),
             Statement(
                 "Rewrite", ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], objects, NEW_KEYS
             ),
-            Statement(
-                "WriteLogs",
-                ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
-                [arns.regional("logs", "log-group:/aws-glue/jobs/*")],
-                NEW_LOG_STREAMS,
-            ),
+            writes_job_logs(),
         ],
     )
-    return glue.CfnJob(
+    return glue_job(
         scope,
-        "Job",
         name=f"{config.prefix}-compaction",
         description="Many small objects of an hour to one",
-        role=role.role_arn,
-        command=glue.CfnJob.JobCommandProperty(
-            # Not a Python shell, which ends at Python 3.9.
-            name="glueetl",
-            python_version="3",
-            script_location=assets.compaction_job.s3_object_url,
-        ),
-        default_arguments={
-            "--job-language": "python",
-            "--extra-py-files": assets.pipeline.s3_object_url,
-            "--additional-python-modules": "orjson==3.13.0",
-            "--bucket": lake.raw.bucket_name,
-            "--prefix": ",".join(PREFIXES),
-        },
-        glue_version="5.1",
-        worker_type="G.1X",
-        number_of_workers=2,
-        timeout=Duration.hours(2).to_minutes(),
-        max_retries=0,
-        execution_property=glue.CfnJob.ExecutionPropertyProperty(max_concurrent_runs=1),
+        role=role,
+        script=assets.compaction_job,
+        assets=assets,
+        arguments={"--bucket": lake.raw.bucket_name, "--prefix": ",".join(PREFIXES)},
     )

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-
-from aws_cdk import CfnParameter, Duration, RemovalPolicy
+from aws_cdk import CfnParameter
 from aws_cdk import aws_events as events
-from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_stepfunctions as sfn
@@ -14,19 +11,25 @@ from constructs import Construct
 
 from infra_cdk.config import METRIC_NAMESPACE, StageConfig
 from infra_cdk.constructs import arns
-from infra_cdk.constructs.assets import REPOSITORY, PipelineAssets
+from infra_cdk.constructs.assets import PipelineAssets
 from infra_cdk.constructs.lake import CAPTURE_PREFIX, FEATURES_PREFIX, MODELS_PREFIX, Lake
+from infra_cdk.constructs.machines import (
+    hears_of_the_end,
+    passes_role,
+    runs_sagemaker_job,
+    schedule_by_parameters,
+    started,
+    starter_role,
+    state_machine,
+)
 from infra_cdk.constructs.parameters import keep_name
 from infra_cdk.constructs.permissions import NEW_KEYS, NEW_NAMES, Statement, service_role
 from infra_cdk.constructs.training import container_statements
 
-DEFINITION = REPOSITORY / "pipeline" / "workflow" / "monitoring.asl.json"
 MONITORING_PREFIX = "monitoring/*"
 EVENT_SOURCE = "fleetwin.monitoring"
 EVENT_TYPE = "Model Drift"
 DEFAULT_BUS = "event-bus/default"
-SYNC_RULE = "StepFunctionsGetEventsForSageMakerProcessingJobsRule"
-"""Step Functions Developer Guide, "IAM policies for Amazon SageMaker AI"."""
 
 
 class Monitoring(Construct):
@@ -49,16 +52,12 @@ class Monitoring(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         job_role = self._job_role(config, assets, lake)
-        self.machine = sfn.StateMachine(
+        self.machine = state_machine(
             self,
-            "Machine",
-            state_machine_name=f"{config.prefix}-monitoring",
-            state_machine_type=sfn.StateMachineType.STANDARD,
+            config,
+            "monitoring",
             role=self._machine_role(config, lake, job_role, topic),
-            definition_body=sfn.DefinitionBody.from_string(
-                json.dumps(json.loads(DEFINITION.read_text()), separators=(",", ":"))
-            ),
-            definition_substitutions={
+            substitutions={
                 "Prefix": config.prefix,
                 "EndpointName": config.endpoint_name,
                 "Image": assets.image.image_uri,
@@ -76,9 +75,25 @@ class Monitoring(Construct):
                     "RetrainingS", 86_400, "Drift that lasts so long is trained on"
                 ),
             },
-            removal_policy=RemovalPolicy.DESTROY,
         )
-        self._schedule(config)
+        starter = starter_role(
+            self,
+            config,
+            "monitoring",
+            "A rule starts the workflow: monitoring",
+            self.machine,
+            "MonitoringStarterRole",
+        )
+        schedule_by_parameters(
+            self,
+            config,
+            "monitoring",
+            expression=config.monitoring_schedule,
+            about="When the endpoint's traffic is judged",
+            is_on=config.monitoring_on_schedule,
+            description="The window that is over, by the clock",
+            target=started(self.machine, starter),
+        )
         self._retraining(config, training)
 
     def _job_role(self, config: StageConfig, assets: PipelineAssets, lake: Lake) -> iam.Role:
@@ -128,7 +143,7 @@ class Monitoring(Construct):
     def _machine_role(
         self, config: StageConfig, lake: Lake, job_role: iam.Role, topic: sns.Topic
     ) -> iam.Role:
-        """Return what the states call; the last of each job's actions are how `.sync` waits."""
+        """Return the role with what the states call."""
         return service_role(
             self,
             "Role",
@@ -148,71 +163,30 @@ class Monitoring(Construct):
                     NEW_NAMES,
                 ),
                 Statement("FindBaseline", ["s3:ListBucket"], [lake.artefacts.bucket_arn]),
-                Statement(
+                runs_sagemaker_job(
                     "RunJobs",
-                    [
-                        "sagemaker:CreateProcessingJob",
-                        "sagemaker:DescribeProcessingJob",
-                        "sagemaker:StopProcessingJob",
-                        "sagemaker:ListTags",
-                        "sagemaker:AddTags",
-                    ],
+                    "Processing",
                     [
                         arns.sagemaker(f"processing-job/{config.prefix}-{kind}-*")
                         for kind in ("baseline", "monitor")
                     ],
                     NEW_NAMES,
                 ),
-                Statement(
-                    "HearOfTheEnd",
-                    ["events:PutTargets", "events:PutRule", "events:DescribeRule"],
-                    [arns.regional("events", f"rule/{SYNC_RULE}")],
-                ),
-                Statement(
-                    "PassJobRole",
-                    ["iam:PassRole"],
-                    [job_role.role_arn],
-                    conditions={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
-                ),
+                hears_of_the_end("SageMakerProcessingJobs"),
+                passes_role("PassJobRole", job_role),
                 Statement("Notify", ["sns:Publish"], [topic.topic_arn]),
             ],
         )
 
-    def _schedule(self, config: StageConfig) -> None:
-        schedule = CfnParameter(
-            self,
-            "MonitoringSchedule",
-            type="String",
-            default=config.monitoring_schedule,
-            description="When the endpoint's traffic is judged: an expression of EventBridge, UTC",
-        )
-        state = CfnParameter(
-            self,
-            "MonitoringState",
-            type="String",
-            default="ENABLED" if config.monitoring_on_schedule else "DISABLED",
-            allowed_values=["ENABLED", "DISABLED"],
-            description="Whether that schedule is on",
-        )
-        keep_name(schedule, state)
-        starter = self._starter(config, "Monitoring", self.machine)
-        rule = events.Rule(
-            self,
-            "Schedule",
-            rule_name=f"{config.prefix}-monitoring-schedule",
-            description="The window that is over, by the clock",
-            schedule=events.Schedule.expression(schedule.value_as_string),
-            targets=[
-                targets.SfnStateMachine(
-                    self.machine, role=starter, max_event_age=Duration.hours(1), retry_attempts=3
-                )
-            ],
-        )
-        resource = rule.node.default_child
-        assert isinstance(resource, events.CfnRule)
-        resource.state = state.value_as_string
-
     def _retraining(self, config: StageConfig, training: sfn.StateMachine) -> None:
+        starter = starter_role(
+            self,
+            config,
+            "retraining",
+            "A rule starts the workflow: retraining",
+            training,
+            "RetrainingStarterRole",
+        )
         events.Rule(
             self,
             "Retraining",
@@ -224,25 +198,11 @@ class Monitoring(Construct):
                 detail={"endpoint": [config.endpoint_name], "retrain": [True]},
             ),
             targets=[
-                targets.SfnStateMachine(
-                    training,
-                    role=self._starter(config, "Retraining", training),
-                    input=events.RuleTargetInput.from_event_path("$.detail.training"),
-                    max_event_age=Duration.hours(1),
-                    retry_attempts=3,
+                started(
+                    training, starter, events.RuleTargetInput.from_event_path("$.detail.training")
                 )
             ],
         )
-
-    def _starter(self, config: StageConfig, what: str, machine: sfn.StateMachine) -> iam.IRole:
-        return service_role(
-            self,
-            f"{what}StarterRole",
-            name=f"{config.prefix}-{what.lower()}-starter",
-            service="events.amazonaws.com",
-            description=f"A rule starts the workflow: {what.lower()}",
-            statements=[Statement("Start", ["states:StartExecution"], [machine.state_machine_arn])],
-        ).without_policy_updates()
 
     def _number(self, name: str, default: int, description: str) -> str:
         made = CfnParameter(

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from typing import Any
-
-from aws_cdk import RemovalPolicy
-from aws_cdk import aws_glue as glue
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sns as sns
-from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra_cdk.config import StageConfig
 from infra_cdk.constructs import arns
 from infra_cdk.constructs.alarms import ENDPOINT_ERRORS, ENDPOINT_LATENCY
-from infra_cdk.constructs.assets import REPOSITORY, PipelineAssets
+from infra_cdk.constructs.assets import PipelineAssets
 from infra_cdk.constructs.etl import FeaturesJob
 from infra_cdk.constructs.lake import EVALUATIONS_PREFIX, Lake
+from infra_cdk.constructs.machines import (
+    finds_others,
+    hears_of_the_end,
+    passes_role,
+    runs_glue_job,
+    runs_sagemaker_job,
+    state_machine,
+)
 from infra_cdk.constructs.parameters import parameter
 from infra_cdk.constructs.permissions import NEW_KEYS, NEW_NAMES, Statement, service_role
 from infra_cdk.constructs.tables import Tables
 from infra_cdk.constructs.training import SageMakerRoles
-
-DEFINITION = REPOSITORY / "pipeline" / "workflow" / "training.asl.json"
 
 
 class TrainingWorkflow(Construct):
@@ -60,7 +58,7 @@ class TrainingWorkflow(Construct):
                     ["ssm:GetParameter"],
                     [spec.parameter_arn, settings.parameter_arn],
                 ),
-                *_features_statements(features.job),
+                runs_glue_job("RunFeatures", features.job.ref),
                 *_training_statements(config, roles),
                 *_registry_statements(roles),
                 *_evaluation_statements(config, roles),
@@ -71,25 +69,17 @@ class TrainingWorkflow(Construct):
                     NEW_KEYS,
                 ),
                 *_endpoint_statements(config, roles),
-                Statement(
-                    "FindOthers",
-                    ["states:ListExecutions"],
-                    [arns.regional("states", f"stateMachine:{config.prefix}-training")],
-                ),
+                finds_others(config, "training"),
                 Statement("ActivateModel", ["dynamodb:PutItem"], [tables.state.table_arn]),
                 Statement("Notify", ["sns:Publish"], [topic.topic_arn]),
             ],
         )
-        self.machine = sfn.StateMachine(
+        self.machine = state_machine(
             self,
-            "Machine",
-            state_machine_name=f"{config.prefix}-training",
-            state_machine_type=sfn.StateMachineType.STANDARD,
+            config,
+            "training",
             role=self.role,
-            definition_body=sfn.DefinitionBody.from_string(
-                json.dumps(definition(), separators=(",", ":"))
-            ),
-            definition_substitutions={
+            substitutions={
                 "FeatureSpecParameter": spec.parameter_name,
                 "TrainingSettingsParameter": settings.parameter_name,
                 "FeaturesJob": features.name,
@@ -108,52 +98,20 @@ class TrainingWorkflow(Construct):
                 "TrainingInstance": config.training_instance,
                 "EndpointInstance": config.endpoint_instance,
             },
-            removal_policy=RemovalPolicy.DESTROY,
         )
-
-
-def definition() -> Mapping[str, Any]:
-    """Return the definition as it is written, with ``${...}`` where names are substituted."""
-    parsed: Mapping[str, Any] = json.loads(DEFINITION.read_text())
-    return parsed
-
-
-def _features_statements(job: glue.CfnJob) -> list[Statement]:
-    return [
-        Statement(
-            "RunFeatures",
-            # The last three are how `.sync` waits, and how a time-out stops the run.
-            ["glue:StartJobRun", "glue:GetJobRun", "glue:GetJobRuns", "glue:BatchStopJobRun"],
-            [arns.regional("glue", f"job/{job.ref}")],
-        )
-    ]
 
 
 def _training_statements(config: StageConfig, roles: SageMakerRoles) -> list[Statement]:
-    """Return what ``sagemaker:createTrainingJob.sync`` needs.
-
-    Source: Step Functions Developer Guide, "IAM policies for Amazon SageMaker AI". The service
-    marks the jobs that it waits for with a tag, and is told of their end by a rule of its own.
-    """
+    """Return what ``sagemaker:createTrainingJob.sync`` needs."""
     return [
-        Statement(
+        runs_sagemaker_job(
             "Train",
-            [
-                "sagemaker:CreateTrainingJob",
-                "sagemaker:DescribeTrainingJob",
-                "sagemaker:StopTrainingJob",
-                "sagemaker:ListTags",
-                "sagemaker:AddTags",
-            ],
+            "Training",
             [arns.sagemaker(f"training-job/{config.endpoint_name}-*")],
             NEW_NAMES,
         ),
-        Statement(
-            "HearOfTheEnd",
-            ["events:PutTargets", "events:PutRule", "events:DescribeRule"],
-            [arns.regional("events", "rule/StepFunctionsGetEventsForSageMakerTrainingJobsRule")],
-        ),
-        _pass_role("PassTrainingRole", roles.training),
+        hears_of_the_end("SageMakerTrainingJobs"),
+        passes_role("PassTrainingRole", roles.training),
     ]
 
 
@@ -185,24 +143,14 @@ def _registry_statements(roles: SageMakerRoles) -> list[Statement]:
 def _evaluation_statements(config: StageConfig, roles: SageMakerRoles) -> list[Statement]:
     """Return what ``sagemaker:createProcessingJob.sync`` needs, as for training."""
     return [
-        Statement(
+        runs_sagemaker_job(
             "Evaluate",
-            [
-                "sagemaker:CreateProcessingJob",
-                "sagemaker:DescribeProcessingJob",
-                "sagemaker:StopProcessingJob",
-                "sagemaker:ListTags",
-                "sagemaker:AddTags",
-            ],
+            "Processing",
             [arns.sagemaker(f"processing-job/{config.endpoint_name}-*")],
             NEW_NAMES,
         ),
-        Statement(
-            "HearOfTheVerdict",
-            ["events:PutTargets", "events:PutRule", "events:DescribeRule"],
-            [arns.regional("events", "rule/StepFunctionsGetEventsForSageMakerProcessingJobsRule")],
-        ),
-        _pass_role("PassEvaluationRole", roles.evaluation),
+        hears_of_the_end("SageMakerProcessingJobs", "HearOfTheVerdict"),
+        passes_role("PassEvaluationRole", roles.evaluation),
     ]
 
 
@@ -216,7 +164,7 @@ def _endpoint_statements(config: StageConfig, roles: SageMakerRoles) -> list[Sta
             [arns.sagemaker(f"model/{config.endpoint_name}-*")],
             NEW_NAMES,
         ),
-        _pass_role("PassHostingRole", roles.hosting),
+        passes_role("PassHostingRole", roles.hosting),
         Statement("ConfigureEndpoint", ["sagemaker:CreateEndpointConfig"], [configs], NEW_NAMES),
         Statement("DescribeEndpoint", ["sagemaker:DescribeEndpoint"], [endpoint]),
         Statement(
@@ -236,12 +184,3 @@ def _endpoint_statements(config: StageConfig, roles: SageMakerRoles) -> list[Sta
             ],
         ),
     ]
-
-
-def _pass_role(sid: str, role: iam.Role) -> Statement:
-    return Statement(
-        sid,
-        ["iam:PassRole"],
-        [role.role_arn],
-        conditions={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
-    )
