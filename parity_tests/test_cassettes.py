@@ -26,8 +26,6 @@ from simulator.targets import clients_of
 from simulator.testing.plugin import START
 from simulator.testing.twin import Twin
 
-pytestmark = pytest.mark.xdist_group("cassettes")
-
 COMMITTED = Path(__file__).with_name("cassettes") / "embedded.jsonl"
 DAY = date(2026, 11, 29)
 LOOPBACK = ("127.0.0.1", "localhost", "::1")

@@ -12,8 +12,6 @@ import pytest
 from parity_tests.behaviour import ROWS
 from parity_tests.scorecard import FILE, FITS, NOT_YET, card, worse
 
-pytestmark = pytest.mark.xdist_group("contract")
-
 
 @pytest.fixture(scope="module")
 def committed() -> dict[str, Any]:

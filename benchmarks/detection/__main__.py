@@ -38,14 +38,14 @@ def there(chosen: Sequence[str]) -> list[str]:
 
 def fleets(workers: int, *, quick: bool) -> dict[str, Any]:
     """Return the fleet's three answers as values for the report."""
-    machines, live_d = (4, 1.0) if quick else (20, None)
+    machines, days_of_faults, healthy_days = (4, 1.0, 1.0) if quick else (20, 4.0, 16.0)
     print("fleet: bearings that run to failure ...", flush=True)
     leads = fleet.run_to_failure(workers, machines=6 if quick else 60)
     print("fleet: faults of all kinds ...", flush=True)
-    faults = fleet.faults(workers, machines=machines, live_d=live_d or 4.0)
+    faults = fleet.faults(workers, machines=machines, live_d=days_of_faults)
     print("fleet: healthy plants ...", flush=True)
     seeds = fleet.HEALTHY_SEEDS[:1] if quick else fleet.HEALTHY_SEEDS
-    healthy = fleet.healthy(workers, seeds, machines=machines, live_d=live_d or 16.0)
+    healthy = fleet.healthy(workers, seeds, machines=machines, live_d=healthy_days)
     return reporting.fleet_values(leads, faults, healthy)
 
 

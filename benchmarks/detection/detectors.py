@@ -188,15 +188,9 @@ def _pca_q(rows: Floats, seed: int) -> Scorer:
     return score
 
 
-def _random(features: FeatureSet, seed: int) -> Judged:
-    def random(rows: Floats, stream: int) -> Floats:
-        return np.random.default_rng((seed, stream)).random(len(rows))
-
-    def fit(rows: Floats, seed: int) -> Scorer:
-        del rows, seed
-        return lambda new: random(new, len(new))
-
-    return _fitted(fit)(features, seed)
+def _random(rows: Floats, seed: int) -> Scorer:
+    del rows
+    return lambda new: np.random.default_rng((seed, len(new))).random(len(new))
 
 
 def _always(features: FeatureSet, seed: int) -> Judged:
@@ -222,7 +216,7 @@ DETECTORS: dict[str, Callable[[FeatureSet, int], Judged]] = {
     "mahalanobis_lags": _fitted(_lagged),
     "pca_q": _fitted(_pca_q),
     "no_model": _no_model,
-    "random": _random,
+    "random": _fitted(_random),
     "always_alarm": _always,
     "row_index": _row_index,
 }

@@ -12,8 +12,6 @@ from parity_tests.behaviour import ROWS
 from parity_tests.behaviour.table import DOCUMENTED, RECORDED, Behaviour, validation_errors
 from parity_tests.contract.world import World
 
-pytestmark = pytest.mark.xdist_group("contract")
-
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:

@@ -27,8 +27,6 @@ from simulator.cloud.errors import AwsError
 from simulator.cloud.isolation import BUBBLEWRAP, PLAIN
 from simulator.cloud.tests.bubblewrap import needs_bubblewrap
 
-pytestmark = pytest.mark.xdist_group("container")
-
 
 @pytest.fixture(scope="module", params=[PLAIN, pytest.param(BUBBLEWRAP, marks=needs_bubblewrap)])
 def served(

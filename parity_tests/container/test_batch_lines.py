@@ -13,8 +13,6 @@ from pipeline.tests import healthy
 from simulator.cloud.isolation import BUBBLEWRAP, PLAIN
 from simulator.cloud.tests.bubblewrap import needs_bubblewrap
 
-pytestmark = pytest.mark.xdist_group("container")
-
 COUNT = 40
 
 

@@ -29,8 +29,6 @@ from parity_tests.container.jobs import (
 from simulator.cloud.isolation import BUBBLEWRAP, PLAIN
 from simulator.cloud.tests.bubblewrap import needs_bubblewrap
 
-pytestmark = pytest.mark.xdist_group("container")
-
 START_S = 60.0
 
 

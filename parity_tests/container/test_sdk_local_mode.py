@@ -24,8 +24,6 @@ from parity_tests.container.jobs import HYPERPARAMETERS, features, rows
 from simulator.cloud.tests.bubblewrap import WHY_NOT
 from simulator.targets import ROOT
 
-pytestmark = pytest.mark.xdist_group("container")
-
 PYTHON = os.environ.get("SAGEMAKER_SDK_PYTHON", sys.executable)
 IMAGE = "fleetwin-model"
 NOWHERE = "http://127.0.0.1:9"

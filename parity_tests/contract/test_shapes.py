@@ -42,8 +42,6 @@ from simulator.cloud import cloud as cloud_module
 from simulator.cloud.cloud import Cloud
 from simulator.cloud.validation import operation_model, service_model
 
-pytestmark = pytest.mark.xdist_group("contract")
-
 EXAMPLES: list[Example] = [
     example
     for module in (

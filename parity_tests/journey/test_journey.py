@@ -13,8 +13,6 @@ from parity_tests.scorecard import JOURNEYS, NOT_YET
 from simulator.parity.journey import Difference, Tolerance, difference, load
 from simulator.parity.journey_words import words
 
-pytestmark = pytest.mark.xdist_group("journey")
-
 TWICE, BY_SQL = "embedded, twice", "embedded against features from SQL"
 
 

@@ -27,8 +27,6 @@ from simulator.parity.latency_diff import latency_differences
 from simulator.parity.latency_fit import Floats, fit_all
 from simulator.testing.plugin import START
 
-pytestmark = pytest.mark.xdist_group("latency")
-
 MEAN_WITHIN, P99_WITHIN = 0.10, 0.20
 CALLS = 3_000
 

@@ -11,8 +11,6 @@ from parity_tests.mutations.small_world import SmallWorld, trained_model
 from simulator.plan.shard_model import Sample, Size
 from simulator.plan.workload import Workload
 
-pytestmark = pytest.mark.xdist_group("latency")
-
 
 def test_records_wait_as_long_in_the_plan_as_in_the_twin(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -17,8 +17,6 @@ from parity_tests.mutations.comparisons import (
 from parity_tests.mutations.mutations import MUTATIONS
 from parity_tests.mutations.small_world import Mutate, SmallWorld, trained_model
 
-pytestmark = pytest.mark.xdist_group("mutations")
-
 Run = Callable[[Mutate | None, bool], Observation]
 
 

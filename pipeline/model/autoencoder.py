@@ -7,6 +7,7 @@ architectures: a convolution is a dense layer whose weights are shared.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -63,12 +64,12 @@ class Fitted:
     validation_loss: float
 
 
-class Network(nn.Module):
+class Network(nn.Module, ABC):
     """What `fit` fits: reconstructs (n, width) rows, and can be written as four dense layers."""
 
+    @abstractmethod
     def layers(self) -> Layers:
         """Return the weights (outputs, inputs) and biases of the layers as float64 arrays."""
-        raise NotImplementedError
 
 
 class Autoencoder(Network):

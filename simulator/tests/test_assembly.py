@@ -17,8 +17,6 @@ from simulator.errors import TemplateError
 from simulator.fleet.delivery import Message
 from simulator.targets import ROOT, Embedded
 
-pytestmark = pytest.mark.xdist_group("assembly")
-
 EXAMPLE = ROOT / "examples" / "cold-store" / "synthesized"
 START = datetime(2026, 1, 5, tzinfo=UTC)
 

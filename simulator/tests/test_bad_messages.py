@@ -17,8 +17,6 @@ from hypothesis import strategies as st
 from simulator.fleet.delivery import Message
 from simulator.targets import Embedded
 
-pytestmark = pytest.mark.xdist_group("bad-messages")
-
 START = datetime(2026, 1, 5, tzinfo=UTC)
 VALUES = {
     "temperature_c": 60.0,

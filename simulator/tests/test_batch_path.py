@@ -16,8 +16,6 @@ from simulator.run import Options, run
 from simulator.scenario import Scenario
 from simulator.targets import Embedded, TransferFailed
 
-pytestmark = pytest.mark.xdist_group("batch-path")
-
 WEARING = """
 description = "two pumps that are overhauled by the clock"
 seed = 1

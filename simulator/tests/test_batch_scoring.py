@@ -20,8 +20,8 @@ from simulator.lake import lake_of
 from simulator.targets import Embedded
 from simulator.tests.test_promotion import ENDPOINT, HOURS, SPEC, readings
 
-# One twin for all, in order: the same worker.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("batch-scoring")]
+# One twin for all, in the order of the file.
+pytestmark = pytest.mark.slow
 
 DAY = "2026-01-06"
 NIGHT_S = 4 * 3600.0

@@ -12,7 +12,6 @@ from simulator.errors import EnvironmentMissing
 from simulator.tests.conftest import FinishedRun
 
 
-@pytest.mark.xdist_group("tiny")
 def test_the_permissions_report_of_a_run_names_what_was_not_used_and_nothing_denied(
     tiny_run: FinishedRun,
 ) -> None:

@@ -13,8 +13,6 @@ from simulator.cli import app
 from simulator.cloud.cloud import Cloud
 from simulator.errors import SimulatorError
 
-pytestmark = pytest.mark.xdist_group("cli-sql")
-
 START = datetime(2026, 1, 5, tzinfo=UTC)
 TRUST = {
     "Statement": {

@@ -17,8 +17,6 @@ from simulator.errors import EnvironmentMissing, SimulatorError
 from simulator.targets import Embedded
 from simulator.workflow_sources import WorkflowNotFound, chosen
 
-pytestmark = pytest.mark.xdist_group("cli-workflow")
-
 START = datetime(2026, 1, 5, tzinfo=UTC)
 NO_MANIFEST = json.dumps({"detail": {"bucket": {"name": "nowhere"}, "object": {"key": "gone"}}})
 

@@ -159,7 +159,6 @@ def test_without_a_run_or_with_another_name_it_is_said_what_there_is(
         CliRunner().invoke(app, words, catch_exceptions=False)
 
 
-@pytest.mark.xdist_group("tiny")
 def test_the_dashboard_of_a_run_has_its_readings_and_all_alarms(tiny_run: FinishedRun) -> None:
     kept = dashboards_store.load(tiny_run.out / "twin")
     (name,) = kept.bodies

@@ -21,8 +21,6 @@ from simulator.cloud.context import Context
 from simulator.cloud.resources import Resource
 from simulator.targets import SNAPSHOT
 
-pytestmark = pytest.mark.xdist_group("described")
-
 PARAMETERS = {"MaintenanceServer": "plant", "AgentActivationKey": "-".join(["LOCAL"] * 5)}
 """With them there is a resource of every type in the template."""
 

@@ -15,8 +15,6 @@ from simulator.fleet.delivery import Message
 from simulator.targets import Embedded
 from simulator.tests.command import changed_assembly, without_statement
 
-pytestmark = pytest.mark.xdist_group("permissions")
-
 START = datetime(2026, 1, 5, tzinfo=UTC)
 DEVICE = "pump-001"
 REMOVED = {

@@ -22,8 +22,8 @@ from pipeline.settings import FeatureSpec
 from simulator.cloud.asl_execution import Execution
 from simulator.targets import Embedded
 
-# One twin for all, in order: the same worker.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("promotion")]
+# One twin for all, in the order of the file.
+pytestmark = pytest.mark.slow
 
 START = datetime(2026, 1, 6, tzinfo=UTC)
 HOURS = 3

@@ -20,8 +20,6 @@ from simulator.errors import EnvironmentMissing, SimulatorError
 from simulator.fleet.delivery import Message
 from simulator.targets import Embedded
 
-pytestmark = pytest.mark.xdist_group("replay-dead-letters")
-
 START = datetime(2026, 1, 5, tzinfo=UTC)
 VALUES = {
     "temperature_c": 60.0,

@@ -21,8 +21,8 @@ from pipeline.model.dataset import Dataset
 from pipeline.settings import FeatureSpec
 from simulator.targets import Embedded
 
-# One twin for all, in order: the same worker.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("retraining")]
+# One twin for all, in the order of the file.
+pytestmark = pytest.mark.slow
 
 START = datetime(2026, 1, 6, tzinfo=UTC)
 START_MS = int(START.timestamp() * 1000)

@@ -15,8 +15,6 @@ import pytest
 from simulator.scenario import Scenario
 from simulator.tests.conftest import FinishedRun
 
-pytestmark = pytest.mark.xdist_group("tiny")
-
 NAMES = {
     "": {
         *("seed", "target", "wall_s", "virtual_s", "readings", "faults", "no_model"),

@@ -15,8 +15,6 @@ from pipeline.tests import healthy
 from pipeline.tests.test_model_training import write
 from simulator.cloud.cloud import Cloud
 
-pytestmark = pytest.mark.xdist_group("sagemaker-jobs")
-
 PIPELINE = Path(__file__).parents[2] / "pipeline"
 IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/assets:pipeline"
 ROLE = "arn:aws:iam::000000000000:role/all"

@@ -17,8 +17,8 @@ from pipeline.messages import Reading, encode_reading, telemetry_topic
 from simulator.fleet.delivery import Message
 from simulator.targets import Embedded
 
-# One twin for all, in order: the same worker.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("seldom-paths")]
+# One twin for all, in the order of the file.
+pytestmark = pytest.mark.slow
 
 START = datetime(2026, 1, 6, 3, 44, 30, tzinfo=UTC)
 DEVICE = "pump-001"

@@ -172,7 +172,6 @@ def test_without_an_action_of_a_statement_a_call_is_denied_or_it_is_listed_why_n
     assert [action for action in idle if action not in NOT_ASKED] == []
 
 
-@pytest.mark.xdist_group("tiny")
 def test_a_run_still_makes_the_calls_that_were_recorded_of_one(tiny_run: FinishedRun) -> None:
     observed = iam_usage.observed(tiny_run.out / "twin")
     made = {(each.role_arn.rpartition("/")[2], each.action) for each in observed if each.allowed}

@@ -110,7 +110,6 @@ def test_without_a_run_the_cure_is_named(tmp_path: Path) -> None:
         Run(tmp_path)
 
 
-@pytest.mark.xdist_group("tiny")
 def test_an_alert_of_a_run_leads_back_to_a_reading_and_every_line_about_it(
     tiny_run: FinishedRun,
 ) -> None:
