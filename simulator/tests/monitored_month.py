@@ -7,6 +7,7 @@ baselines and the judgements; only the services in between are left out.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from pipeline.monitoring.traffic import Traffic
 from pipeline.monitoring.window import Monitor
 from pipeline.settings import FeatureSpec
 from simulator.fleet.plant import PlantPlan, Unit
+from simulator.fleet.settings import AmbientSettings, FaultPlan, FleetSettings
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -34,6 +36,10 @@ SPEC = FeatureSpec(
     bursts=False,
 )
 MARGIN_MS = 30 * 60_000
+DAY_S = 86_400.0
+BASE_MS = int(datetime(2026, 4, 6, tzinfo=UTC).timestamp() * 1000)
+MACHINES = 12
+ONSET_H = 72
 
 
 def rows_of(plan: PlantPlan) -> Dataset:
@@ -129,3 +135,25 @@ class Month:
         names = np.array(rows.device_ids)
         begun = marked & ~np.concatenate([[False], marked[:-1] & (names[1:] == names[:-1])])
         return int(begun.sum()), float(marked.mean())
+
+
+def gain(machine: int, severity: float, onset_s: float = (ONSET_H - 24) * 3600.0) -> FaultPlan:
+    """Return a current that is shown too large from the fourth day on."""
+    return FaultPlan(
+        device=f"pump-{machine:03d}",
+        kind="gain",
+        onset_s=onset_s,
+        duration_s=30 * DAY_S,
+        severity=severity,
+        sensor="current_a",
+    )
+
+
+def monitored(days: int, *faults: FaultPlan, season_swing_c: float = 0.0) -> Month:
+    """Return what became of a fleet whose first day is the first model's history."""
+    ambient = AmbientSettings(mean_c=18.0, season_swing_c=season_swing_c)
+    fleet = FleetSettings(machines=MACHINES, sensors=SENSORS, rate_hz=1 / 60, ambient=ambient)
+    plan = PlantPlan(1, fleet, DAY_S, days * DAY_S, BASE_MS, faults)
+    month = Month(rows_of(plan), BASE_MS)
+    month.run(range(24, 24 * days))
+    return month

@@ -2,41 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from itertools import pairwise
 
 import pytest
 
 from pipeline.model.hyperparameters import Hyperparameters
-from simulator.fleet.plant import PlantPlan
-from simulator.fleet.settings import AmbientSettings, FaultPlan, FleetSettings
-from simulator.tests.monitored_month import SENSORS, Month, rows_of
-
-DAY_S = 86_400.0
-BASE_MS = int(datetime(2026, 4, 6, tzinfo=UTC).timestamp() * 1000)
-MACHINES = 12
-ONSET_H = 72
-
-
-def gain(machine: int, severity: float, onset_s: float = (ONSET_H - 24) * 3600.0) -> FaultPlan:
-    """Return a current that is shown too large from the fourth day on."""
-    return FaultPlan(
-        device=f"pump-{machine:03d}",
-        kind="gain",
-        onset_s=onset_s,
-        duration_s=30 * DAY_S,
-        severity=severity,
-        sensor="current_a",
-    )
-
-
-def monitored(days: int, *faults: FaultPlan, season_swing_c: float = 0.0) -> Month:
-    ambient = AmbientSettings(mean_c=18.0, season_swing_c=season_swing_c)
-    fleet = FleetSettings(machines=MACHINES, sensors=SENSORS, rate_hz=1 / 60, ambient=ambient)
-    plan = PlantPlan(1, fleet, DAY_S, days * DAY_S, BASE_MS, faults)
-    month = Month(rows_of(plan), BASE_MS)
-    month.run(range(24, 24 * days))
-    return month
+from simulator.tests.monitored_month import MACHINES, ONSET_H, gain, monitored
 
 
 def test_a_stationary_fleet_drifts_in_less_than_one_window_in_twenty() -> None:
