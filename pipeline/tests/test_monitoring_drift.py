@@ -32,7 +32,7 @@ def streams(rng: np.random.Generator, rows: int, columns: int) -> Floats:
 def test_stationary_autocorrelated_streams_alarm_in_at_most_one_window_in_twenty(
     reference_windows: int, rows: int, seeds: int
 ) -> None:
-    """Measured with ten seeds: 1.3, 2.0 and 1.0 %; a limit of 0.1 alarms in nearly all."""
+    """`benchmarks.monitoring` has the shares; a limit of 0.1 alarms in nearly all."""
     alarms = beyond_a_tenth = windows = 0
     for seed in range(seeds):
         rng = np.random.default_rng(seed)

@@ -20,7 +20,7 @@ def test_a_stationary_fleet_drifts_in_less_than_one_window_in_twenty() -> None:
 def test_new_firmware_of_all_sensors_is_found_at_once_trained_on_a_day_later_and_then_usual() -> (
     None
 ):
-    """Measured: 99 % of the time in alarm with the old model, 0.3 % with the new one."""
+    """`benchmarks.monitoring` has how long both models are in alarm after it."""
     month = monitored(6, *(gain(machine, 0.3) for machine in range(1, MACHINES + 1)))
     before = [hour for hour in month.drifted if hour < ONSET_H]
     assert len(before) <= 2
@@ -48,7 +48,7 @@ def test_faults_of_a_quarter_of_the_machines_train_nothing() -> None:
 
 @pytest.mark.slow
 def test_in_spring_new_models_call_seldom_and_the_first_one_would_be_in_alarm() -> None:
-    """Measured in 28 days: 53 episodes in 336 machine-days, 0.16 a day; designed: 0.05."""
+    """`benchmarks.monitoring` has the episodes of 28 days."""
     hours = 24 * 19
     month = monitored(19, season_swing_c=12.0)
     assert len(month.retrained) >= 2
