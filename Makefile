@@ -9,7 +9,7 @@ INFRA_STAMP := $(VENV)/.infra
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 SCENARIO ?= demo
 
-.PHONY: run test lint synth bench format clean help localstack
+.PHONY: run test lint synth bench bench-quick format clean help localstack
 
 help:
 	@echo "make run     a fleet of pumps through the whole pipeline; report in out/"
@@ -18,7 +18,8 @@ help:
 	@echo "make format  have ruff rewrite what it can"
 	@echo "make synth   rewrite infra_cdk/snapshots and its diagram (needs Node 20 or newer)"
 	@echo "make localstack  LocalStack without Docker on 127.0.0.1:4566 (needs Python 3.13 and Node)"
-	@echo "make bench   the benchmarks"
+	@echo "make bench   the benchmarks, about a quarter of an hour; renews benchmarks/results"
+	@echo "make bench-quick  a rough look at them in two minutes, which renews nothing"
 	@echo "make clean   remove .venv and out/"
 
 $(BIN)/python:
@@ -64,6 +65,9 @@ synth: $(INFRA_STAMP)
 
 bench: $(DEV_STAMP)
 	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-quick: $(DEV_STAMP)
+	$(BIN)/python -m benchmarks --quick $(ARGS)
 
 localstack: $(RUN_STAMP)
 	$(BIN)/python -m simulator.localstack_host $(ARGS)
