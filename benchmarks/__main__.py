@@ -138,7 +138,13 @@ def run_one(
     """Run one benchmark to its end; what it cannot do is said in the outcome."""
     path = folder / f"{benchmark.name}.json"
     before = path.stat().st_mtime_ns if path.exists() else None
-    command = [*benchmark.command, "--out", str(folder), *(["--quick"] if chosen.quick else [])]
+    command = [
+        "-m",
+        *benchmark.command,
+        "--out",
+        str(folder),
+        *(["--quick"] if chosen.quick else []),
+    ]
     printed: list[str] = []
 
     def said(line: str) -> None:

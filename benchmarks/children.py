@@ -22,13 +22,13 @@ def run_child(
     tick: Callable[[float], None],
     said: Callable[[str], None],
 ) -> int | None:
-    """Run ``python -m command``; return its exit code, None when it took longer than ``most_s``.
+    """Run ``python command``; return its exit code, None when it took longer than ``most_s``.
 
     ``said`` gets each line that it prints, ``tick`` the seconds gone, about once a second. When
     this process is interrupted the child is too, and what is left of it afterwards is killed.
     """
     process = subprocess.Popen(
-        [sys.executable, "-m", *command],
+        [sys.executable, *command],
         cwd=Path(__file__).parents[1],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -58,6 +58,8 @@ def run_child(
     finally:
         end(process)
         reader.join(GRACE_S)
+        if not reader.is_alive():
+            output.close()
 
 
 def end(process: subprocess.Popen[str]) -> None:

@@ -7,10 +7,8 @@ draw and a JSON dump for every message. ``--days`` also writes 100 machines x 3 
 
 from __future__ import annotations
 
-import argparse
 import gc
 import json
-import os
 import random
 import resource
 import subprocess
@@ -18,7 +16,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,6 +23,8 @@ from typing import Any
 import numpy as np
 import simpy
 
+from benchmarks.result import finish, parser
+from benchmarks.row import Row
 from pipeline.messages import encode_readings
 from simulator.fleet.delivery import Message
 from simulator.fleet.fleet import Fleet
@@ -33,38 +32,13 @@ from simulator.fleet.machine import Machine
 from simulator.fleet.settings import FleetSettings
 from simulator.scenario import Scenario
 
-RESULTS = Path(__file__).with_name("results")
 BLOCK = 14_400
+CHANNELS = 6
 NO_BURSTS = 86_400.0
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One measurement beside what it is compared with; the ratio is value / against_value."""
-
-    name: str
-    value: float
-    unit: str
-    against: str
-    against_value: float
-
-    def row(self) -> str:
-        """Return one line of the table."""
-        ratio = self.value / self.against_value if self.against_value else float("nan")
-        return (
-            f"{self.name:<44} {self.value:>14,.0f} {self.unit:<12} {ratio:>9.2f} x {self.against}"
-        )
-
-    def to_json(self) -> dict[str, object]:
-        """Return plain values."""
-        return {
-            "name": self.name,
-            "value": round(self.value, 1),
-            "unit": self.unit,
-            "against": self.against,
-            "against_value": round(self.against_value, 1),
-            "ratio": round(self.value / self.against_value, 3) if self.against_value else None,
-        }
+TIMES_REAL = 10.0
+"""How much faster than real time a large fleet must be."""
+PARQUET_MOST_S = 60.0
+MEMORY_MOST_MB = 500.0
 
 
 def rate(work: Callable[[], int], least_s: float) -> float:
@@ -78,7 +52,7 @@ def rate(work: Callable[[], int], least_s: float) -> float:
     return best
 
 
-def channel_samples(least_s: float) -> Figure:
+def channel_samples(least_s: float) -> Row:
     """Measure true and shown values of all channels of a pump, against bare normal numbers."""
     settings = FleetSettings(machines=1, burst_period_s=NO_BURSTS)
     machine = Machine("pump-001", "centrifugal_pump", 1, settings, 3_600.0, with_bursts=False)
@@ -90,16 +64,17 @@ def channel_samples(least_s: float) -> Figure:
     def numbers() -> int:
         return len(rng.standard_normal(BLOCK))
 
-    return Figure(
+    return Row(
         "channel samples, six channels, block mode",
         rate(block, least_s),
         "samples/s",
         "NumPy's normal numbers",
         rate(numbers, least_s / 4),
+        floor=5e6,
     )
 
 
-def encoded_messages(least_s: float) -> Figure:
+def encoded_messages(least_s: float) -> Row:
     """Measure messages from prepared samples, against one json.dumps each."""
     settings = FleetSettings(machines=1, burst_period_s=NO_BURSTS)
     machine = Machine("pump-001", "centrifugal_pump", 1, settings, 3_600.0, with_bursts=False)
@@ -115,16 +90,17 @@ def encoded_messages(least_s: float) -> Figure:
             json.dumps({"schema": 1, "device_id": "pump-001", "seq": seq, "values": values})
         return len(rows)
 
-    return Figure(
+    return Row(
         "messages encoded from prepared samples",
         rate(bulk, least_s),
         "messages/s",
         "json.dumps each",
         rate(single, least_s / 4),
+        floor=250_000.0,
     )
 
 
-def whole_fleet(machines: int, live_s: float) -> Figure:
+def whole_fleet(machines: int, live_s: float) -> Row:
     """Measure a fleet end to end with a broker that takes everything, against the naive way."""
     scenario = Scenario.from_table(
         {
@@ -149,12 +125,13 @@ def whole_fleet(machines: int, live_s: float) -> Figure:
     began = time.perf_counter()
     env.run(fleet.finished)
     wall_s = time.perf_counter() - began
-    return Figure(
+    return Row(
         f"{machines:,} machines at 1 Hz, end to end",
         taken.messages / wall_s,
         "messages/s",
         "a SimPy event, a draw and a dump a message",
         naive(min(machines, 1_000), 30),
+        floor=TIMES_REAL * machines,
     )
 
 
@@ -187,8 +164,8 @@ def naive(machines: int, seconds: int) -> float:
     return len(sent) / (time.perf_counter() - began)
 
 
-def days_to_parquet(machines: int, days: float) -> tuple[Figure, float]:
-    """Measure `fleetwin history` on one core; return rows/s and the highest memory in MB."""
+def days_to_parquet(machines: int, days: float) -> list[Row]:
+    """Measure `fleetwin history` on one core: its seconds and its highest memory."""
     with tempfile.TemporaryDirectory() as folder:
         scenario = Path(folder) / "days.toml"
         scenario.write_text(
@@ -207,44 +184,48 @@ def days_to_parquet(machines: int, days: float) -> tuple[Figure, float]:
             stderr=subprocess.DEVNULL,
         )
         wall_s = time.perf_counter() - began
+        written = sum(path.stat().st_size for path in Path(folder, "out").rglob("*.parquet"))
     rows = machines * days * 86_400
     memory_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    name = f"{machines} machines x {days:g} days to Parquet ({wall_s:.0f} s)"
-    return Figure(name, rows / wall_s, "rows/s", "real time", float(machines)), memory_mb
+    name = f"{machines} machines x {days:g} days at 1 Hz to Parquet"
+    numpy_s = rows * CHANNELS / numbers_rate()
+    return [
+        Row(name, wall_s, "s", "NumPy's normal numbers alone", numpy_s, ceiling=PARQUET_MOST_S),
+        Row(
+            f"{name}, peak memory",
+            memory_mb,
+            "MB",
+            "the files written",
+            written / 1e6,
+            ceiling=MEMORY_MOST_MB,
+        ),
+    ]
+
+
+def numbers_rate() -> float:
+    """Return normal numbers a second of NumPy alone."""
+    rng = np.random.Generator(np.random.SFC64(1))
+    return rate(lambda: len(rng.standard_normal(BLOCK)), 0.3)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the figures and write them to `results/fleet.json`, unless the run is quick."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.fleet", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a tenth of the work; no file")
-    parser.add_argument("--days", action="store_true", help="also 100 machines x 3 days to Parquet")
-    chosen = parser.parse_args(arguments)
+    """Print the figures and write them."""
+    options = parser("fleet", __doc__)
+    options.add_argument(
+        "--days", action="store_true", help="also 100 machines x 3 days to Parquet"
+    )
+    chosen = options.parse_args(arguments)
     least_s = 0.6 if chosen.quick else 6.0
-    machines = 1_000 if chosen.quick else 10_000
-    figures = []
+    rows: list[Row] = []
     if chosen.days:
         # First, while this process is small: a child's highest memory begins with its parent's.
-        figure, memory_mb = days_to_parquet(10 if chosen.quick else 100, 3.0)
-        figures.append(figure)
-        print(figure.row())
-        print(f"{'':<44} {memory_mb:>14,.0f} MB at most")
-    figures += [
+        rows += days_to_parquet(10 if chosen.quick else 100, 3.0)
+    rows += [
         channel_samples(least_s),
         encoded_messages(least_s),
-        whole_fleet(machines, 60.0 if chosen.quick else 600.0),
+        whole_fleet(1_000 if chosen.quick else 10_000, 60.0 if chosen.quick else 300.0),
     ]
-    for figure in figures[-3:]:
-        print(figure.row())
-    speed = figures[-1].value / machines
-    print(f"{'':<44} {speed:>14,.1f} x real time")
-    if not chosen.quick:
-        RESULTS.mkdir(exist_ok=True)
-        body = {
-            "figures": [figure.to_json() for figure in figures],
-            "environment": {"cpus": os.cpu_count()},
-        }
-        (RESULTS / "fleet.json").write_text(json.dumps(body, indent=2) + "\n", encoding="utf-8")
-    return 0
+    return finish("fleet", rows, chosen)
 
 
 if __name__ == "__main__":

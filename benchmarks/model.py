@@ -7,7 +7,6 @@ computes nothing. Rows are of the demo's pumps: 19 features of 20 machines.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import socket
@@ -16,47 +15,37 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.result import finish, parser
+from benchmarks.row import Row
 from infra_cdk.config import PUMP_SPEC
 from pipeline.features import feature_names
 from pipeline.model import artefact, autoencoder, fitting, hyperparameters
 from pipeline.model.dataset import Dataset
 
-RESULTS = Path(__file__).parent / "results" / "model.json"
 UNITS = 20
 TURN = 25
+EPOCH_MOST_S = 2.0
 EPOCH_ROWS, EPOCH_COLUMNS, EPOCH_BATCH = 1_000_000, 64, 4_096
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> int:
     """Measure, print and write."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer requests, written nowhere")
-    quick = parser.parse_args().quick
+    chosen = parser("model", __doc__).parse_args(arguments)
     os.environ["OMP_NUM_THREADS"] = "1"
     with tempfile.TemporaryDirectory(prefix="fleetwin-bench-") as name:
         folder = Path(name)
         trained = train_small(folder / "model")
-        rows = served(folder, trained, 200 if quick else 3_000)
-    rows += in_process(trained, 300 if quick else 5_000)
-    rows.append(epoch(100_000 if quick else EPOCH_ROWS))
-    for row in rows:
-        print(json.dumps(row))
-    if not quick:
-        RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
-
-
-def figure(name: str, value: float, unit: str, against: str, base: float, ceiling: float) -> Any:
-    """Return one row; `ratio` is value over what it is measured against."""
-    found = {"name": name, "value": value, "unit": unit, "against": against}
-    return found | {"ratio": value / base, "ceiling": ceiling}
+        rows = served(folder, trained, 200 if chosen.quick else 3_000)
+    rows += in_process(trained, 300 if chosen.quick else 5_000)
+    rows.append(epoch(100_000 if chosen.quick else EPOCH_ROWS))
+    return finish("model", rows, chosen)
 
 
 def train_small(folder: Path) -> artefact.Artefact:
@@ -141,7 +130,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def served(folder: Path, trained: artefact.Artefact, count: int) -> list[Any]:
+def served(folder: Path, trained: artefact.Artefact, count: int) -> list[Row]:
     """Return the latency of one row and of 256, beside the model that computes nothing."""
     ports = free_port(), free_port()
     real = [sys.executable, "-m", "pipeline.model.container", "serve"]
@@ -153,7 +142,7 @@ def served(folder: Path, trained: artefact.Artefact, count: int) -> list[Any]:
     }
     found = []
     with server(real, variables, ports[0]) as ours, server(null, {}, ports[1]) as nothing:
-        for rows, ceiling in ((1, 0.3), (256, 0.0)):
+        for rows, ceiling, limits in ((1, 0.3, "value"), (256, 1.4, "ratio")):
             sent = request(trained, rows)
             scores = json.loads(ask(ours, sent))["scores"]
             assert len(scores) == rows
@@ -161,10 +150,10 @@ def served(folder: Path, trained: artefact.Artefact, count: int) -> list[Any]:
                 [lambda s=sent: ask(ours, s), lambda s=sent: ask(nothing, s)],  # type: ignore[misc]
                 max(500, count // rows),
             )
-            limit = ceiling or 1.4 * medians[1] * 1e3
             name = f"endpoint, {rows} row{'s' * (rows > 1)} a request, p50"
             against = "the same server without scoring"
-            found.append(figure(name, medians[0] * 1e3, "ms", against, medians[1] * 1e3, limit))
+            value, base = (median * 1e3 for median in medians)
+            found.append(Row(name, value, "ms", against, base, ceiling=ceiling, limits=limits))
     return found
 
 
@@ -187,7 +176,7 @@ def by_turns(ways: list[Callable[[], object]], count: int) -> list[float]:
 # -- in process
 
 
-def in_process(trained: artefact.Artefact, count: int) -> list[Any]:
+def in_process(trained: artefact.Artefact, count: int) -> list[Row]:
     """Return the time a row of scoring alone: one row at a time, and in batches."""
     rng = np.random.default_rng(3)
     found = []
@@ -207,11 +196,11 @@ def in_process(trained: artefact.Artefact, count: int) -> list[Any]:
         medians = by_turns([score, floor], max(30, count // rows))
         name = f"scoring in process, {rows} row{'s' * (rows > 1)}, a row"
         value, base = (seconds / rows * 1e6 for seconds in medians)
-        found.append(figure(name, value, "us", "one product of its size", base, ceiling))
+        found.append(Row(name, value, "us", "one product of its size", base, ceiling=ceiling))
     return found
 
 
-def epoch(rows: int) -> Any:
+def epoch(rows: int) -> Row:
     """Return the time of one epoch over (rows, 64) values, beside the products it consists of."""
     import torch
 
@@ -246,8 +235,8 @@ def epoch(rows: int) -> Any:
                 hidden = hidden @ weight
     products = time.perf_counter() - began
     name = f"training, an epoch of {rows:,} x {EPOCH_COLUMNS}"
-    return figure(name, taken, "s", "its matrix products alone", products, 2.0)
+    return Row(name, taken, "s", "its matrix products alone", products, ceiling=EPOCH_MOST_S)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

@@ -7,21 +7,22 @@ against a fixed limit; then weeks of the simulated fleet that the tests monitor,
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
+import sys
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.signal import lfilter
 
+from benchmarks.result import finish, parser
+from benchmarks.row import Row
 from pipeline.monitoring import blocks
 from simulator.tests.monitored_month import MACHINES, ONSET_H, Month, gain, monitored
 
-RESULTS = Path(__file__).parent / "results" / "monitoring.json"
 MEMORY = 0.9
 COLUMNS = 8
 FRESH_WINDOWS = 60
@@ -31,20 +32,57 @@ STREAMS = ((20, 60), (20, 360), (100, 60))
 SPRING_SWING_C = 12.0
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> int:
     """Measure, print and write."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer, shorter; written nowhere")
-    quick = parser.parse_args().quick
+    chosen = parser("monitoring", __doc__).parse_args(arguments)
     found: dict[str, Any] = {
-        "streams": [stationary(*sizes, seeds=2 if quick else 10) for sizes in STREAMS]
+        "streams": [stationary(*sizes, seeds=2 if chosen.quick else 10) for sizes in STREAMS]
     }
-    print(json.dumps(found["streams"], indent=1), flush=True)
+    print(json.dumps(found["streams"]), flush=True)
     with redirect_stdout(io.StringIO()):
-        found["fleet"] = fleets(quick=quick)
-    print(json.dumps(found["fleet"], indent=1))
-    if not quick:
-        RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        found["fleet"] = fleets(quick=chosen.quick)
+    print(json.dumps(found["fleet"]))
+    return finish("monitoring", rows_of(found), chosen, found)
+
+
+def rows_of(found: dict[str, Any]) -> list[Row]:
+    """Return what the results say as rows."""
+    rows = [
+        Row(
+            f"windows without drift that alarm, {each['reference_windows']} reference windows of "
+            f"{each['rows']} rows",
+            each["alarms"],
+            "of all",
+            f"a fixed limit of {FIXED_LIMIT}",
+            each["alarms_at_a_fixed_limit"],
+            ceiling=0.05,
+        )
+        for each in found["streams"]
+    ]
+    still, firmware = found["fleet"]["nothing happens"], found["fleet"]["new firmware of all"]
+    drifted = still["drifted"] / still["windows"], "of all"
+    moved = firmware["drifted"] / firmware["windows"]
+    rows.append(
+        Row(
+            "hours of a fleet without drift that drift",
+            *drifted,
+            "a fleet with new firmware",
+            moved,
+            ceiling=0.05,
+        )
+    )
+    alarms = firmware["new_model"]["share_in_alarm"], firmware["old_model"]["share_in_alarm"]
+    rows.append(
+        Row(
+            "time in alarm after new firmware, model trained anew",
+            alarms[0],
+            "of all",
+            "the old model",
+            alarms[1],
+            ceiling=0.05,
+        )
+    )
+    return rows
 
 
 def stationary(reference_windows: int, rows: int, *, seeds: int) -> dict[str, Any]:
@@ -120,4 +158,4 @@ def alarms_of(month: Month, model: int, hours: range) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

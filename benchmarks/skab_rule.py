@@ -5,16 +5,19 @@ all of them together and then meets the rest of each run causally, with the feat
 and the episodes of the pipeline. Found and false alarm are as in ARCHITECTURE.md.
 
 Run: python -m benchmarks.skab_rule [FOLDER ...] [key=value ...]   (hyperparameters, and
-window_s, hop_s of the feature spec). Without the data it says so and ends.
+window_s, hop_s of the feature spec). Without the data it says so and ends. Only what is measured
+with the chosen settings on one folder is written, to `results/skab_rule.json`.
 """
 
 from __future__ import annotations
 
 import csv
+import io
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +25,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.detection.datasets import data_folder
+from benchmarks.result import finish, parser
+from benchmarks.row import Row
 from pipeline.detection import episodes
 from pipeline.features import grid, telemetry_features
 from pipeline.model import fitting, hyperparameters
@@ -172,7 +178,7 @@ def _starts(
     return starts
 
 
-def line(name: str, outcomes: list[Outcome]) -> str:
+def line(name: str, outcomes: Sequence[Outcome]) -> str:
     """Return one line of the table."""
     delays = [delay for outcome in outcomes for delay in outcome.delays_s]
     median = f"{np.median(delays):.0f}" if delays else "-"
@@ -186,25 +192,63 @@ def line(name: str, outcomes: list[Outcome]) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Print the table for each folder; return the exit code."""
-    changes = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
+    options = parser("skab_rule", __doc__)
+    options.add_argument("words", nargs="*", metavar="FOLDER|key=value")
+    chosen = options.parse_args(arguments)
+    changes = dict(word.split("=", 1) for word in chosen.words if "=" in word)
+    as_chosen = not changes
     spec_changes = {key: changes.pop(key, value) for key, value in SPEC.items()}
-    folders = [Path(argument) for argument in arguments if "=" not in argument]
-    if not folders and os.environ.get(DATA_VARIABLE):
-        folders = [Path(os.environ[DATA_VARIABLE])]
+    folders = [Path(word) for word in chosen.words if "=" not in word]
+    if not folders:
+        folders = [Path(os.environ.get(DATA_VARIABLE) or data_folder() / "skab" / "valve1")]
     folders = [folder for folder in folders if any(folder.glob("*.csv"))]
     if not folders:
         print(f"skipped: no SKAB runs; give a folder or set {DATA_VARIABLE}")
         return 0
     for folder in folders:
         began = time.perf_counter()
-        outcomes = measure(folder, spec_changes, {**HYPERPARAMETERS, **changes})
+        with redirect_stdout(io.StringIO()):
+            outcomes = measure(folder, spec_changes, {**HYPERPARAMETERS, **changes})
         print(f"{folder.name}: {spec_changes} {changes}")
         for name, results in outcomes.items():
             print("  " + line(name, results))
         missed = [o.name for o in outcomes["model"] if o.found < o.faults]
         early = [o.name for o in outcomes["model"] if o.early]
         print(f"  missed: {missed}, early: {early}, {time.perf_counter() - began:.1f} s")
+    if as_chosen and len(folders) == 1:
+        return finish("skab_rule", rows_of(outcomes), chosen, details_of(outcomes))
     return 0
+
+
+def rows_of(outcomes: Mapping[str, Sequence[Outcome]]) -> list[Row]:
+    """Return what the outcomes say as rows."""
+    model, null = outcomes["model"], outcomes["no_model"]
+    faults = sum(o.faults for o in model)
+    found, by_null = (sum(o.found for o in each) for each in (model, null))
+    early = sum(o.early for o in model)
+    return [
+        Row(
+            f"SKAB, faults found of {faults}",
+            float(found),
+            "faults",
+            "the same rule without a model",
+            float(max(1, by_null)),
+            floor=13.0 / 16.0 * faults,
+        ),
+        Row(
+            "SKAB, runs with an episode before the onset",
+            float(early),
+            "runs",
+            "all runs",
+            float(len(model)),
+            ceiling=6.0 / 16.0 * len(model),
+        ),
+    ]
+
+
+def details_of(outcomes: Mapping[str, Sequence[Outcome]]) -> dict[str, str]:
+    """Return the lines that were printed, by rule."""
+    return {name: " ".join(line("", each).split()) for name, each in outcomes.items()}
 
 
 if __name__ == "__main__":

@@ -9,11 +9,10 @@ time, stays the same.
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import resource
 import statistics
+import sys
 import tempfile
 import threading
 import time
@@ -29,20 +28,20 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks.result import finish, parser
+from benchmarks.row import Row
 from infra_cdk.config import PUMP_SPEC
 from pipeline.features import feature_names
 from pipeline.model.training_metrics import METRIC_DEFINITIONS
 from pipeline.settings import FeatureSpec
 from simulator.cloud.cloud import Cloud
 
-RESULTS = Path(__file__).parent / "results" / "tuning.json"
 PIPELINE = Path(__file__).parents[1] / "pipeline"
 ROLE = "arn:aws:iam::000000000000:role/tuning"
 START = datetime(2026, 1, 5, tzinfo=UTC)
-TRIALS, ROUNDS, PARALLEL = 20, 2, 4
+TRIALS, ROUNDS, PARALLEL = 20, 1, 4
 UNITS, ROWS = 20, 1_000
 LOOK_EVERY_S = 0.02
-LOAD = os.getloadavg()
 
 
 @dataclass(frozen=True)
@@ -55,24 +54,38 @@ class Outcome:
     found: Any
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> int:
     """Measure, print and write."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer trials, written nowhere")
-    quick = parser.parse_args().quick
-    trials, rounds = (4, 1) if quick else (TRIALS, ROUNDS)
+    options = parser("tuning", __doc__)
+    options.add_argument("--trials", type=int, default=TRIALS, help="training jobs of each")
+    options.add_argument("--rounds", type=int, default=ROUNDS)
+    chosen = options.parse_args(arguments)
+    trials, rounds = (4, 1) if chosen.quick else (chosen.trials, chosen.rounds)
     outcomes: dict[int, list[Outcome]] = {1: [], PARALLEL: []}
     for _ in range(rounds):
         for at_once, kept in outcomes.items():
             kept.append(tuned(trials, at_once))
             print(f"{at_once} at once: {kept[-1].real_s:.1f} s", flush=True)
-    figures = figures_of(outcomes, trials)
-    print(json.dumps(figures, indent=1))
-    if not quick:
-        RESULTS.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
+    found = figures_of(outcomes, trials)
+    return finish("tuning", rows_of(found), chosen, found)
 
 
-def figures_of(outcomes: dict[int, list[Outcome]], trials: int) -> Any:
+def rows_of(found: dict[str, Any]) -> list[Row]:
+    """Return what the results say as rows."""
+    times = found["four_at_a_time_s"], "s", "one at a time", found["one_at_a_time_s"]
+    one, more = found["containers_at_once"]
+    return [
+        Row(
+            f"a tuning job of {found['training_jobs']}, four at a time",
+            *times,
+            ceiling=0.85,
+            limits="ratio",
+        ),
+        Row("its containers that run at once", more, "on average", "one at a time", one, floor=1.5),
+    ]
+
+
+def figures_of(outcomes: dict[int, list[Outcome]], trials: int) -> dict[str, Any]:
     """Return what is written; raises RuntimeError when two jobs found different things."""
     first = outcomes[1][0].found
     for each in (outcome for kept in outcomes.values() for outcome in kept):
@@ -86,8 +99,6 @@ def figures_of(outcomes: dict[int, list[Outcome]], trials: int) -> Any:
         "ratio": round(one.real_s / more.real_s, 3),
         "containers_at_once": [round(one.containers, 2), round(more.containers, 2)],
         "processors_busy": [round(each.cpu_s / each.real_s, 2) for each in (one, more)],
-        "load_of_the_machine_before": [round(load, 2) for load in LOAD],
-        "cpus": os.cpu_count(),
         "best_objective": min(objective for _, objective in first),
     }
 
@@ -226,4 +237,4 @@ def request(trials: int, at_once: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

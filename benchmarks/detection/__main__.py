@@ -1,26 +1,23 @@
 """Compares detectors on recorded sets and fleets: `python -m benchmarks.detection [--quick]`.
 
 Writes `benchmarks/results/detection.json`, `.md` and the plots beside them, part by part: a run
-with `--sets` renews the parts that it ran. A quick run (one seed, two runs a set, small plants)
-prints and writes nothing. Sets that are not there are named with the reason.
+with `--sets` renews the parts that it ran. A quick run (one seed, two runs a set, small plants) is
+written elsewhere, without plots. Sets that are not there are named with the reason.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, datetime
 from functools import partial
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 
-from benchmarks.detection import datasets, fleet, judging, plots, reporting, tasks
-
-RESULTS = Path(__file__).resolve().parents[1] / "results"
+from benchmarks.detection import datasets, figures, fleet, judging, plots, reporting, tasks
+from benchmarks.result import finish, folder_of, parser
 
 
 def there(chosen: Sequence[str]) -> list[str]:
@@ -51,18 +48,18 @@ def fleets(workers: int, *, quick: bool) -> dict[str, Any]:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the comparison; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.detection")
-    parser.add_argument("--quick", action="store_true", help="a small part of each; no file")
-    parser.add_argument(
+    options = parser("detection", __doc__)
+    options.add_argument(
         "--sets",
         nargs="+",
         choices=[*tasks.READERS, tasks.FLEET],
         default=[*tasks.READERS, tasks.FLEET],
     )
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
-    chosen = parser.parse_args(arguments)
+    options.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
+    chosen = options.parse_args(arguments)
     names = there(chosen.sets)
-    body = reporting.load(RESULTS)
+    folder = folder_of(chosen)
+    body = {} if chosen.quick else reporting.load(folder)
     lines, sweep, traces = [], [], {}
     with ProcessPoolExecutor(chosen.workers, get_context("spawn")) as pool:
         work = partial(tasks.judged, quick=chosen.quick)
@@ -78,13 +75,13 @@ def main(arguments: Sequence[str]) -> int:
     if tasks.FLEET in names:
         body[tasks.FLEET] = fleets(chosen.workers, quick=chosen.quick)
         print(reporting.fleet_text(body[tasks.FLEET]))
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    body["renewed"] = {**body.get("renewed", {}), **dict.fromkeys(names, today)}
     if not chosen.quick:
-        RESULTS.mkdir(exist_ok=True)
-        text = json.dumps(body, indent=1) + "\n"
-        (RESULTS / reporting.JSON_FILE).write_text(text, encoding="utf-8")
-        (RESULTS / reporting.PAGE_FILE).write_text(reporting.page(body), encoding="utf-8")
-        plots.draw(RESULTS, traces)
-    return 0
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / reporting.PAGE_FILE).write_text(reporting.page(body), encoding="utf-8")
+        plots.draw(folder, traces)
+    return finish("detection", figures.rows_of(body), chosen, body)
 
 
 if __name__ == "__main__":

@@ -24,10 +24,11 @@ at the same row of each run, so that the row's number alone is perfect."""
 
 
 def load(folder: Path) -> dict[str, Any]:
-    """Return the stored results, empty parts where there are none."""
+    """Return the stored details, empty parts where there are none."""
     path = folder / JSON_FILE
     stored = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return stored if isinstance(stored, dict) else {}
+    details: dict[str, Any] = stored.get("details", {})
+    return details
 
 
 def merged(
