@@ -46,10 +46,15 @@ def new(
 @app.command()
 def check(files: Annotated[list[str], typer.Argument(help="Files or built-in names.")]) -> None:
     """Tell for each scenario whether it can run; exit code 1 when one cannot."""
+    from simulator.stack_parameters import stack_parameters
+    from simulator.targets import SNAPSHOT
+
     refused = 0
     for name in files:
         try:
-            print(f"{name}: ok, {in_words(Scenario.load(name))}")
+            scenario = Scenario.load(name)
+            stack_parameters(scenario, SNAPSHOT)
+            print(f"{name}: ok, {in_words(scenario)}")
         except ScenarioError as error:
             refused += 1
             words = str(error)

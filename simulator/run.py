@@ -35,9 +35,13 @@ from simulator.parity.latency_fit import TRACES_FILE, chosen_models
 from simulator.progress import Progress
 from simulator.report import Fault, RunReport, Stage, Standstill
 from simulator.scenario import Scenario
-from simulator.targets import Embedded, remote_of
+from simulator.stack_parameters import stack_parameters
+from simulator.targets import SNAPSHOT, Embedded, remote_of, template_default
 
 HOUR_S = 3600
+
+DELIVERY_S = 20.0
+"""After a batching window, until what was in it is stored."""
 
 
 class WorkflowFailed(SimulatorError):
@@ -172,8 +176,14 @@ class _Run:
         return {
             **evidence.template_parameters(self.scenario, self.recording),
             **(BatchPath.PARAMETERS if self._has_orders() else {}),
+            **stack_parameters(self.scenario, self.options.assembly or SNAPSHOT),
             **self.options.parameters,
         }
+
+    def _parameter(self, name: str) -> str:
+        """Return a parameter's value in this run."""
+        given = self._parameters().get(name)
+        return given or template_default(name, self.options.assembly or SNAPSHOT)
 
     def _has_orders(self) -> bool:
         """Tell whether machines of this scenario are worked on at all."""
@@ -219,7 +229,8 @@ class _Run:
             self.target.drain()
         else:
             # Machines go on publishing: a batching window and a delivery later all is stored.
-            self.target.run_until(self.target.clock.now + 30.0)
+            window_s = float(self._parameter("MappingWindowS"))
+            self.target.run_until(self.target.clock.now + window_s + DELIVERY_S)
 
     def _train(self, machines: Fleet | Replay) -> dict[str, Any]:
         """Run the training workflow over the whole hours of the history."""

@@ -19,6 +19,7 @@ from simulator.errors import ScenarioError
 from simulator.fleet.catalogue import devices_of
 from simulator.fleet.rates import drawn_faults
 from simulator.fleet.settings import (
+    DriftPlan,
     FaultPlan,
     FaultRate,
     FleetSettings,
@@ -60,6 +61,17 @@ class PipelineSettings:
 
 
 @dataclass(frozen=True)
+class StackSettings:
+    """What the scenario asks of the stack: its own parameters, by the template's names.
+
+    `simulator.stack_parameters` checks them against a template. Those that other tables of a
+    scenario set (FeatureSpec, TrainingSettings) are refused here.
+    """
+
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class ReplaySettings:
     """Recorded runs in place of simulated machines; a relative folder counts from the file."""
 
@@ -81,8 +93,10 @@ class Scenario:
     network: NetworkSettings = field(default_factory=NetworkSettings)
     faults: tuple[FaultPlan, ...] = ()
     fault_rates: tuple[FaultRate, ...] = ()
+    drifts: tuple[DriftPlan, ...] = ()
     life: LifeSettings = field(default_factory=LifeSettings)
     pipeline: PipelineSettings = field(default_factory=PipelineSettings)
+    stack: StackSettings = field(default_factory=StackSettings)
     replay: ReplaySettings | None = None
 
     @classmethod
@@ -134,6 +148,7 @@ class Scenario:
             fault_rates=tuple(
                 replace(rate, severity_low=0.0, severity_high=0.0) for rate in self.fault_rates
             ),
+            drifts=tuple(replace(drift, severity=0.0) for drift in self.drifts),
             life=replace(self.life, wear=()),
         )
 

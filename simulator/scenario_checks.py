@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from simulator.errors import ScenarioError
 from simulator.fleet.catalogue import DEVICE_FAULTS, KINDS, SENSOR_FAULTS, devices_of, sensors_of
 from simulator.fleet.settings import (
+    DriftPlan,
     FaultPlan,
     FaultRate,
     FleetSettings,
@@ -47,9 +48,17 @@ def check(scenario: Scenario) -> None:
         _check_overlap(i, plan, scenario.faults[:i])
     for i, rate in enumerate(scenario.fault_rates):
         _check_rate(f"fault_rates[{i}]", rate, set(devices.values()), sensors)
+    for i, drift in enumerate(scenario.drifts):
+        _check_drift(f"drifts[{i}]", drift, scenario, sensors)
     _check_life(scenario.life, set(devices.values()))
-    if scenario.replay and (scenario.faults or scenario.fault_rates or scenario.life.wear):
-        key = "faults" if scenario.faults else "fault_rates" if scenario.fault_rates else "life"
+    kept = {
+        "faults": scenario.faults,
+        "fault_rates": scenario.fault_rates,
+        "drifts": scenario.drifts,
+        "life": scenario.life.wear,
+    }
+    if scenario.replay and any(kept.values()):
+        key = next(name for name, there in kept.items() if there)
         raise ScenarioError(f"{key}: a replay brings its own labels; remove [[{key}]]")
 
 
@@ -189,6 +198,18 @@ def _check_rate(path: str, rate: FaultRate, kinds: set[str], sensors: Sequence[s
         raise ScenarioError(
             f"{path}.sensor: {rate.kind} of {rate.sensor!r} cannot be; "
             f"{suggestion(rate.sensor, sensors)}"
+        )
+
+
+def _check_drift(path: str, drift: DriftPlan, scenario: Scenario, sensors: Sequence[str]) -> None:
+    if drift.sensor not in sensors:
+        raise ScenarioError(
+            f"{path}.sensor: unknown sensor {drift.sensor!r}; {suggestion(drift.sensor, sensors)}"
+        )
+    if not -scenario.history_s <= drift.onset_s < scenario.live_s:
+        raise ScenarioError(
+            f"{path}.onset_s: {drift.onset_s:g} s is not within the run; use "
+            f"{-scenario.history_s:g} to less than {scenario.live_s:g} s"
         )
 
 

@@ -50,6 +50,8 @@ class Timeline:
     legend: dict[str, str]
     machines: int
     reacts: bool
+    drifts: list[tuple[float, str]] = field(default_factory=list)
+    """When all machines begin to show something differently, and what."""
 
 
 def timeline_of(scenario: Scenario) -> Timeline:
@@ -91,7 +93,11 @@ def timeline_of(scenario: Scenario) -> Timeline:
         legend[DOWN] = "stands still: failure or work"
     storms = [start_s + at_s for at_s in scenario.network.outages.storms]
     busy = [row for row in rows.values() if row.spans]
-    return Timeline(start_s, plan.total_s, busy, storms, legend, len(rows), reacts)
+    drifts = [
+        (start_s + drift.onset_s, f"{drift.kind.replace('_', ' ')} of {drift.sensor}")
+        for drift in plan.drifts
+    ]
+    return Timeline(start_s, plan.total_s, busy, storms, legend, len(rows), reacts, drifts)
 
 
 def _order(kind: str) -> tuple[bool, str]:
@@ -111,6 +117,9 @@ def text_of(timeline: Timeline, width: int = 100) -> str:
     if timeline.storms_s:
         times = ", ".join(clock(at_s - timeline.live_start_s) for at_s in timeline.storms_s)
         lines.append(f"{'':<{left}}the broker disconnects everybody at live {times}")
+    for at_s, what in timeline.drifts:
+        since = clock(at_s - timeline.live_start_s)
+        lines.append(f"{'':<{left}}all machines drift from live {since} on: {what}")
     if timeline.reacts:
         lines.append(f"{'':<{left}}repairs follow the pipeline's alerts: known when it has run")
     if timeline.legend:

@@ -28,7 +28,11 @@ def svg_of(timeline: Timeline, title: str) -> str:
         _axis(timeline, rows_bottom),
     ]
     parts += [_row(timeline, row, TOP + ROW * i) for i, row in enumerate(timeline.rows)]
-    parts += [_storm(timeline, at_s, rows_bottom) for at_s in timeline.storms_s]
+    parts += [_moment(timeline, at_s, rows_bottom, "storm") for at_s in timeline.storms_s]
+    parts += [
+        _moment(timeline, at_s, rows_bottom, f"all drift: {what}", "#2f6fc2")
+        for at_s, what in timeline.drifts
+    ]
     parts.append(_legend(timeline, rows_bottom + 30))
     return "\n".join([*parts, "</svg>"]) + "\n"
 
@@ -81,11 +85,15 @@ def _span(timeline: Timeline, span: Span, top: int) -> str:
     )
 
 
-def _storm(timeline: Timeline, at_s: float, bottom: int) -> str:
+def _moment(
+    timeline: Timeline, at_s: float, bottom: int, words: str, colour: str = "#c22f2f"
+) -> str:
+    """Draw what concerns all machines at once."""
     x = _x(timeline, at_s)
     return (
-        f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP - 18}" y2="{bottom}" stroke="#c22f2f" '
-        'stroke-width="1.5" stroke-dasharray="3 3"><title>storm</title></line>'
+        f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP - 18}" y2="{bottom}" '
+        f'stroke="{colour}" stroke-width="1.5" stroke-dasharray="3 3">'
+        f"<title>{_text(words)}</title></line>"
     )
 
 

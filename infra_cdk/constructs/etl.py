@@ -30,6 +30,7 @@ class FeaturesJob(Construct):
         lake: Lake,
         catalog: Catalog,
         feature_spec: str,
+        extra_features: str,
     ) -> None:
         super().__init__(scope, construct_id)
         self.role = service_role(
@@ -53,7 +54,7 @@ class FeaturesJob(Construct):
                 "--database": catalog.database.database_name,
                 "--table": catalog.features.table_name,
                 "--feature_spec": feature_spec,
-                "--extra_features": config.extra_features,
+                "--extra_features": extra_features,
                 "--quality_rules": config.quality_rules,
                 "--baseline": "baselines/features.json",
             },

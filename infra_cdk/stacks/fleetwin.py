@@ -46,6 +46,13 @@ class FleetwinStack(Stack):
             default=config.feature_spec,
             description="Sensors, windows and lateness of the features, as JSON",
         ).value_as_string
+        extra = CfnParameter(
+            self,
+            "ExtraFeatures",
+            type="String",
+            default=config.extra_features,
+            description="What the lake's features have beyond the model's, as JSON",
+        ).value_as_string
         training = CfnParameter(
             self,
             "TrainingSettings",
@@ -102,6 +109,7 @@ class FleetwinStack(Stack):
             lake=lake,
             catalog=catalog,
             feature_spec=spec,
+            extra_features=extra,
         )
         roles = SageMakerRoles(self, "SageMaker", config, assets=assets, lake=lake)
         workflow = TrainingWorkflow(

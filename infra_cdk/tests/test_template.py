@@ -210,7 +210,9 @@ def test_the_features_table_has_the_columns_that_the_pipeline_computes() -> None
         keys = ["dt"] if name == "maintenance" else ["dt", "hour"]
         assert [key["Name"] for key in table["PartitionKeys"]] == keys
     columns = [column["Name"] for column in tables["features"]["StorageDescriptor"]["Columns"]]
-    extra = JOBS["fleetwin-dev-features"]["DefaultArguments"]["--extra_features"]
+    arguments = JOBS["fleetwin-dev-features"]["DefaultArguments"]
+    assert arguments["--extra_features"] == {"Ref": "ExtraFeatures"}
+    extra = template()["Parameters"]["ExtraFeatures"]["Default"]
     spec = default_spec().extended(extra)
     computed = [name for name, _ in table_columns(spec, normalised=False)]
     assert columns == computed

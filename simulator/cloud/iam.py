@@ -80,9 +80,8 @@ class Iam:
         self._issued = 0
         self.history: list[tuple[str, tuple[Any, ...]]] = []
         """Every change of roles and policies: the method's name and its arguments."""
-        key, secret, _ = _credentials("AKIA", f"{account}/root")
-        self._root_key = (key, secret)
-        self._keys[key] = (self.root, secret)
+        self._root_key = _credentials("AKIA", f"{account}/root")[:2]
+        self._keys[self._root_key[0]] = (self.root, self._root_key[1])
 
     # -- decisions
 
@@ -300,6 +299,9 @@ class Iam:
         Raises AccessDenied for sts:AssumeRole, also for a role that does not exist: AWS does
         not tell which.
         """
+        asked = ("sts:AssumeRole", role_arn, service)
+        if asked in self._allowed:
+            return self._session(role_arn, session, worker)
         role = self._roles.get(role_arn)
         asking = self.service_principal(service)
         conditions = self._context(asking, service, context or {})
@@ -312,8 +314,10 @@ class Iam:
                 if not statement.allows:
                     raise AccessDenied(service, "sts:AssumeRole", role_arn, explicit=True)
                 allowed = True
-        if not allowed:
+        if role is None or not allowed:
             raise AccessDenied(service, "sts:AssumeRole", role_arn, explicit=False)
+        if not any(statement.conditions for statement in role.trust):
+            self._allowed.add(asked)  # Nothing that it hangs on changes from call to call.
         return self._session(role_arn, session, worker)
 
     def service_principal(self, service: str, source_arn: str = "") -> Principal:

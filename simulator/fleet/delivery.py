@@ -115,8 +115,9 @@ class Delivery:
         """Publish batches until closed and empty (a SimPy process).
 
         The batch of second s holds arrivals in [s, s + 1) and is handed over at s + 1, when
-        no earlier arrival can be put any more. With nothing under way it waits for `put`;
-        otherwise it looks every second, since a block may bring arrivals before those known.
+        no earlier arrival can be put any more. With nothing under way it waits for `put`. Seconds
+        in which nothing arrives are slept over; a `put` ends the sleep, since a block may bring
+        arrivals before those known.
         """
         while True:
             if self._pending.empty:
@@ -128,6 +129,13 @@ class Delivery:
                 yield self._woken
                 continue
             second = int(self._env.now)
+            next_s = self._pending.next_s(self._names)
+            if next_s >= second + 1.0:
+                self._woken = self._env.event()
+                yield self._env.any_of(
+                    [self._env.timeout(int(next_s) - self._env.now), self._woken]
+                )
+                continue
             yield self._env.timeout(second + 1 - self._env.now)
             parcels = self._pending.take_before(second + 1.0, self._names)
             if parcels is not None:
@@ -146,6 +154,17 @@ class Delivery:
 
     def _messages(self, parcels: Parcels) -> list[Message]:
         """Return parcels as the broker takes them."""
+        if len(parcels.devices) == 1:
+            # A slow fleet's batches: columns would cost more than the message.
+            device, flag = int(parcels.devices[0]), int(parcels.flags[0])
+            return [
+                Message(
+                    self._addresses[device][flag & BURST],
+                    parcels.payloads[0],
+                    self._names[device],
+                    float(parcels.at_s[0]),
+                )
+            ]
         if self._addressed != len(self._devices):
             self._topics = np.array(self._addresses, dtype=np.object_)
             self._clients = np.array(self._names, dtype=np.object_)

@@ -32,6 +32,9 @@ from simulator.fleet.workshop import Ahead, Order, batches, units_of
 BLOCK_S = 300.0
 """Samples made at one wake-up. Nothing depends on it but speed and memory."""
 
+READINGS_OF_A_BLOCK = 60
+"""Machines that measure seldom wake less often: a block has at least so many of their samples."""
+
 READINGS_UNDER_WAY = 1_500_000
 """Larger fleets wake more often, so that what is made ahead fits into memory."""
 
@@ -39,6 +42,7 @@ READINGS_UNDER_WAY = 1_500_000
 def block_of(plan: PlantPlan, wanted_s: float) -> float:
     """Return the length of a block: no longer than memory and reactions allow."""
     rate_hz = len(plan.devices) * plan.fleet.rate_hz
+    wanted_s = max(wanted_s, READINGS_OF_A_BLOCK / plan.fleet.rate_hz)
     block_s = min(wanted_s, max(30.0, READINGS_UNDER_WAY / rate_hz))
     if reacts(plan.life):
         # Work begins no earlier than this after an order, so a block made before stays true.

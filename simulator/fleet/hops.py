@@ -60,6 +60,9 @@ class Hops:
         """Take arrivals (n,) in their order, without repeated copies."""
         if not len(devices):
             return
+        if len(devices) == 1:
+            self._follow_one(int(devices[0]), int(numbers[0]), float(travel_s[0]))
+            return
         self._grow(int(devices.max()) + 1)
         known = len(self._arrived)
         self._arrived += np.bincount(devices, minlength=known)
@@ -75,6 +78,19 @@ class Hops:
         # The last of a device's rows holds its maximum.
         last = np.append(np.flatnonzero(mine[1:] != mine[:-1]), len(mine) - 1)
         self._highest[mine[last]] = before[last]
+
+    def _follow_one(self, device: int, number: int, travel_s: float) -> None:
+        """Take one arrival: most batches of a slow fleet are no more."""
+        if device >= len(self._arrived):
+            self._grow(device + 1)
+        self._arrived[device] += 1
+        self._travel_s[device] += travel_s
+        self._most_s[device] = max(self._most_s[device], travel_s)
+        place = device * NUMBERS + number
+        if place < self._highest[device]:
+            self._reordered[device] += 1
+        else:
+            self._highest[device] = place
 
     def _grow(self, devices: int) -> None:
         """Make room for devices; no number was seen of them yet."""

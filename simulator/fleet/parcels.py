@@ -6,6 +6,7 @@ a Python object of its own here but the payloads: a big fleet has millions of th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import chain
 from typing import NamedTuple
@@ -52,6 +53,8 @@ class _Stock:
     def __init__(self, parcels: Parcels) -> None:
         self._parcels = parcels
         self._used = 0
+        self.next_s = float(parcels.at_s[0])
+        """When the first of what is left arrives; infinity when nothing is left."""
 
     @property
     def left(self) -> int:
@@ -60,11 +63,12 @@ class _Stock:
 
     def take_before(self, at_s: float) -> Parcels | None:
         """Return what arrives before ``at_s``; None for nothing."""
-        begin = self._used
-        end = begin + int(np.searchsorted(self._parcels.at_s[begin:], at_s))
-        if begin == end:
+        if self.next_s >= at_s:
             return None
+        begin, times_s = self._used, self._parcels.at_s
+        end = begin + int(times_s[begin:].searchsorted(at_s))
         self._used = end
+        self.next_s = float(times_s[end]) if end < len(times_s) else math.inf
         taken = self._parcels.rows(slice(begin, end))
         payloads = taken.payloads.copy()
         # A late arrival keeps the stock alive for long; the payloads are what is big.
@@ -98,19 +102,28 @@ class Pending:
 
         What arrives at the same time is ordered by the names of the devices, then by number.
         """
-        if self._incoming:
-            together = [_collected(self._incoming)]
-            if len(self._stocks) >= MOST_STOCKS:
-                together += [stock.rest() for stock in self._stocks]
-                self._stocks = []
-            self._stocks.append(_Stock(_sorted(_united(together), names)))
-            self._incoming = []
+        self._sort_incoming(names)
         found = [stock.take_before(at_s) for stock in self._stocks]
         taken = [parcels for parcels in found if parcels is not None]
         if not taken:
             return None
         self._stocks = [stock for stock in self._stocks if stock.left]
         return taken[0] if len(taken) == 1 else _sorted(_united(taken), names)
+
+    def next_s(self, names: Sequence[str]) -> float:
+        """Return when the next copy arrives; infinity when nothing is under way."""
+        self._sort_incoming(names)
+        return min((stock.next_s for stock in self._stocks), default=math.inf)
+
+    def _sort_incoming(self, names: Sequence[str]) -> None:
+        if not self._incoming:
+            return
+        together = [_collected(self._incoming)]
+        if len(self._stocks) >= MOST_STOCKS:
+            together += [stock.rest() for stock in self._stocks]
+            self._stocks = []
+        self._stocks.append(_Stock(_sorted(_united(together), names)))
+        self._incoming = []
 
 
 def _collected(incoming: Sequence[tuple[int, Sent, float]]) -> Parcels:

@@ -21,6 +21,7 @@ from simulator.fleet.machine import Block, Machine
 from simulator.fleet.maintenance import Decision
 from simulator.fleet.settings import (
     ClockSettings,
+    DriftPlan,
     FaultPlan,
     FleetSettings,
     LifeSettings,
@@ -45,6 +46,7 @@ class PlantPlan:
     total_s: float
     base_ms: int
     faults: tuple[FaultPlan, ...] = ()
+    drifts: tuple[DriftPlan, ...] = ()
     life: LifeSettings = field(default_factory=LifeSettings)
     clock: ClockSettings = field(default_factory=ClockSettings)
     decisions: tuple[Decision, ...] = ()
@@ -55,8 +57,22 @@ class PlantPlan:
         return devices_of(self.fleet)
 
     def faults_of(self, device_id: str) -> tuple[FaultPlan, ...]:
-        """Return the faults planned for a device."""
-        return tuple(plan for plan in self.faults if plan.device == device_id)
+        """Return the faults planned for a device, and what it shows differently as all do."""
+        mine = tuple(plan for plan in self.faults if plan.device == device_id)
+        fitted = KINDS[self.devices[device_id]].sensors
+        return mine + tuple(
+            FaultPlan(
+                device_id,
+                drift.kind,
+                drift.onset_s,
+                # Past the end, so that the last sample has it too.
+                self.total_s - self.live_start_s - drift.onset_s + 1.0,
+                drift.severity,
+                drift.sensor,
+            )
+            for drift in self.drifts
+            if drift.sensor in fitted
+        )
 
 
 class FleetPlan(Protocol):
@@ -76,6 +92,8 @@ class FleetPlan(Protocol):
     def life(self) -> LifeSettings: ...
     @property
     def all_faults(self) -> Sequence[FaultPlan]: ...
+    @property
+    def drifts(self) -> Sequence[DriftPlan]: ...
 
 
 def plan_of(scenario: FleetPlan, base_ms: int, decisions: tuple[Decision, ...] = ()) -> PlantPlan:
@@ -87,6 +105,7 @@ def plan_of(scenario: FleetPlan, base_ms: int, decisions: tuple[Decision, ...] =
         total_s=scenario.history_s + scenario.live_s,
         base_ms=base_ms,
         faults=tuple(scenario.all_faults),
+        drifts=tuple(scenario.drifts),
         life=scenario.life,
         clock=scenario.network.clock,
         decisions=decisions,

@@ -84,6 +84,20 @@ class FaultRate:
 
 
 @dataclass(frozen=True)
+class DriftPlan:
+    """What all devices show differently from ``onset_s`` to the end: firmware, a new supplier.
+
+    ``kind`` is what a sensor fault of that name does to ``sensor``. Nothing is wrong with any
+    machine: it is no label, and what is found because of it is a false alarm.
+    """
+
+    kind: str
+    sensor: str
+    onset_s: float
+    severity: float = 0.5
+
+
+@dataclass(frozen=True)
 class WearSettings:
     """One failure mode of every machine that can have it, from new to failure.
 

@@ -150,6 +150,19 @@ def test_only_the_features_that_a_scenario_sets_are_changes() -> None:
             "pipeline.training.layers: expected text or a number, got [1]",
         ),
         (
+            {"drifts": [{"kind": "gain", "sensor": "current", "onset_s": 0}]},
+            "drifts[0].sensor: unknown sensor 'current'; did you mean 'current_a'?",
+        ),
+        (
+            {"drifts": [{"kind": "stuck_at", "sensor": "current_a", "onset_s": 0}]},
+            "drifts[0].kind: unknown kind 'stuck_at'; choose one of bias_drift, gain, "
+            "noise_increase",
+        ),
+        (
+            {"live_s": 100, "drifts": [{"kind": "gain", "sensor": "current_a", "onset_s": 100}]},
+            "drifts[0].onset_s: 100 s is not within the run; use -5400 to less than 100 s",
+        ),
+        (
             {"replay": {"folder": "x"}, **fault()},
             "faults: a replay brings its own labels; remove [[faults]]",
         ),
@@ -184,7 +197,7 @@ def test_a_replay_folder_counts_from_the_scenario_file(tmp_path: Path) -> None:
     assert scenario.replay.folder == str(tmp_path / "runs")
 
 
-LISTS = ("faults", "fault_rates", "groups", "offline", "wear", "storms")
+LISTS = ("faults", "fault_rates", "drifts", "groups", "offline", "wear", "storms")
 
 
 def nested(path: str, value: Any) -> tuple[dict[str, Any], str]:
@@ -226,7 +239,7 @@ def test_no_word_passes_that_is_not_a_choice(path: str, word: str) -> None:
 def test_every_number_and_every_word_of_a_scenario_is_bounded() -> None:
     """A field without a range would be taken as it is: find it before a user does."""
     free = {"name", "description", "faults.device", "faults.sensor", "fault_rates.sensor"}
-    free |= {"network.offline.device", "replay.folder"}
+    free |= {"network.offline.device", "replay.folder", "drifts.sensor"}
 
     def walk(kind: Any, path: str) -> None:
         for name, hint in get_type_hints(kind).items():

@@ -17,6 +17,7 @@ from simulator.fleet.delivery import Message
 from simulator.fleet.fleet import Fleet
 from simulator.fleet.plant import FleetPlan
 from simulator.fleet.settings import (
+    DriftPlan,
     FaultPlan,
     FleetSettings,
     GroupSettings,
@@ -50,6 +51,7 @@ class Plan:
     )
     network: NetworkSettings = HOSTILE
     all_faults: Sequence[FaultPlan] = FAULTS
+    drifts: Sequence[DriftPlan] = ()
     life: LifeSettings = field(default_factory=LifeSettings)
 
 
@@ -129,6 +131,30 @@ def test_zero_severity_publishes_what_a_healthy_fleet_does_and_labels_nothing() 
     fleet, seen = run(Plan(all_faults=zero))
     assert seen == run(Plan(all_faults=()))[1]
     assert fleet.truth.records() == []
+
+
+def test_a_drift_is_in_what_every_machine_shows_from_its_onset_on_and_in_no_label() -> None:
+    plain = Plan(all_faults=(), network=NetworkSettings())
+    fleet, seen = run(replace(plain, drifts=(DriftPlan("gain", "current_a", 40.0, 0.5),)))
+    _, before = run(plain)
+    assert fleet.truth.records() == []
+    onset_ms = round((START + 120 + 40) * 1000)
+    drifted = set()
+    for message, usual in zip(seen, before, strict=True):
+        shown, was = json.loads(message.payload), json.loads(usual.payload)
+        if "values" not in shown:
+            assert message == usual
+            continue
+        factor = shown["values"].pop("current_a") / was["values"].pop("current_a")
+        assert shown == was
+        if shown["event_time_ms"] < onset_ms:
+            assert factor == 1.0
+        else:
+            assert factor == pytest.approx(1.15, abs=0.02)
+            drifted.add(shown["device_id"])
+    assert drifted == {"pump-001", "pump-002", "pump-003"}
+    zero = replace(plain, drifts=(DriftPlan("gain", "current_a", 40.0, 0.0),))
+    assert run(zero)[1] == before
 
 
 def test_no_payload_carries_a_label() -> None:
