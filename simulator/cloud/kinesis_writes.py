@@ -5,6 +5,7 @@ The hot path of the twin: every reading passes here once, in batches of up to 50
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from hashlib import md5
 from typing import Any
@@ -83,36 +84,52 @@ class Writes:
         arrivals_s = [now_s] * len(keys)
         if isinstance(records, StampedRecords):
             arrivals_s = [min(at_s, now_s) for at_s in records.arrivals_s]
+        kind = _encryption(stream)
         answers: list[Answer] = [{}] * len(keys)
         stored = volume = 0
         for shard, where in self._by_shard(stream, records, keys).items():
-            numbers = shard.put(
-                [keys[i] for i in where],
-                [payloads[i] for i in where],
-                [sizes[i] for i in where],
-                [arrivals_s[i] for i in where],
-                _encryption(stream),
-            )
-            throttled = {
-                "ErrorCode": THROTTLED,
-                "ErrorMessage": self._throttle_message(stream, shard),
-            }
-            shard_id, told, told_bytes = shard.id, 0, 0
-            for i, number in zip(where, numbers, strict=True):
-                if number is None:
-                    answers[i] = throttled
-                else:
-                    answers[i] = {"SequenceNumber": number, "ShardId": shard_id}
-                    told += 1
-                    told_bytes += sizes[i]
+            columns = keys, payloads, sizes, arrivals_s
+            if len(where) < len(keys):
+                columns = (
+                    [keys[i] for i in where],
+                    [payloads[i] for i in where],
+                    [sizes[i] for i in where],
+                    [arrivals_s[i] for i in where],
+                )
+            numbers = shard.put(*columns, kind)
+            told, told_bytes = self._answer_each(stream, shard, where, numbers, columns[2], answers)
             stored += told
             volume += told_bytes
             if told:
                 shard.announce(told, told_bytes)
         self._count(stream, stored, volume, len(keys) - stored)
         answer: Answer = {"FailedRecordCount": len(keys) - stored, "Records": answers}
-        kind = _encryption(stream)
         return answer | ({"EncryptionType": kind} if kind else {})
+
+    def _answer_each(
+        self,
+        stream: Stream,
+        shard: Shard,
+        where: Sequence[int],
+        numbers: Sequence[str | None],
+        sizes: Sequence[int],
+        answers: list[Answer],
+    ) -> tuple[int, int]:
+        """Put one shard's answers into their places; return how many were stored, and bytes."""
+        shard_id = shard.id
+        for i, number in zip(where, numbers, strict=True):
+            answers[i] = {"SequenceNumber": number, "ShardId": shard_id}
+        if None not in numbers:
+            return len(numbers), sum(sizes)
+        throttled = {
+            "ErrorCode": THROTTLED,
+            "ErrorMessage": self._throttle_message(stream, shard),
+        }
+        stored = [size for size, number in zip(sizes, numbers, strict=True) if number is not None]
+        for i, number in zip(where, numbers, strict=True):
+            if number is None:
+                answers[i] = throttled
+        return len(stored), sum(stored)
 
     def _by_shard(
         self, stream: Stream, records: list[Any], keys: list[str]
@@ -121,10 +138,13 @@ class Writes:
         explicit = any("ExplicitHashKey" in record for record in records)
         if len(stream.shards) == 1 and not explicit:
             return {stream.shards[0]: range(len(keys))}
-        where: dict[Shard, list[int]] = {}
+        where: dict[Shard, list[int]] = defaultdict(list)
+        known = stream.shard_of_key
         for i, key in enumerate(keys):
-            shard = self._route(stream, key, records[i].get("ExplicitHashKey"))
-            where.setdefault(shard, []).append(i)
+            shard = None if explicit else known.get(key)
+            if shard is None:
+                shard = self._route(stream, key, records[i].get("ExplicitHashKey"))
+            where[shard].append(i)
         return dict(where)
 
     def _writable(self, params: Answer) -> Stream:
@@ -150,7 +170,7 @@ class Writes:
                 "Invalid ExplicitHashKey. ExplicitHashKey must be in the range: [0, 2^128-1]. "
                 f"Specified value was {explicit}"
             )
-        shard = next(s for s in stream.shards if s.first_hash <= hashed <= s.last_hash)
+        shard = stream.shard_of_hash(hashed)
         if explicit is None:
             if len(stream.shard_of_key) >= KEYS_REMEMBERED:
                 stream.shard_of_key.clear()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import zlib
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import attrgetter
 
 from simulator.cloud.context import Context
 from simulator.cloud.errors import AwsError
@@ -15,6 +17,7 @@ from simulator.cloud.shards import Shard
 
 HASH_KEYS = 1 << 128
 MIN_RETENTION_H = 24
+FIRST_HASH = attrgetter("first_hash")
 
 
 @dataclass
@@ -31,6 +34,10 @@ class Stream:
     encryption: tuple[str, str | None] = ("NONE", None)
     tags: dict[str, str] = field(default_factory=dict)
     shard_of_key: dict[str, Shard] = field(default_factory=dict)
+
+    def shard_of_hash(self, hashed: int) -> Shard:
+        """Return the shard whose range has a hash key; the ranges are sorted and without gaps."""
+        return self.shards[bisect_right(self.shards, hashed, key=FIRST_HASH) - 1]
 
 
 def not_found(message: str) -> AwsError:

@@ -8,7 +8,7 @@ a batch of 500 records passes here for each call. Models load once, when first a
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -250,11 +250,58 @@ def _compile_structure(shape: StructureShape) -> Check:
 def _compile_list(shape: ListShape) -> Check:
     element = check_of(shape.member)
     least = shape.metadata.get("min", 0)
+    columns = _compile_columns(shape.member)
 
     def elements(value: Any) -> bool:
-        return isinstance(value, list | tuple) and len(value) >= least and all(map(element, value))
+        if not isinstance(value, list | tuple) or len(value) < least:
+            return False
+        return (columns is not None and columns(value)) or all(map(element, value))
 
     return elements
+
+
+_PLAIN: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "long": (int,),
+    "boolean": (bool,),
+    "blob": (bytes, str),
+}
+"""Types that fit for certain; what else may fit (a bytearray) is for the check of one element."""
+
+
+def _compile_columns(shape: Shape) -> Callable[[Sequence[Any]], bool] | None:
+    """Return a check of many flat structures at once, member by member; None for other shapes.
+
+    True only where every element fits: it looks at the same members of all, and the records of
+    a PutRecords have the same. False says nothing.
+    """
+    if not isinstance(shape, StructureShape) or shape.is_document_type or shape.is_tagged_union:
+        return None
+    if any(member.type_name not in _PLAIN for member in shape.members.values()):
+        return None
+    members = {
+        name: (frozenset(_PLAIN[member.type_name]), member.metadata.get("min"))
+        for name, member in shape.members.items()
+    }
+    required = frozenset(shape.required_members)
+
+    def columns(value: Sequence[Any]) -> bool:
+        if set(map(type, value)) != {dict}:
+            return False
+        names = value[0].keys()
+        if not required <= names <= members.keys() or any(one.keys() != names for one in value):
+            return False
+        for name in names:
+            types, least = members[name]
+            column = [one[name] for one in value]
+            if not types.issuperset(map(type, column)):
+                return False
+            if least and min(map(len, column) if str in types else column) < least:
+                return False
+        return True
+
+    return columns
 
 
 def _compile_map(shape: MapShape) -> Check:
