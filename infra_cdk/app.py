@@ -21,7 +21,7 @@ from aws_cdk.cx_api import CloudAssembly
 from cdk_nag import AwsSolutionsChecks
 
 from infra_cdk.config import DEV, STAGES, StageConfig
-from infra_cdk.constructs.assets import REPOSITORY
+from infra_cdk.contents import REPOSITORY
 from infra_cdk.findings import acknowledge
 from infra_cdk.stacks.fleetwin import FleetwinStack
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from infra_cdk.app import synthesize
 from infra_cdk.config import DEV, STAGES, StageConfig
-from infra_cdk.constructs.assets import REPOSITORY, SOURCES
+from infra_cdk.contents import REPOSITORY, SOURCES
 from infra_cdk.diagram import write_diagram
 from infra_cdk.normalise import normalised
 

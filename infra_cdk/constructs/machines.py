@@ -17,9 +17,9 @@ from constructs import Construct
 
 from infra_cdk.config import StageConfig
 from infra_cdk.constructs import arns
-from infra_cdk.constructs.assets import REPOSITORY
 from infra_cdk.constructs.parameters import keep_name
 from infra_cdk.constructs.permissions import Statement, service_role
+from infra_cdk.contents import REPOSITORY
 
 
 def state_machine(
