@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import uvicorn
 
 from pipeline.model import inference, server
@@ -26,9 +27,9 @@ def predict_nothing(request: inference.Request, artefact: Artefact) -> dict[str,
         "exit": artefact.rule.exit,
         "enter_rows": artefact.rule.enter_rows,
         "exit_rows": artefact.rule.exit_rows,
-        "scores": [0.123456789012] * n,
-        "no_model_scores": [0.123456789012] * n,
-        "contributions": [[0.123456] * len(sensors)] * n,
+        "scores": np.full(n, 0.12345678901234567),
+        "no_model_scores": np.full(n, 0.12345678901234567),
+        "contributions": np.full((n, len(sensors)), 0.123456),
         "sensors": list(sensors),
     }
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,24 +58,36 @@ class Baselines:
 
     def positions(self, units: Sequence[str]) -> NDArray[np.int64]:
         """Return the position of each unit, -1 for an unknown one."""
-        row_of = self._row_of
-        return np.array([row_of.get(unit, -1) for unit in units], dtype=np.int64)
+        return np.fromiter(map(self._row_of.get, units, repeat(-1)), np.int64, len(units))
 
     def normalise(self, units: Sequence[str], features: Floats) -> Floats:
         """Return (features - location) / scale as (n, d); NaN and unmoving features become 0."""
-        return self.normalise_at(self.positions(units), features)
+        z = np.empty((len(units), len(self.scale)))
+        self.normalise_at(self.positions(units), features, z)
+        return z
 
-    def normalise_at(self, rows: NDArray[np.int64], features: Floats) -> Floats:
-        """Do the same for units at known `positions` (n,)."""
+    def normalise_at(
+        self, rows: NDArray[np.int64], features: Floats, z: Floats
+    ) -> tuple[Floats, float]:
+        """Write the same for units at known `positions` (n,) into `z` (n, d).
+
+        Returns the squared lengths of its rows (n,) and the largest of these: where that is
+        small, no value is missing and none is too large, and nobody has to look at each.
+        """
         locations, factors = self.locations_and_factors
         with np.errstate(over="ignore", invalid="ignore"):  # Infinities and infinity times 0.
             # -1, an unknown unit, wraps around to the last row.
-            z: Floats = features - locations.take(rows, axis=0, mode="wrap")
+            np.subtract(features, locations.take(rows, axis=0, mode="wrap"), out=z)
             z *= factors.take(rows, axis=0, mode="wrap")
-        z[np.isnan(z)] = 0.0
-        np.minimum(z, LARGEST, out=z)
-        np.maximum(z, -LARGEST, out=z)
-        return z
+            lengths = np.vecdot(z, z)
+        longest = float(np.maximum.reduce(lengths, initial=0.0))
+        if not longest <= LARGEST:  # Nor is NaN.
+            z[np.isnan(z)] = 0.0
+            np.minimum(z, LARGEST, out=z)
+            np.maximum(z, -LARGEST, out=z)
+            lengths = np.vecdot(z, z)
+            longest = float(np.maximum.reduce(lengths, initial=0.0))
+        return lengths, longest
 
 
 def fit_baselines(units: list[str], features: Floats) -> Baselines:

@@ -27,6 +27,7 @@ from pipeline.model import inference
 from pipeline.model.artefact import Artefact, EpisodeRule
 from pipeline.model.calibration import MS_PER_DAY
 from pipeline.model.dataset import Dataset
+from pipeline.model.line_formats import nullable
 from pipeline.settings import FeatureSpec
 
 Floats = NDArray[np.float64]
@@ -236,7 +237,7 @@ class _Run:
         for start in range(0, len(own), _CHUNK_ROWS):
             rows = own.at(np.arange(start, min(start + _CHUNK_ROWS, len(own))))
             request = inference.Request(rows.device_ids, rows.features)
-            yield from inference.predict_fn(request, self._artefact)["scores"]
+            yield from nullable(inference.predict_fn(request, self._artefact)["scores"])
 
 
 def _by_device(data: Dataset) -> Iterator[Dataset]:

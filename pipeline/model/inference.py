@@ -36,7 +36,7 @@ CSV = "text/csv"
 
 _ROWS_OF = {JSON_LINES: line_formats.rows_of_jsonlines, CSV: line_formats.rows_of_csv}
 _ANSWER_OF: dict[str, Callable[[dict[str, Any]], bytes]] = {
-    JSON: orjson.dumps,
+    JSON: line_formats.json_of,
     JSON_LINES: line_formats.jsonlines_of,
     CSV: line_formats.csv_of,
 }
@@ -157,7 +157,10 @@ def _number(value: float) -> float:
 
 
 def predict_fn(request: Request, artefact: Artefact) -> dict[str, Any]:
-    """Score the rows; raises InvalidRequest when they do not have the model's features."""
+    """Score the rows; raises InvalidRequest when they do not have the model's features.
+
+    Scores are arrays (n,), NaN for a row without any feature; contributions (n, n_sensors).
+    """
     width = len(artefact.feature_names)
     if request.device_ids and request.features.shape[1] != width:
         raise InvalidRequest(
@@ -167,7 +170,10 @@ def predict_fn(request: Request, artefact: Artefact) -> dict[str, Any]:
     features = request.features.reshape(len(request.device_ids), width)
     model, rule = artefact.model, artefact.rule
     parts, shares = model.parts_and_contributions(request.device_ids, features)
-    empty = np.asarray(np.isnan(model.looked_at(features)).all(axis=1))
+    scores = artefact.combination.score(parts)
+    no_model_scores = artefact.combination.no_model_score(parts)
+    empty = model.without_values(features, parts)
+    scores[empty] = no_model_scores[empty] = np.nan
     return {
         "model_version": artefact.version,
         "smoothing_rows": rule.smoothing_rows,
@@ -175,18 +181,11 @@ def predict_fn(request: Request, artefact: Artefact) -> dict[str, Any]:
         "exit": rule.exit,
         "enter_rows": rule.enter_rows,
         "exit_rows": rule.exit_rows,
-        "scores": _scores(artefact.combination.score(parts), empty),
-        "no_model_scores": _scores(artefact.combination.no_model_score(parts), empty),
-        "contributions": shares.round(6).tolist(),
+        "scores": scores,
+        "no_model_scores": no_model_scores,
+        "contributions": shares.round(6, out=shares),
         "sensors": list(model.sensors),
     }
-
-
-def _scores(values: NDArray[np.float64], empty: NDArray[np.bool_]) -> list[float | None]:
-    scores: list[float | None] = values.tolist()
-    for row in np.flatnonzero(empty).tolist():
-        scores[row] = None
-    return scores
 
 
 def output_fn(prediction: dict[str, Any], accept: str) -> tuple[bytes, str]:

@@ -11,7 +11,9 @@ import io
 import math
 from typing import Any
 
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from pipeline.errors import InvalidRequest
 
@@ -66,13 +68,23 @@ def _is_number(field: str) -> bool:
         return False
 
 
+def json_of(prediction: dict[str, Any]) -> bytes:
+    """Return the whole prediction as one object, an array as its numbers, NaN as null."""
+    return orjson.dumps(prediction, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def nullable(scores: NDArray[np.float64]) -> list[float | None]:
+    """Return (n,) scores as a list, None where there is none."""
+    return [None if math.isnan(score) else score for score in scores.tolist()]
+
+
 def jsonlines_of(prediction: dict[str, Any]) -> bytes:
     """Return one object a row: model_version, score, no_model_score, contributions."""
     version = prediction["model_version"]
     rows = zip(
-        prediction["scores"],
-        prediction["no_model_scores"],
-        prediction["contributions"],
+        nullable(prediction["scores"]),
+        nullable(prediction["no_model_scores"]),
+        prediction["contributions"].tolist(),
         strict=True,
     )
     return b"".join(
@@ -91,7 +103,7 @@ def jsonlines_of(prediction: dict[str, Any]) -> bytes:
 
 def csv_of(prediction: dict[str, Any]) -> bytes:
     """Return `score,no_model_score` a row, both empty where there is no score."""
-    rows = zip(prediction["scores"], prediction["no_model_scores"], strict=True)
+    rows = zip(nullable(prediction["scores"]), nullable(prediction["no_model_scores"]), strict=True)
     return "".join(
         "{},{}\n".format(*("" if value is None else value for value in row)) for row in rows
     ).encode("ascii")

@@ -43,6 +43,9 @@ RIDGE = 0.01
 # Deviations below this, in units of a feature's usual movement, are rounding.
 ROUNDING = 1e-9
 
+# tanh of it is 1.0 in single precision.
+ALWAYS_ONE = 20.0
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -85,10 +88,11 @@ def _times_own(stack: Floats, positions: NDArray[np.int64], matrices: Floats) ->
         found = np.empty_like(stack)
         found[:, order] = _times_own(stack.take(order, axis=1), positions[order], matrices)
         return found
-    products, start = np.empty_like(stack), 0
-    for end in [*(np.flatnonzero(changes) + 1).tolist(), len(positions)]:
-        np.matmul(stack[:, start:end], matrices[positions[start]], out=products[:, start:end])
-        start = end
+    products = np.empty_like(stack)
+    starts = [0, *(np.flatnonzero(changes) + 1).tolist()]
+    ends = [*starts[1:], len(positions)]
+    for start, end, unit in zip(starts, ends, positions[starts].tolist(), strict=True):
+        np.matmul(stack[:, start:end], matrices[unit], products[:, start:end])
     return products
 
 
@@ -150,36 +154,53 @@ def _inverse_root(covariance: Floats) -> Floats:
 
 def reconstruct(layers: Layers, z: Floats) -> Floats:
     """Run the autoencoder on (n, d) normalised rows: four dense layers."""
-    return _run(_joined(layers), z)
+    return _joined(layers).run(_limited(z)).astype(np.float64)
 
 
-def _joined(layers: Layers) -> Layers:
-    """Return three layers that do what the four do, their weights as (inputs, outputs).
+def _limited(z: Floats) -> Floats:
+    limited: Floats = np.minimum(z, INPUT_LIMIT)
+    return np.maximum(limited, -INPUT_LIMIT, out=limited)
 
-    The bottleneck is linear, so that the layers before and after it are one.
+
+@dataclass(frozen=True)
+class _Network:
+    """The four layers as three products of single precision, which training had too.
+
+    The bottleneck is linear, so that the layers before and after it are one. Each hidden layer
+    has a unit more that is always 1, and what comes from it is the next layer's bias: an
+    addition less.
     """
+
+    encode: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    through: NDArray[np.float32]
+    decode: NDArray[np.float32]
+
+    def run(self, limited: Floats) -> NDArray[np.float32]:
+        """Return the reconstruction of (n, d) rows within the limits."""
+        hidden: NDArray[np.float32] = limited.astype(np.float32).dot(self.encode)
+        hidden += self.bias
+        np.tanh(hidden, out=hidden)
+        hidden = hidden.dot(self.through)
+        np.tanh(hidden, out=hidden)
+        rebuilt: NDArray[np.float32] = hidden.dot(self.decode)
+        return rebuilt
+
+
+def _joined(layers: Layers) -> _Network:
     (encode, in_bias), (squeeze, code_bias), (expand, out_bias), (decode, bias) = layers
-    through = np.ascontiguousarray((expand @ squeeze).T)
-    return (
-        (np.ascontiguousarray(encode.T), in_bias),
-        (through, expand @ code_bias + out_bias),
-        (np.ascontiguousarray(decode.T), bias),
+    between = np.vstack([(expand @ squeeze).T, expand @ code_bias + out_bias])
+    return _Network(
+        *(
+            np.ascontiguousarray(part, dtype=np.float32)
+            for part in (
+                np.hstack([encode.T, np.zeros((encode.shape[1], 1))]),
+                np.append(in_bias, ALWAYS_ONE),
+                np.hstack([between, [[0.0]] * len(in_bias) + [[ALWAYS_ONE]]]),
+                np.vstack([decode.T, bias]),
+            )
+        )
     )
-
-
-def _run(joined: Layers, z: Floats) -> Floats:
-    (encode, in_bias), (through, out_bias), (decode, bias) = joined
-    hidden: Floats = np.minimum(z, INPUT_LIMIT)
-    np.maximum(hidden, -INPUT_LIMIT, out=hidden)
-    hidden = hidden.dot(encode)
-    hidden += in_bias
-    np.tanh(hidden, out=hidden)
-    hidden = hidden.dot(through)
-    hidden += out_bias
-    np.tanh(hidden, out=hidden)
-    hidden = hidden.dot(decode)
-    hidden += bias
-    return hidden
 
 
 @dataclass(frozen=True)
@@ -237,14 +258,14 @@ class Model:
         return np.stack([self.input_metric.whitening, self.residual_metric.whitening], axis=1)
 
     @cached_property
-    def _joined_layers(self) -> Layers:
+    def _network(self) -> _Network:
         return _joined(self.layers)
 
     @cached_property
     def _of_sensor(self) -> Floats:
-        """Return what takes the mean of each sensor's columns, (d, n_sensors)."""
-        mine = np.array(self.sensor_of)[:, None] == np.arange(len(self.sensors))
-        shares: Floats = mine / mine.sum(axis=0)
+        """Return what takes the mean of each sensor's columns, (n_sensors, d)."""
+        mine = np.arange(len(self.sensors))[:, None] == np.array(self.sensor_of)
+        shares: Floats = mine / mine.sum(axis=1, keepdims=True)
         return shares
 
     @cached_property
@@ -258,15 +279,22 @@ class Model:
         return features[:, list(self.columns)]
 
     def _squares(self, units: Sequence[str], features: Floats) -> tuple[Floats, Floats]:
-        """Return z (n, d) and the mean squares by sensor of both whitened, (2, n, n_sensors)."""
+        """Return the squared lengths of z (n,) and, of both whitened, those of each sensor.
+
+        The latter are means over the sensor's columns, (n_sensors, 2, n): sensors first, because
+        NumPy takes a maximum over few long rows ten times as fast as over many short ones.
+        """
         positions = self.baselines.positions(units)
-        z = self.baselines.normalise_at(positions, self.looked_at(features))
-        both = np.empty((2, *z.shape))
-        both[0] = z
-        np.subtract(z, _run(self._joined_layers, z), out=both[1])
+        both = np.empty((2, len(positions), len(self.columns)))
+        z = both[0]
+        lengths, longest = self.baselines.normalise_at(positions, self.looked_at(features), z)
+        # No column can be beyond the limit when the row as a whole is not.
+        limited = z if longest <= INPUT_LIMIT * INPUT_LIMIT else _limited(z)
+        np.subtract(z, self._network.run(limited), out=both[1])
         whitened = _times_own(both, positions, self._matrices)
         np.square(whitened, out=whitened)
-        return z, whitened @ self._of_sensor
+        squares = self._of_sensor.dot(whitened.reshape(2 * len(z), z.shape[1]).T)
+        return lengths, squares.reshape(len(self.sensors), 2, len(z))
 
     def parts(self, units: Sequence[str], features: Floats) -> Parts:
         """Measure (n, n_features) rows of the named machines; NaN counts as "as usual"."""
@@ -280,22 +308,34 @@ class Model:
         self, units: Sequence[str], features: Floats, *, contributions: bool = True
     ) -> tuple[Parts, Floats]:
         """Return both of one look at the rows; the second is empty unless it is wanted."""
-        z, squares = self._squares(units, features)
-        of_input, of_residual = np.sqrt(np.maximum.reduce(squares, axis=2))
-        of_nothing: Floats = np.sqrt(np.vecdot(z, z) / z.shape[1])
-        shares = self._shares(squares) if contributions else np.empty((0, len(self.sensors)))
+        lengths, squares = self._squares(units, features)
+        of_input, of_residual = np.sqrt(np.maximum.reduce(squares))
+        of_nothing: Floats = np.sqrt(lengths / len(self.columns))
+        shares = _shares(squares) if contributions else np.empty((0, len(self.sensors)))
         return Parts(of_input, of_residual, of_nothing), shares
 
-    def _shares(self, squares: Floats) -> Floats:
-        total = np.add.reduce(squares, axis=2, keepdims=True)
-        if total.all():
-            parts: Floats = squares / total
-        else:
-            even = np.full_like(squares, 1.0 / len(self.sensors))
-            parts = np.divide(squares, total, out=even, where=total > 0.0)
-        shares: Floats = parts[0] + parts[1]
-        shares *= 0.5
-        return shares
+    def without_values(self, features: Floats, parts: Parts) -> NDArray[np.int64]:
+        """Return which of the (n, n_features) rows have no value in any column looked at.
+
+        `parts` are those of the rows: one without a value counts as usual in everything.
+        """
+        if parts.of_nothing.all():
+            return np.empty(0, np.int64)
+        usual = np.flatnonzero(parts.of_nothing == 0.0)
+        return usual[np.isnan(self.looked_at(features[usual])).all(axis=1)]
+
+
+def _shares(squares: Floats) -> Floats:
+    """Return each sensor's mean share (n, n_sensors) of both (n_sensors, 2, n) squares."""
+    total = np.add.reduce(squares)
+    if total.all():
+        parts: Floats = squares / total
+    else:
+        even = np.full_like(squares, 1.0 / len(squares))
+        parts = np.divide(squares, total, out=even, where=total > 0.0)
+    shares: Floats = parts[:, 0] + parts[:, 1]
+    shares *= 0.5
+    return np.ascontiguousarray(shares.T)
 
 
 def smooth(scores: Floats, rows: int) -> Floats:

@@ -25,7 +25,8 @@ from pipeline.model.scoring import (
 from pipeline.tests import healthy
 from pipeline.tests.healthy import Floats
 
-finite = st.floats(-1e4, 1e4)
+# What a wide range hardly ever draws is a row close to healthy, and there the network works.
+finite = st.floats(-1e4, 1e4) | st.floats(-3.0, 3.0)
 distances = st.floats(1e-9, 1e6) | st.just(0.0)
 some_rows = hnp.arrays(
     np.float64, st.tuples(st.integers(1, 12), st.just(healthy.WIDTH)), elements=finite
@@ -50,9 +51,10 @@ def test_a_rows_score_does_not_depend_on_the_rows_beside_it(
     shuffled = artefact.combination.score(
         artefact.model.parts([units[row] for row in order], rows[order])
     )
-    np.testing.assert_allclose(shuffled, scores[order], rtol=1e-9, atol=1e-9)
+    # The network computes in single precision, by other steps for other numbers of rows.
+    np.testing.assert_allclose(shuffled, scores[order], rtol=1e-7, atol=1e-9)
     alone = artefact.combination.score(artefact.model.parts(units[:1], rows[:1]))
-    np.testing.assert_allclose(alone, scores[:1], rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(alone, scores[:1], rtol=1e-7, atol=1e-9)
 
 
 @settings(deadline=None)  # The first example trains the model.
