@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import sys
 import time
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
-import psutil
+from benchmarks.by_processes import peak_mb
 
 
 class NoCatalog:
@@ -66,26 +65,10 @@ def main(root: Path, spec: str, ranges: list[str]) -> None:
         }
         with redirect_stdout(sys.stderr):
             counts = run_job(["job", *(w for pair in options.items() for w in pair)], NoCatalog())
-        memory = _peak_mb()
+        memory = peak_mb()
         print(json.dumps({"s": time.monotonic() - began, "counts": counts, "peak_mb": memory}))
         sys.stdout.flush()
         began = time.monotonic()
-
-
-def _peak_mb() -> float:
-    """Return the highest memory so far of this process, its JVM and its Python workers together.
-
-    The sum of each one's peak: at most what they took at once.
-    """
-    mine = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    for child in psutil.Process().children(recursive=True):
-        try:
-            status = Path(f"/proc/{child.pid}/status").read_text(encoding="ascii")
-        except OSError:
-            continue
-        peak = next((line for line in status.splitlines() if line.startswith("VmHWM")), "0 0")
-        mine += float(peak.split()[1]) / 1024
-    return mine
 
 
 if __name__ == "__main__":
