@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from simulator.cloud.errors import AwsError
 from simulator.cloud.resources.mapping import Outcome, Resource, maps
 
 
@@ -22,7 +21,8 @@ def database(resource: Resource) -> Outcome:
     if name is None:
         raise resource.error("DatabaseInput.Name", "is missing")
     if _exists(resource, "GetDatabase", {"Name": name}):
-        resource.call("glue", "UpdateDatabase", {"Name": name, **params})
+        _update(resource, "UpdateDatabase", {"Name": name, **params})
+        resource.note("glue", "CreateDatabase", params, {})
     else:
         resource.call("glue", "CreateDatabase", params)
     return str(name), {"Arn": resource.context.arn("glue", f"database/{name}")}
@@ -39,23 +39,23 @@ def table(resource: Resource) -> Outcome:
     where = {"DatabaseName": params["DatabaseName"]}
     if not _exists(resource, "GetTable", {**where, "Name": name}):
         resource.call("glue", "CreateTable", params)
-    elif not _had(resource, {**where, "TableName": name}, params["TableInput"]):
-        resource.call("glue", "UpdateTable", params)
+    else:
+        if not _had(resource, {**where, "TableName": name}, params["TableInput"]):
+            _update(resource, "UpdateTable", params)
+        resource.note("glue", "CreateTable", params, {})
     arn = resource.context.arn("glue", f"table/{params['DatabaseName']}/{name}")
     return str(name), {"Arn": arn}
 
 
 def _exists(resource: Resource, operation: str, params: dict[str, Any]) -> bool:
-    context = resource.context
-    if not (context.state / "glue" / "catalog.json").exists():
-        return False
-    try:
-        context.dispatch(context.dispatch.root, "glue", operation, params)
-    except AwsError as error:
-        if error.code != "EntityNotFoundException":
-            raise
-        return False
-    return True
+    known = (resource.context.state / "glue" / "catalog.json").exists()
+    return known and resource.exists("glue", operation, params, "EntityNotFoundException")
+
+
+def _update(resource: Resource, operation: str, params: dict[str, Any]) -> None:
+    """Update what an earlier twin left; it counts as created, so the call itself is not noted."""
+    resource.call("glue", operation, params)
+    resource.made.pop()
 
 
 def _had(resource: Resource, table: dict[str, Any], given: dict[str, Any]) -> bool:

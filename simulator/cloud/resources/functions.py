@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
+from simulator.cloud.iam import Iam
 from simulator.cloud.resources.mapping import Outcome, Resource, maps
 
 
@@ -48,15 +50,16 @@ def event_source_mapping(resource: Resource) -> Outcome:
 @maps("AWS::Lambda::Permission")
 def permission(resource: Resource) -> Outcome:
     """Add a statement to a function's policy, in Lambda and for decisions."""
-    values = {"StatementId": resource.logical_id, **resource.properties.rest()}
+    sid = resource.own_id()
+    values = {"StatementId": sid, **resource.properties.rest()}
     params = resource.fit("lambda", "AddPermission", values)
     given = str(params["FunctionName"])
     is_arn = given.startswith("arn:")
     arn = given if is_arn else resource.context.arn("lambda", f"function:{given}")
     document = {"Version": "2012-10-17", "Statement": _statement(params, arn)}
-    resource.register(lambda iam: iam.put_resource_policy(arn, document, resource.logical_id))
+    resource.register(partial(Iam.put_resource_policy, arn=arn, document=document, name=sid))
     resource.call("lambda", "AddPermission", params)
-    return resource.logical_id, {"Id": resource.logical_id}
+    return sid, {"Id": sid}
 
 
 def _statement(params: dict[str, Any], arn: str) -> dict[str, Any]:

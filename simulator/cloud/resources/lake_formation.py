@@ -11,6 +11,7 @@ from typing import Any
 from simulator.cloud.errors import AwsError
 from simulator.cloud.resources.mapping import Outcome, Resource, maps
 from simulator.cloud.validation import operation_model
+from simulator.errors import TemplateError
 
 
 def _check_known(
@@ -24,13 +25,17 @@ def _check_known(
 
 
 def _again(resource: Resource, operation: str, params: dict[str, Any]) -> None:
-    """Make one thing; that an earlier twin has made it is no error."""
+    """Make one thing; that an earlier twin has made it is no error, and it counts as made."""
     try:
         resource.call("lakeformation", operation, params)
-    except AwsError as error:
-        is_there = "already" in error.message or error.code == "AlreadyExistsException"
+    except TemplateError as error:
+        cause = error.__cause__
+        is_there = isinstance(cause, AwsError) and (
+            "already" in cause.message or cause.code == "AlreadyExistsException"
+        )
         if not is_there:
             raise
+        resource.note("lakeformation", operation, params, {})
 
 
 @maps("AWS::LakeFormation::DataLakeSettings", recorded={"MutationType": "settings are replaced"})

@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import simpy
 
 from simulator.cloud.context import Context
 from simulator.cloud.errors import AwsError
-from simulator.cloud.iam import Iam
 from simulator.cloud.resources.shapes import as_truth, fit, input_shape
 from simulator.errors import TemplateError
 
@@ -40,6 +40,22 @@ class Created:
     def arn(self) -> str:
         """Return the ``Arn`` attribute."""
         return str(self.attributes["Arn"])
+
+
+class Made(NamedTuple):
+    """One call that brought a resource, or a part of it, about, and its answer.
+
+    A change of the twin's own decisions is one too: service ``PERMISSIONS``, the method of `Iam`.
+    """
+
+    service: str
+    operation: str
+    params: dict[str, Any]
+    answer: Mapping[str, Any]
+
+
+PERMISSIONS = "permissions"
+_ASKS = ("Describe", "Get", "List")
 
 
 class Properties:
@@ -109,15 +125,27 @@ class Properties:
 
 
 class Resource:
-    """One resource on its way into the twin: its properties, and how to bring it about."""
+    """One resource on its way into the twin: its properties, and how to bring it about.
+
+    ``generation`` counts the resources that had this logical id before: names that are generated
+    differ. ``made`` fills with the calls that were done, for who has to change or undo them.
+    """
 
     def __init__(
-        self, stack: str, logical_id: str, type_name: str, values: Any, context: Context
+        self,
+        stack: str,
+        logical_id: str,
+        type_name: str,
+        values: Any,
+        context: Context,
+        generation: int = 0,
     ) -> None:
         self.stack = stack
         self.logical_id = logical_id
         self.type = type_name
         self.context = context
+        self.generation = generation
+        self.made: list[Made] = []
         self.properties = Properties(values, "", self.error)
 
     def error(self, path: str, why: str) -> TemplateError:
@@ -130,10 +158,29 @@ class Resource:
         given = self.properties.take(property_name)
         if given is not None:
             return str(given)
-        place = f"{self.context.account}/{self.stack}/{self.logical_id}"
+        place = f"{self.context.account}/{self.stack}/{self.own_id()}"
         suffix = hashlib.sha256(place.encode()).hexdigest()[:12].upper()
         name = f"{self.stack}-{self.logical_id}"[: longest - 13] + f"-{suffix}"
         return name.lower() if lower else name
+
+    def own_id(self) -> str:
+        """Return the logical id, marked where this is a replacement of an earlier resource."""
+        return self.logical_id + (f"-{self.generation}" if self.generation else "")
+
+    def role_arns(self) -> list[str]:
+        """Return the roles that exist."""
+        return self.context.iam.role_arns()
+
+    def exists(self, service: str, operation: str, params: dict[str, Any], missing: str) -> bool:
+        """Ask whether an earlier twin left something; ``missing`` is the error that says no."""
+        context = self.context
+        try:
+            context.dispatch(context.dispatch.root, service, operation, params)
+        except AwsError as error:
+            if error.code != missing:
+                raise
+            return False
+        return True
 
     def fit(
         self,
@@ -158,15 +205,27 @@ class Resource:
                 answer = context.engine.run(answer)
         except AwsError as error:
             raise self.error("", f"{service}:{operation} answered {error}") from error
+        if not operation.startswith(_ASKS):
+            self.note(service, operation, params, answer)
         return answer
 
-    def register(self, change: Callable[[Iam], None]) -> None:
-        """Change the twin's permissions; what it refuses becomes this resource's error."""
+    def note(
+        self, service: str, operation: str, params: dict[str, Any], answer: Mapping[str, Any]
+    ) -> None:
+        """Remember a call as what brought this resource about."""
+        self.made.append(Made(service, operation, params, answer))
+
+    def register(self, change: partial[None]) -> None:
+        """Change the twin's permissions; what it refuses becomes this resource's error.
+
+        ``change`` is a method of `Iam` with its arguments by name.
+        """
         self.properties.check_all_read()
         try:
             change(self.context.iam)
         except AwsError as error:
             raise self.error("", str(error)) from error
+        self.note(PERMISSIONS, change.func.__name__, change.keywords, {})
 
     def wait_until(self, ready: Callable[[], bool], what: str) -> None:
         """Let the clock move, a second at a time, until ``ready``; give up after a minute."""

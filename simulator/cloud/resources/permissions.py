@@ -28,7 +28,9 @@ def role(resource: Resource) -> Outcome:
         each.need("PolicyName"): each.need("PolicyDocument") for each in properties.each("Policies")
     }
     managed = tuple(str(each) for each in properties.take("ManagedPolicyArns", []))
-    resource.register(lambda iam: iam.put_role(arn, trust, inline, managed))
+    resource.register(
+        partial(Iam.put_role, arn=arn, trust_policy=trust, inline=inline, managed=managed)
+    )
     unique = hashlib.sha256(arn.encode()).hexdigest()[:17].upper()
     return name, {"Arn": arn, "RoleId": f"AROA{unique}"}
 
@@ -54,7 +56,7 @@ def managed_policy(resource: Resource) -> Outcome:
     arn = f"arn:aws:iam::{resource.context.account}:policy{path}{name}"
     document = properties.need("PolicyDocument")
     roles = _role_arns(resource, properties.take("Roles", []))
-    resource.register(lambda iam: iam.put_managed_policy(arn, document))
+    resource.register(partial(Iam.put_managed_policy, arn=arn, document=document))
     for role_arn in roles:
         resource.register(partial(Iam.attach, role_arn=role_arn, policy_arn=arn))
     return arn, {"PolicyArn": arn, "Arn": arn}
@@ -62,7 +64,7 @@ def managed_policy(resource: Resource) -> Outcome:
 
 def _role_arns(resource: Resource, names: list[str]) -> list[str]:
     """Return the ARNs of roles that the template names; a role's path is part of its ARN."""
-    by_name = {arn.rpartition("/")[2]: arn for arn in resource.context.iam.role_arns()}
+    by_name = {arn.rpartition("/")[2]: arn for arn in resource.role_arns()}
     missing = [name for name in names if name not in by_name]
     if missing:
         raise resource.error("Roles", f"there is no role {missing[0]} in the twin")
@@ -90,7 +92,7 @@ def key(resource: Resource) -> Outcome:
     if not enabled:
         resource.call("kms", "DisableKey", {"KeyId": key_id})
     arn = resource.context.arn("kms", f"key/{key_id}")
-    resource.register(lambda iam: iam.put_resource_policy(arn, document))
+    resource.register(partial(Iam.put_resource_policy, arn=arn, document=document))
     return key_id, {"Arn": arn, "KeyId": key_id}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from simulator.cloud.errors import AwsError
 from simulator.cloud.resources.mapping import Outcome, Resource, maps
 
 _NAME = "ModelPackageGroupName"
@@ -16,12 +15,11 @@ def model_package_group(resource: Resource) -> Outcome:
     params = resource.fit("sagemaker", "CreateModelPackageGroup", values)
     context = resource.context
     known = (context.state / "sagemaker" / "model_packages.json").exists()
-    if known:
-        try:
-            resource.call("sagemaker", "DescribeModelPackageGroup", {_NAME: name})
-        except AwsError:
-            known = False
-    if not known:
+    if known and resource.exists(
+        "sagemaker", "DescribeModelPackageGroup", {_NAME: name}, "ValidationException"
+    ):
+        resource.note("sagemaker", "CreateModelPackageGroup", params, {})
+    else:
         resource.call("sagemaker", "CreateModelPackageGroup", params)
     arn = context.arn("sagemaker", f"model-package-group/{name}")
     return arn, {"ModelPackageGroupArn": arn, _NAME: name}

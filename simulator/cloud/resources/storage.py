@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
+from simulator.cloud.iam import Iam
 from simulator.cloud.resources.mapping import Outcome, Properties, Resource, maps
 
 _LIFECYCLE_FLAT = {
@@ -128,7 +130,7 @@ def bucket_policy(resource: Resource) -> Outcome:
     name = str(resource.properties.need("Bucket"))
     document = resource.properties.need("PolicyDocument")
     arn = resource.context.arn("s3", name, regional=False)
-    resource.register(lambda iam: iam.put_resource_policy(arn, document))
+    resource.register(partial(Iam.put_resource_policy, arn=arn, document=document))
     resource.call("s3", "PutBucketPolicy", {"Bucket": name, "Policy": json.dumps(document)})
     return name, {}
 
