@@ -58,6 +58,7 @@ BENCHMARKS = (
     ),
     Benchmark("memory", "memory", "by machines and by length of a run", 60.0, 12.0),
     Benchmark("model", "the model", "serving, scoring, an epoch of training", 45.0, 15.0),
+    Benchmark("endpoint_update", "the model", "an endpoint's model replaced under load", 30.0, 8.0),
     Benchmark("etl", "the features job", "kernel, cold and warm job, large inputs", 150.0, 25.0),
     Benchmark(
         "skab_rule", "detection", "faults found on SKAB's runs", 5.0, 5.0, data="skab/valve1"
