@@ -68,6 +68,8 @@ class Alarms:
         self._metrics = metrics
         self._alarms: dict[str, Alarm] = {}
         self._running = False
+        self.on_change: list[Callable[[str, str, str], None]] = []
+        """Called with an alarm's name, its new state and the reason."""
 
     def operations(self) -> dict[str, Operation]:
         """Return the operations on alarms."""
@@ -255,6 +257,8 @@ class Alarms:
         self._note(alarm, "StateUpdate", f"Alarm updated from {old} to {state}", states)
         self._context.emit(*change_event(alarm.arn, alarm.definition, states, now))
         name = str(alarm.definition["AlarmName"])
+        for listener in self.on_change:
+            listener(name, state, why)
         for parent in self._alarms.values():
             if parent.rule is not None and name in parent.rule.children:
                 self._context.engine.process(self._settle(parent))

@@ -42,7 +42,7 @@ from simulator.cloud.metric_queries import MetricQueries
 from simulator.cloud.metrics import Metrics
 from simulator.cloud.processes import Processes
 from simulator.cloud.quotas import Quotas
-from simulator.cloud.remote import forward_to, missing_there
+from simulator.cloud.remote import Behind
 from simulator.cloud.remote_endpoint import RemoteEndpoint
 from simulator.cloud.s3 import S3
 from simulator.cloud.sagemaker_endpoints import Endpoints
@@ -78,7 +78,6 @@ class Cloud:
         isolation: str = PLAIN,
         remote: RemoteEndpoint | None = None,
     ) -> None:
-        self.remote = remote
         keep_apart = isolation_named(isolation)
         state = state.resolve()  # Spark and the containers get file:// URLs made from it
         state.mkdir(parents=True, exist_ok=True)
@@ -123,8 +122,9 @@ class Cloud:
         self.sns = Sns(context)
         context.confirm_subscription = self.sns.confirm
         self._register()
+        self._behind: Behind | None = None
         if remote is not None:
-            forward_to(
+            self._behind = Behind(
                 remote,
                 context,
                 dispatch,
@@ -132,6 +132,9 @@ class Cloud:
                 kinesis=self.kinesis,
                 sns=self.sns,
                 dynamodb=self.dynamodb,
+                cloudwatch=(self.metrics, self.alarms, self.dashboards),
+                logs=self.logs,
+                events=self.events,
             )
         self.gateway = Gateway(context, port)
         self.deployment: Deployment | None = None
@@ -146,11 +149,11 @@ class Cloud:
         if prewarmed:
             self.glue.prewarm()
         self.deployment = deploy(load_assembly(assembly), self.context, parameters)
-        if self.remote is not None:
-            missing = missing_there(self.remote, self.deployment.resources.items())
+        if self._behind is not None:
+            missing = self._behind.missing(self.deployment.resources.items())
             if missing:
                 raise EnvironmentMissing(
-                    f"the endpoint {self.remote.url} has not got what was created there: "
+                    f"the endpoint {self._behind.url} has not got what was created there: "
                     f"{', '.join(missing)}; start it afresh"
                 )
         iam_store.save(self.iam, self.context.state)
@@ -206,8 +209,8 @@ class Cloud:
         workflows_store.save(self.workflows.executions(), self.context.state)
         self.logs.close()
         self.s3.close()
-        if self.remote is not None:
-            self.remote.close()
+        if self._behind is not None:
+            self._behind.close()
 
     def _register(self) -> None:
         own: list[tuple[str, Mapping[str, Any]]] = [

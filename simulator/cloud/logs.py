@@ -8,7 +8,7 @@ may hold embedded metrics; metric filters (`log_metric_filters.py`) see all even
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
@@ -16,6 +16,7 @@ from simulator.cloud.context import Context
 from simulator.cloud.embedded_metrics import points_in
 from simulator.cloud.errors import AwsError, NotSupportedByTwin
 from simulator.cloud.log_groups import (
+    DAY_MS,
     MAX_BATCH_EVENTS,
     NEWEST_MS,
     OLDEST_MS,
@@ -47,6 +48,8 @@ class Logs:
         self._groups: dict[str, Group] = {}
         self._files: dict[str, TextIO] = {}
         self._metric_filters = MetricFilters(context, self._groups)
+        self.on_events: list[Callable[[str, str, Sequence[Event]], None]] = []
+        """Called with the group, the stream and its new events."""
 
     def operations(self) -> dict[str, Operation]:
         """Return the operations that run here."""
@@ -78,6 +81,12 @@ class Logs:
         """Tell whether there is a group of this name."""
         return group in self._groups
 
+    def oldest_ms(self, group: str) -> int:
+        """Return from when on a group's events are kept; 0 where they are for ever."""
+        found = self._groups.get(group)
+        days = found.shown.get("retentionInDays") if found is not None else None
+        return 0 if days is None else self._now_ms() - int(days) * DAY_MS
+
     def close(self) -> None:
         """Close the files."""
         for file in self._files.values():
@@ -101,6 +110,8 @@ class Logs:
         for event in events:
             at = datetime.fromtimestamp(event.at_ms // 1000, UTC)
             file.write(f"{at:%Y-%m-%dT%H:%M:%S}Z {stream} {event.message}\n")
+        for listener in self.on_events:
+            listener(group, stream, events)
         self._metric_filters.watch(group, events)
 
     def _file(self, group: str) -> TextIO:

@@ -8,7 +8,7 @@ metrics keep, with how often each value was seen. Alarms (`alarms.py`) read them
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -109,6 +109,8 @@ class Metrics:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._data: dict[MetricKey, dict[str, dict[int, StatisticSet]]] = {}
+        self.on_values: list[Callable[[MetricKey, str, float, StatisticSet], None]] = []
+        """Called with the metric, the unit, seconds since 1970 and what was added."""
 
     def operations(self) -> dict[str, Operation]:
         """Return the operations on metric data."""
@@ -129,7 +131,20 @@ class Metrics:
     ) -> None:
         """Add one value; ``at_s`` is seconds since 1970 (default: now on the run's clock)."""
         at_s = self._context.engine.epoch_s() if at_s is None else at_s
-        self._set_of(metric_key(namespace, name, dimensions), unit, at_s).add(float(value))
+        key = metric_key(namespace, name, dimensions)
+        self._set_of(key, unit, at_s).add(float(value))
+        if self.on_values:
+            added = StatisticSet()
+            added.add(float(value))
+            self._tell(key, unit, at_s, added)
+
+    def known(self) -> Iterable[MetricKey]:
+        """Return every metric that has data."""
+        return self._data.keys()
+
+    def _tell(self, key: MetricKey, unit: str, at_s: float, added: StatisticSet) -> None:
+        for listener in self.on_values:
+            listener(key, unit, at_s, added)
 
     def _set_of(self, key: MetricKey, unit: str, at_s: float) -> StatisticSet:
         sets = self._data.setdefault(key, {}).setdefault(unit, {})
@@ -202,7 +217,9 @@ class Metrics:
             dimensions = {d["Name"]: d["Value"] for d in datum.get("Dimensions", [])}
             key = metric_key(namespace, datum["MetricName"], dimensions)
             at_s = datum.get("Timestamp", now).timestamp()
-            self._set_of(key, datum.get("Unit", "None"), at_s).merge(values)
+            unit = datum.get("Unit", "None")
+            self._set_of(key, unit, at_s).merge(values)
+            self._tell(key, unit, at_s, values)
         return {}
 
     # -- reading

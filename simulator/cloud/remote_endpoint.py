@@ -17,19 +17,24 @@ import botocore.session
 from botocore import xform_name
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from simulator.cloud.errors import AwsError
 from simulator.cloud.operations import Answer, Params
 from simulator.errors import EnvironmentMissing
 
 REQUIRED = ("s3", "kinesis", "sns", "sqs", "ssm")
-OPTIONAL = ("dynamodb",)
+OPTIONAL = ("dynamodb", "cloudwatch", "logs", "events", "iam")
 OLDEST = (4, 14)
 """The oldest version of LocalStack that was tried; moto and others tell no version."""
 
 _PROBES = {
+    "cloudwatch": "ListMetrics",
     "dynamodb": "ListTables",
+    "events": "ListRules",
+    "iam": "ListRoles",
     "kinesis": "ListStreams",
+    "logs": "DescribeLogGroups",
     "s3": "ListBuckets",
     "sns": "ListTopics",
     "sqs": "ListQueues",
@@ -87,6 +92,8 @@ class RemoteEndpoint:
             answer: Answer = getattr(client, xform_name(operation))(**params)
         except ClientError as error:
             raise _as_ours(error) from None
+        except ResponseParserError as error:  # A page of HTML: its server has failed.
+            raise AwsError("InternalFailure", str(error).splitlines()[0], 500) from None
         except BotoCoreError as error:
             raise AwsError(
                 "ServiceUnavailable", f"the endpoint {self.url} failed: {error}", 503

@@ -13,8 +13,8 @@ import pytest
 from simulator.cloud.cloud import Cloud
 from simulator.cloud.errors import AccessDenied, AwsError
 from simulator.cloud.job_files import local_source
-from simulator.cloud.remote import missing_there
 from simulator.cloud.remote_endpoint import RemoteEndpoint
+from simulator.cloud.remote_resources import missing_there
 from simulator.cloud.resources import Created
 from simulator.cloud.tests.remote_server import moto_server
 from simulator.cloud.tests.twin import START

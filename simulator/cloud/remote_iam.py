@@ -1,0 +1,102 @@
+"""The account's roles and policies, kept in another endpoint as well.
+
+Permissions are decided by the twin: LocalStack's community edition enforces none. Roles and
+policies come from templates, not from calls, so what was done to them is done there later, from
+`Iam.history`. Reads of IAM are forwarded by `simulator.cloud.forward`. Used by
+`simulator.cloud.remote`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from simulator.cloud.errors import AwsError
+from simulator.cloud.iam import Iam
+from simulator.cloud.operations import Answer
+from simulator.cloud.remote_endpoint import RemoteEndpoint
+
+_EXISTS = "EntityAlreadyExists"
+
+
+class RemoteIam:
+    """What follows an `Iam` in the endpoint."""
+
+    def __init__(self, iam: Iam, remote: RemoteEndpoint) -> None:
+        self._iam = iam
+        self._remote = remote
+        self._done = 0
+
+    def flush(self) -> None:
+        """Do there what was done to roles and policies since the last time."""
+        steps: dict[str, Callable[..., None]] = {
+            "put_role": self._put_role,
+            "remove_role": self._remove_role,
+            "put_role_policy": self._put_role_policy,
+            "remove_role_policy": self._remove_role_policy,
+            "put_managed_policy": self._put_managed_policy,
+            "attach": self._attach,
+        }
+        while self._done < len(self._iam.history):
+            method, arguments = self._iam.history[self._done]
+            # Policies of resources belong to the service of the resource.
+            if method in steps:
+                steps[method](*arguments)
+            self._done += 1
+
+    def _forward(self, operation: str, **params: Any) -> Answer:
+        return self._remote.forward("iam", operation, params)
+
+    def _put_role(self, arn: str, trust: Any, inline: Any) -> None:
+        path, name = _path_and_name(arn)
+        document = json.dumps(trust)
+        try:
+            self._forward("CreateRole", RoleName=name, Path=path, AssumeRolePolicyDocument=document)
+        except AwsError as error:
+            if error.code != _EXISTS:
+                raise
+            self._forward("UpdateAssumeRolePolicy", RoleName=name, PolicyDocument=document)
+        for policy, content in inline.items():
+            self._put_role_policy(arn, policy, content)
+
+    def _remove_role(self, arn: str) -> None:
+        """Delete a role; IAM wants it empty before."""
+        _, name = _path_and_name(arn)
+        for policy in self._forward("ListRolePolicies", RoleName=name)["PolicyNames"]:
+            self._forward("DeleteRolePolicy", RoleName=name, PolicyName=policy)
+        attached = self._forward("ListAttachedRolePolicies", RoleName=name)["AttachedPolicies"]
+        for each in attached:
+            self._forward("DetachRolePolicy", RoleName=name, PolicyArn=each["PolicyArn"])
+        self._forward("DeleteRole", RoleName=name)
+
+    def _put_role_policy(self, arn: str, policy: str, document: Any) -> None:
+        _, name = _path_and_name(arn)
+        text = json.dumps(document)
+        self._forward("PutRolePolicy", RoleName=name, PolicyName=policy, PolicyDocument=text)
+
+    def _remove_role_policy(self, arn: str, policy: str) -> None:
+        _, name = _path_and_name(arn)
+        self._forward("DeleteRolePolicy", RoleName=name, PolicyName=policy)
+
+    def _put_managed_policy(self, arn: str, document: Any) -> None:
+        path, name = _path_and_name(arn)
+        text = json.dumps(document)
+        try:
+            self._forward("CreatePolicy", PolicyName=name, Path=path, PolicyDocument=text)
+        except AwsError as error:
+            if error.code != _EXISTS:
+                raise
+            self._forward(
+                "CreatePolicyVersion", PolicyArn=arn, PolicyDocument=text, SetAsDefault=True
+            )
+
+    def _attach(self, arn: str, policy_arn: str) -> None:
+        _, name = _path_and_name(arn)
+        self._forward("AttachRolePolicy", RoleName=name, PolicyArn=policy_arn)
+
+
+def _path_and_name(arn: str) -> tuple[str, str]:
+    """Return path and name of the role or policy of an ARN (``role/a/b`` is ``/a/``, ``b``)."""
+    path, _, name = arn.partition("/")[2].rpartition("/")
+    return (f"/{path}/" if path else "/"), name
