@@ -60,6 +60,24 @@ def records(event: Mapping[str, Any]) -> list[Record]:
     return found
 
 
+def runs(batch: Iterable[Record], devices: int) -> list[list[Record]]:
+    """Cut a batch into runs of at most so many devices, each with all records of its devices.
+
+    Within a run the records keep the shard's order. Which devices share one follows from the
+    order in which they first appear, so an attempt after a partial success cuts alike, and the
+    first record of a run is the same. One state a device is read and written for a whole batch,
+    however the devices took turns in it.
+    """
+    places: dict[str, int] = {}
+    found: list[list[Record]] = []
+    for record in batch:
+        run = places.setdefault(record.partition_key, len(places)) // devices
+        if run == len(found):
+            found.append([])
+        found[run].append(record)
+    return found
+
+
 def decode_records(
     batch: Iterable[Record], spec: FeatureSpec, max_future_s: float
 ) -> tuple[list[Arrived], list[Refused]]:

@@ -15,7 +15,7 @@ steps has its successor send an alert twice, with the same alert id.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -34,7 +34,7 @@ from pipeline.detection.device_detection import (
 )
 from pipeline.detection.endpoint import SageMakerRuntime, Scored, score_rows
 from pipeline.device_state import Advance, DeviceState, advance
-from pipeline.kinesis_records import Arrived, Record, decode_records, records
+from pipeline.kinesis_records import Arrived, Record, decode_records, records, runs
 from pipeline.metrics import COUNT, MILLISECONDS, embedded_metrics
 from pipeline.settings import DetectorSettings
 from pipeline.state_table import MAX_ITEMS, Item, StateTable, StateWrite
@@ -79,7 +79,7 @@ class _Device:
 
 @dataclass(slots=True)
 class _Outcome:
-    """What a stretch of records led to."""
+    """What a run of records led to."""
 
     rows: int = 0
     newest_row_ms: int = 0
@@ -112,22 +112,22 @@ class Detector:
 
     def handle(self, event: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Detect on the records of an event; any error raised has the batch tried again."""
-        for stretch in _stretches(records(event)):
-            # What is remembered is what is stored: nothing while a stretch is half done.
+        for run in runs(records(event), MAX_DEVICES):
+            # What is remembered is what is stored: nothing while a run is half done.
             remembered, self._remembered = self._remembered, {}
-            devices = self._detect(stretch, remembered)
+            devices = self._detect(run, remembered)
             if len(remembered) + len(devices) <= MAX_REMEMBERED:
                 devices = {**remembered, **devices}
             self._remembered = devices
         return {"batchItemFailures": []}
 
     def _detect(
-        self, stretch: Sequence[Record], remembered: Mapping[str, _Device]
+        self, run: Sequence[Record], remembered: Mapping[str, _Device]
     ) -> dict[str, _Device]:
-        """Detect on a stretch and return its devices, as they are now stored."""
+        """Detect on a run and return its devices, as they are now stored."""
         spec = self._settings.spec
         # Refused messages are the raw writer's to keep and to count.
-        arrived, _ = decode_records(stretch, spec, self._settings.max_future_s)
+        arrived, _ = decode_records(run, spec, self._settings.max_future_s)
         device_ids = sorted({found.message.device_id for found in arrived})
         devices, model = self._load(device_ids, remembered)
         new = _new_records(arrived, devices)
@@ -143,7 +143,7 @@ class Detector:
             self._put_scores(outcome, new[0].record)
             self._commit(devices, outcome.detections)
         alerts = self._send(devices)
-        self._report(stretch, outcome, new, alerts)
+        self._report(run, outcome, new, alerts)
         return devices
 
     def _load(
@@ -281,12 +281,12 @@ class Detector:
 
     def _report(
         self,
-        stretch: Sequence[Record],
+        run: Sequence[Record],
         outcome: _Outcome,
         new: Sequence[Arrived],
         alerts: Sequence[str],
     ) -> None:
-        arrival_ms = max(record.arrival_ms for record in stretch)
+        arrival_ms = max(record.arrival_ms for record in run)
         levels = [row.score for _, row in outcome.smoothed if row.score is not None]
         opened = [found.rule for found in outcome.detections if found.opened]
         metrics: dict[str, tuple[float, str]] = {
@@ -306,9 +306,9 @@ class Detector:
                 metrics,
                 timestamp_ms=arrival_ms,
                 properties={
-                    "shard_id": stretch[0].shard_id,
-                    "first_sequence_number": stretch[0].sequence_number,
-                    "records": len(stretch),
+                    "shard_id": run[0].shard_id,
+                    "first_sequence_number": run[0].sequence_number,
+                    "records": len(run),
                     "new_records": len(new),
                     "model_version": outcome.model_version,
                     "devices": spans(found.message for found in new),
@@ -352,16 +352,3 @@ def _by_device(
         named = tuple(zip(scored.sensors, shares, strict=True))
         rows[device_id].append(ScoredRow(moment, score, no_model_score, named))
     return rows
-
-
-def _stretches(batch: Sequence[Record]) -> Iterator[Sequence[Record]]:
-    """Cut a batch into stretches of at most `MAX_DEVICES` devices, in the order of the shard."""
-    start = 0
-    keys: set[str] = set()
-    for position, record in enumerate(batch):
-        if record.partition_key not in keys and len(keys) == MAX_DEVICES:
-            yield batch[start:position]
-            start, keys = position, set()
-        keys.add(record.partition_key)
-    if batch:
-        yield batch[start:]

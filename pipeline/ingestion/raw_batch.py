@@ -6,13 +6,13 @@ was stored but not accounted for is overwritten by the next attempt (see `raw_zo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pipeline.correlation import spans
 from pipeline.ingestion.raw_zone import dead_letter_objects, raw_objects
-from pipeline.kinesis_records import Arrived, Record, decode_records, records
+from pipeline.kinesis_records import Arrived, Record, decode_records, records, runs
 from pipeline.messages import Reading
 from pipeline.metrics import BYTES, COUNT, MILLISECONDS, embedded_metrics
 from pipeline.sequence import Arrival, Progress
@@ -66,7 +66,7 @@ class RawWriter:
         devices: dict[str, _Device] = {}
         # What is remembered is what is stored: not while a batch is half done, nor after an error.
         remembered, self._remembered = self._remembered, {}
-        for run in _runs(batch):
+        for run in runs(batch, MAX_ITEMS):
             self._store_run(run, devices, remembered)
         if len(remembered) + len(devices) <= MAX_REMEMBERED:
             devices = {**remembered, **devices}
@@ -187,20 +187,3 @@ def _delay(accepted: Sequence[tuple[Arrived, bool]]) -> dict[str, tuple[float, s
         return {}
     longest = max(found.record.arrival_ms - found.message.event_time_ms for found, _ in accepted)
     return {"ArrivalDelay": (longest, MILLISECONDS)}
-
-
-def _runs(batch: Sequence[Record]) -> Iterator[Sequence[Record]]:
-    """Cut a batch into stretches of at most 100 devices, as many as a transaction can hold.
-
-    Stretches are contiguous and counted from the batch's first record, so an attempt after a
-    partial success cuts at the same places.
-    """
-    start = 0
-    keys: set[str] = set()
-    for position, record in enumerate(batch):
-        if record.partition_key not in keys and len(keys) == MAX_ITEMS:
-            yield batch[start:position]
-            start, keys = position, set()
-        keys.add(record.partition_key)
-    if batch:
-        yield batch[start:]
