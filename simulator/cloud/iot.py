@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import orjson
 
 from simulator.cloud.context import Context
 from simulator.cloud.errors import AwsError, NotSupportedByTwin
-from simulator.cloud.iot_actions import Action, Actions, Outgoing, parse_action
+from simulator.cloud.iot_actions import Action, Actions, Outgoing, Publishing, parse_action
 from simulator.cloud.iot_sql import UNDEFINED, Publication, Statement, matches, parse
 from simulator.cloud.operations import Answer, Call, Operation, Params
 from simulator.cloud.shards import TokenBucket
@@ -25,19 +25,6 @@ MAX_PAYLOAD_BYTES = 128 * 1024
 PUBLISHES_PER_S = 100
 MAX_ACTIONS = 10
 TOPICS_REMEMBERED = 100_000
-
-
-class Publishing(Protocol):
-    """A message as the fleet gives it; ``at_s``: when it reaches the broker, on the run's clock."""
-
-    @property
-    def topic(self) -> str: ...
-    @property
-    def payload(self) -> bytes: ...
-    @property
-    def client_id(self) -> str: ...
-    @property
-    def at_s(self) -> float: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +73,9 @@ class Route(NamedTuple):
 
     rules: tuple[Rule, ...]
     reads: bool
+    straight: tuple[tuple[Rule, Action, str], ...] | None
+    """Where everything goes to streams as it is, by keys that hang on the topic alone: rule, action
+    and key of each. Such a message needs no expressions; None for other topics."""
 
 
 class Iot:
@@ -98,7 +88,7 @@ class Iot:
         self._routes: dict[str, Route] = {}
         self._start_epoch_s = context.engine.start.timestamp()
         self._connections: dict[str, TokenBucket] = {}
-        self._actions = Actions(context, self._republish)
+        self._actions = Actions(context, self._republish, self._publication)
         self.sql_errors = 0
 
     def operations(self) -> dict[str, Operation]:
@@ -146,9 +136,13 @@ class Iot:
         """Run the rules over messages; records of one stream and role leave together."""
         streams: dict[tuple[str, str], list[Outgoing]] = {}
         single: list[tuple[Rule, Action, Publication, bytes]] = []
+        routes = self._routes
         for message in messages:
-            rules, reads = self._route(message.topic)
-            if not rules:
+            rules, reads, straight = routes.get(message.topic) or self._route(message.topic)
+            if straight is not None:
+                for rule, action, key in straight:
+                    outgoing = Outgoing(rule, action, message, message.at_s, key, message.payload)
+                    streams.setdefault((action.target, action.role_arn), []).append(outgoing)
                 continue
             publication = self._publication(message, reads=reads)
             for rule in rules:
@@ -167,29 +161,47 @@ class Iot:
                         streams.setdefault((action.target, action.role_arn), []).append(record)
                     else:
                         single.append((rule, action, publication, data))
-        for outgoing in streams.values():
-            self._actions.put_records(outgoing)
+        for records in streams.values():
+            self._actions.put_records(records)
         for rule, action, publication, data in single:
             self._actions.run(rule, action, publication, data)
 
     def _route(self, topic: str) -> Route:
         """Return the rules that take a topic, and whether one of them looks into payloads."""
-        known = self._routes.get(topic)
-        if known is None:
-            if len(self._routes) >= TOPICS_REMEMBERED:
-                self._forget_topics()
-            rules = tuple(
-                rule
-                for rule in self._rules.values()
-                if not rule.disabled and matches(rule.statement.topic_filter, topic)
-            )
-            reads = any(
-                r.statement.reads_payload or any(a.reads_payload for a in r.actions) for r in rules
-            )
-            known = self._routes[topic] = Route(rules, reads)
-        return known
+        if len(self._routes) >= TOPICS_REMEMBERED:
+            self._routes.clear()
+        rules = tuple(
+            rule
+            for rule in self._rules.values()
+            if not rule.disabled and matches(rule.statement.topic_filter, topic)
+        )
+        reads = any(
+            r.statement.reads_payload or any(a.reads_payload for a in r.actions) for r in rules
+        )
+        found = self._routes[topic] = Route(rules, reads, self._straight(rules, topic))
+        return found
 
-    def _publication(self, message: Publishing, *, reads: bool) -> Publication:
+    def _straight(
+        self, rules: Sequence[Rule], topic: str
+    ) -> tuple[tuple[Rule, Action, str], ...] | None:
+        """Return rule, action and key of each record that a message of the topic becomes.
+
+        None where that depends on more than the topic, or is not a record.
+        """
+        found = []
+        # Nothing but the topic is looked at to fill such a key.
+        message = Publication(topic, b"", "", 0, self._engine.new_id)
+        for rule in rules:
+            if rule.statement.reads_payload:
+                return None
+            for action in rule.actions:
+                key = action.texts.get("partitionKey")
+                if action.kind != "kinesis" or key is None or not key.depends_on_topic_only:
+                    return None
+                found.append((rule, action, key.fill(message)))
+        return tuple(found)
+
+    def _publication(self, message: Publishing, *, reads: bool = False) -> Publication:
         """Return the message for expressions; its JSON is only read when a rule looks at it."""
         document: Any = UNDEFINED
         if reads:
@@ -232,10 +244,6 @@ class Iot:
     def _resources(self, params: Params) -> Sequence[str]:
         return (self._context.arn("iot", f"rule/{params['ruleName']}"),)
 
-    def _forget_topics(self) -> None:
-        self._routes.clear()
-        self._actions.forget_keys()
-
     def _create(self, call: Call) -> Answer:
         name = call.params["ruleName"]
         if name in self._rules:
@@ -243,7 +251,7 @@ class Iot:
                 "ResourceAlreadyExistsException", f"Rule {name} already exists", status=409
             )
         self._rules[name] = self._parsed(name, call.params["topicRulePayload"])
-        self._forget_topics()
+        self._routes.clear()
         return {}
 
     def _replace(self, call: Call) -> Answer:
@@ -251,7 +259,7 @@ class Iot:
         created = self._named(name).created
         self._rules[name] = self._parsed(name, call.params["topicRulePayload"])
         self._rules[name].created = created
-        self._forget_topics()
+        self._routes.clear()
         return {}
 
     def _parsed(self, name: str, payload: Params) -> Rule:
@@ -284,7 +292,7 @@ class Iot:
 
     def _delete(self, call: Call) -> Answer:
         self._rules.pop(call.params["ruleName"], None)
-        self._forget_topics()
+        self._routes.clear()
         return {}
 
     def _list(self, call: Call) -> Answer:

@@ -58,12 +58,25 @@ class Action:
         return any(text.reads_payload for text in self.texts.values())
 
 
+class Publishing(Protocol):
+    """A message as the fleet gives it; ``at_s``: when it reaches the broker, on the run's clock."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def payload(self) -> bytes: ...
+    @property
+    def client_id(self) -> str: ...
+    @property
+    def at_s(self) -> float: ...
+
+
 class Outgoing(NamedTuple):
     """One record on its way to a stream, with where it came from."""
 
     rule: RuleOfAction
     action: Action
-    message: Publication
+    message: Publication | Publishing
     at_s: float
     key: str
     data: bytes
@@ -94,33 +107,26 @@ def parse_action(params: Params) -> Action:
 class Actions:
     """Runs actions; one for the whole service. ``pending`` counts records that wait to retry."""
 
-    def __init__(self, context: Context, publish: Callable[[str, bytes], None]) -> None:
+    def __init__(
+        self,
+        context: Context,
+        publish: Callable[[str, bytes], None],
+        as_publication: Callable[[Publishing], Publication],
+    ) -> None:
         self.pending = 0
         self._context = context
         self._engine = context.engine
         self._publish = publish
-        self._keys: dict[tuple[int, str], str] = {}
+        self._as_publication = as_publication
         self._put_s = 0.0
 
     def record_of(
         self, rule: RuleOfAction, action: Action, message: Publication, at_s: float, data: bytes
     ) -> Outgoing:
-        """Return the Kinesis record of a message; keys that hang on the topic are remembered."""
+        """Return the Kinesis record of a message."""
         template = action.texts.get("partitionKey")
-        if template is None:
-            key = self._engine.new_id()
-        elif template.depends_on_topic_only:
-            place = id(action), message.topic
-            known = self._keys.get(place)
-            key = known if known is not None else template.fill(message)
-            self._keys[place] = key
-        else:
-            key = template.fill(message)
+        key = self._engine.new_id() if template is None else template.fill(message)
         return Outgoing(rule, action, message, at_s, key, data)
-
-    def forget_keys(self) -> None:
-        """Forget remembered keys: rules changed."""
-        self._keys.clear()
 
     def put_records(self, outgoing: Sequence[Outgoing]) -> None:
         """Write records of one stream and role, in order, at most 500 and 10 MiB a request."""
@@ -231,7 +237,13 @@ class Actions:
     def _principal(self, rule: RuleOfAction, action: Action) -> Principal:
         return self._context.iam.principal_for_role(action.role_arn, rule.name, SERVICE)
 
-    def _failed(self, rule: RuleOfAction, action: Action, message: Publication, why: str) -> None:
+    def _failed(
+        self,
+        rule: RuleOfAction,
+        action: Action,
+        message: Publication | Publishing,
+        why: str,
+    ) -> None:
         """Count a failed action and hand the message to the rule's error action."""
         self._count("Failure", rule.name, action, 1)
         error_action = rule.error_action
@@ -259,6 +271,8 @@ class Actions:
         try:
             if error_action.kind == "kinesis":
                 raise NotSupportedByTwin("IoT error action kinesis")
+            if not isinstance(message, Publication):
+                message = self._as_publication(message)
             self._run(rule, error_action, message, document)
         except AwsError as error:
             log.warning("rule %s lost a message of %s: %s", rule.name, message.topic, error)

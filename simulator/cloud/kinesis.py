@@ -33,9 +33,9 @@ class Kinesis:
         self._engine = context.engine
         self._activation_s = activation_s
         self.streams = Streams(context)
-        self.made_for_events: dict[tuple[str, str, str], object] = {}
-        """Records that one mapping's reader has encoded, for the next one, by stream ARN, shard id
-        and sequence number."""
+        self.made_for_events: dict[tuple[str, str], dict[str, object]] = {}
+        """Records that one mapping's reader has encoded, for the next one, by stream ARN and shard
+        id, then by sequence number."""
 
     def operations(self) -> dict[str, Operation]:
         """Return the operations that run here, keyed by botocore's names."""

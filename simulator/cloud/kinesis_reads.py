@@ -118,11 +118,14 @@ class Reads:
 
     def _answers(self, found: Sequence[StoredRecord]) -> list[Answer]:
         start = self._engine.start
+        stamps = {
+            arrival_s: start + timedelta(milliseconds=round(arrival_s * 1000))
+            for arrival_s in {record[1] for record in found}
+        }
         answers: list[Answer] = [
             {
                 "SequenceNumber": sequence,
-                "ApproximateArrivalTimestamp": start
-                + timedelta(milliseconds=round(arrival_s * 1000)),
+                "ApproximateArrivalTimestamp": stamps[arrival_s],
                 "Data": data,
                 "PartitionKey": key,
             }

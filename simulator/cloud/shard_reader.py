@@ -7,12 +7,13 @@ second. It does not know what a batch is for.
 
 from __future__ import annotations
 
-from base64 import b64encode
+from binascii import b2a_base64
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
+import orjson
 import simpy
 
 from simulator.cloud.context import Context
@@ -32,6 +33,12 @@ POLL_EVERY_S = 1.0
 DENIED_AGAIN_AFTER_S = 60.0
 ITERATOR_SAFE_S = 240.0
 
+RECORD_JSON = (
+    b'{"kinesis":{"kinesisSchemaVersion":"1.0","partitionKey":%b,"sequenceNumber":"%b","data":"%b",'
+    b'"approximateArrivalTimestamp":%b},"eventID":"%b:%b"'
+)
+"""One record of an event; what all have in common and the closing brace follow."""
+
 RECORDS_SHARED = 5_000
 """How many encoded records are kept for a second mapping on the same stream."""
 
@@ -40,14 +47,13 @@ class Record(NamedTuple):
     """One record as a mapping holds it; ``arrival_epoch_s`` is AWS's approximate arrival."""
 
     sequence: str
-    key: str
-    data: str
     arrival_epoch_s: float
-
-    @property
-    def event_bytes(self) -> int:
-        """About how many bytes the record takes in an event."""
-        return len(self.data) + len(self.key) + RECORD_OVERHEAD_BYTES
+    json: bytes
+    """The record's own members in an event, without those that a whole event has in common."""
+    data_bytes: int
+    """Of the data in base64."""
+    event_bytes: int
+    """About how many bytes the record takes in an event."""
 
 
 class ShardReader:
@@ -212,24 +218,37 @@ class ShardReader:
         if answer is not None:
             self._iterator, self._iterator_s = answer["ShardIterator"], self._env.now
 
+    def _records(self, answers: Sequence[dict[str, Any]]) -> list[Record]:
+        """Return records as events have them; what another mapping's reader made is taken over."""
+        place = self._mapping.stream_arn, self.shard_id
+        made = self._kinesis.made_for_events.setdefault(place, {})
+        found = []
+        for answer in answers:
+            sequence = answer["SequenceNumber"]
+            record = made.pop(sequence, None)
+            if record is None:
+                if len(made) >= RECORDS_SHARED:
+                    made.clear()
+                record = made[sequence] = self._record(answer)
+            assert isinstance(record, Record)
+            found.append(record)
+        return found
+
     def _record(self, answer: dict[str, Any]) -> Record:
-        """Return a record as events have it; what another mapping's reader made is taken over."""
-        made = self._kinesis.made_for_events
-        sequence = answer["SequenceNumber"]
-        place = self._mapping.stream_arn, self.shard_id, sequence
-        record = made.pop(place, None)
-        if record is None:
-            record = Record(
-                sequence,
-                answer["PartitionKey"],
-                b64encode(answer["Data"]).decode(),
-                answer["ApproximateArrivalTimestamp"].timestamp(),
-            )
-            if len(made) >= RECORDS_SHARED:
-                made.clear()
-            made[place] = record
-        assert isinstance(record, Record)
-        return record
+        sequence, key, data = answer["SequenceNumber"], answer["PartitionKey"], answer["Data"]
+        arrival_epoch_s = answer["ApproximateArrivalTimestamp"].timestamp()
+        encoded = b2a_base64(data, newline=False)
+        text = RECORD_JSON % (
+            orjson.dumps(key),
+            sequence.encode(),
+            encoded,
+            orjson.dumps(arrival_epoch_s),
+            self.shard_id.encode(),
+            sequence.encode(),
+        )
+        size = len(encoded)
+        event_bytes = size + len(key) + RECORD_OVERHEAD_BYTES
+        return Record(sequence, arrival_epoch_s, text, size, event_bytes)
 
     def _read(self) -> Generator[simpy.Event, Any, None]:
         """Read once, when the last time is a second ago, and fill the buffer."""
@@ -254,14 +273,14 @@ class ShardReader:
             yield self._env.timeout(delay_s)
         latency.note(READ, asked_s)
         self._iterator, self._iterator_s = answer["NextShardIterator"], self._env.now
-        found = [self._record(record) for record in answer["Records"]]
+        found = self._records(answer["Records"])
         if found:
             self._last_sequence = found[-1].sequence
             self._buffer.extend(found)
             self._buffer_bytes += sum(record.event_bytes for record in found)
         if answer["MillisBehindLatest"]:
             self._unread += max(1, before - len(found))
-            self._unread_bytes += max(1, before_bytes - sum(len(r.data) for r in found))
+            self._unread_bytes += max(1, before_bytes - sum(r.data_bytes for r in found))
 
     def _resume(self) -> Params:
         """Return what an iterator for the place reached is asked with."""

@@ -6,6 +6,7 @@ import json
 from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -53,6 +54,13 @@ class World:
         now_s = self.twin.engine.env.now
         messages = [Direct(topic, data, f"c{i}", now_s) for i, data in enumerate(payloads)]
         return self.iot.publish_batch(messages)
+
+    def publish_each(self, sent: list[tuple[str, bytes]]) -> None:
+        """Publish (topic, payload) now, each on a connection of its own."""
+        now_s = self.twin.engine.env.now
+        self.iot.publish_batch(
+            [Direct(t, data, f"c{i}", now_s) for i, (t, data) in enumerate(sent)]
+        )
 
     def stored(self) -> list[Any]:
         """Return the records of the stream."""
@@ -189,6 +197,33 @@ def test_messages_reach_the_stream_in_the_order_of_their_arrival(world: World) -
     arrivals_s = [r["ApproximateArrivalTimestamp"].timestamp() - start_s for r in records]
     assert arrivals_s == pytest.approx([i / 50 for i in range(1200)], abs=1e-3)
     assert world.twin.dispatch.calls.count(("kinesis", "PutRecords")) == 3
+
+
+publications = st.lists(
+    st.tuples(
+        st.sampled_from(["fleet/p0/telemetry", "fleet/p1/telemetry", "other/p0", "fleet/p0/burst"]),
+        st.binary(max_size=5),
+    ),
+    max_size=20,
+)
+
+
+@given(publications)
+def test_a_message_that_goes_straight_to_its_stream_arrives_as_by_way_of_expressions(
+    sent: list[tuple[str, bytes]],
+) -> None:
+    found = []
+    for where in ("", " WHERE topic(1) = 'fleet'"):
+        with TemporaryDirectory() as folder:
+            world = World(Path(folder))
+            world.rule(f"SELECT * FROM 'fleet/+/telemetry'{where}")
+            world.rule(f"SELECT * FROM 'fleet/+/burst'{where}", name="bursts")
+            world.publish_each(sent)
+            world.twin.iam.denied.add("kinesis:PutRecord")
+            world.publish_each(sent)
+            found.append((world.stored(), sorted(world.twin.inbox.objects.items())))
+            world.twin.close()
+    assert found[0] == found[1]
 
 
 def test_a_payload_over_128_kb_is_refused_and_the_hundred_and_first_message_discarded(

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from simulator.cloud.batches import Batches
 from simulator.cloud.errors import AwsError
 from simulator.cloud.invocations import Invocation
+from simulator.cloud.kinesis import Kinesis
+from simulator.cloud.shard_reader import ShardReader
+from simulator.cloud.tests.fakes import fake_twin
 from simulator.cloud.tests.mapping_bench import QUEUE, STREAM, Bench
 
 
@@ -121,3 +129,61 @@ def test_a_mapping_that_is_deleted_before_it_has_begun_never_reads(bench: Bench)
     bench.put(b"x")
     bench.twin.engine.run(bench.twin.engine.env.now + 120.0)
     assert bench.function.events == []
+
+
+@given(
+    st.lists(st.tuples(st.text(min_size=1, max_size=12), st.binary(max_size=30)), max_size=6),
+    st.text(max_size=5),
+)
+def test_an_event_has_the_records_in_lambdas_form(puts: list[tuple[str, bytes]], role: str) -> None:
+    twin = fake_twin(Path("unused"))
+    try:
+        mapping = cast(Any, SimpleNamespace(stream_arn=STREAM))
+        kinesis = Kinesis(twin.context)
+        twin.dispatch.register("kinesis", kinesis.operations())
+        twin.do("kinesis", "CreateStream", StreamName="s", ShardCount=1)
+        shard = "shardId-000000000000"
+        reader = ShardReader(twin.context, kinesis, mapping, shard, lambda: twin.dispatch.root)
+        answers = [
+            {
+                "SequenceNumber": f"{number:056d}",
+                "PartitionKey": key,
+                "Data": data,
+                "ApproximateArrivalTimestamp": datetime.fromtimestamp(1.5 + number / 1000, UTC),
+            }
+            for number, (key, data) in enumerate(puts)
+        ]
+        records = reader._records(answers)
+        assert reader._records(answers) == records, "another mapping gets the same"
+        batches = Batches(
+            twin.context,
+            cast(Any, None),
+            mapping,
+            shard,
+            priority=0,
+            retention_s=lambda: 0.0,
+        )
+        event = json.loads(batches.event(records, role)) if records else {"Records": []}
+    finally:
+        twin.close()
+    assert event == {
+        "Records": [
+            {
+                "kinesis": {
+                    "kinesisSchemaVersion": "1.0",
+                    "partitionKey": key,
+                    "sequenceNumber": f"{number:056d}",
+                    "data": b64encode(data).decode(),
+                    "approximateArrivalTimestamp": 1.5 + number / 1000,
+                },
+                "eventID": f"{shard}:{number:056d}",
+                "eventSource": "aws:kinesis",
+                "eventVersion": "1.0",
+                "eventName": "aws:kinesis:record",
+                "invokeIdentityArn": role,
+                "awsRegion": "us-east-1",
+                "eventSourceARN": STREAM,
+            }
+            for number, (key, data) in enumerate(puts)
+        ]
+    }
