@@ -44,22 +44,22 @@ class Benchmark:
 
 
 BENCHMARKS = (
-    Benchmark("startup", "start-up", "imports, boot of the stack, twins in tests", 50.0, 15.0),
-    Benchmark("latency", "latency", "each hop in real time and on the run's clock", 60.0, 10.0),
-    Benchmark("http_services", "throughput", "S3, Kinesis and SQS over HTTP", 60.0, 10.0),
+    Benchmark("startup", "start-up", "imports, boot of the stack, twins in tests", 45.0, 12.0),
+    Benchmark("latency", "latency", "each hop in real time and on the run's clock", 60.0, 8.0),
+    Benchmark("http_services", "throughput", "S3, Kinesis and SQS over HTTP", 40.0, 8.0),
     Benchmark("pipeline", "throughput", "readings through the pipeline, PutRecords", 25.0, 8.0),
     Benchmark(
         "fleet",
         "throughput",
         "machines: samples, messages, histories",
-        55.0,
+        50.0,
         8.0,
         arguments=("--days",),
     ),
-    Benchmark("memory", "memory", "by machines and by length of a run", 60.0, 12.0),
-    Benchmark("model", "the model", "serving, scoring, an epoch of training", 45.0, 15.0),
+    Benchmark("memory", "memory", "by machines and by length of a run", 50.0, 10.0),
+    Benchmark("model", "the model", "serving, scoring, an epoch of training", 40.0, 12.0),
     Benchmark("endpoint_update", "the model", "an endpoint's model replaced under load", 30.0, 8.0),
-    Benchmark("etl", "the features job", "kernel, cold and warm job, large inputs", 150.0, 25.0),
+    Benchmark("etl", "the features job", "kernel, cold and warm job, large inputs", 130.0, 22.0),
     Benchmark(
         "skab_rule", "detection", "faults found on SKAB's runs", 5.0, 5.0, data="skab/valve1"
     ),
@@ -67,14 +67,14 @@ BENCHMARKS = (
         "tuning",
         "the model",
         "a tuning job on one core and on two",
-        120.0,
+        100.0,
         left_out="two tuning jobs of twenty training processes",
     ),
     Benchmark(
         "monitoring",
         "detection",
         "drift alarms of streams and of weeks of a fleet",
-        50.0,
+        40.0,
         left_out="weeks of a fleet",
     ),
     Benchmark(

@@ -83,13 +83,17 @@ def _sqs(sqs: Any) -> list[Operation]:
 
     entries = [{"Id": str(i), "MessageBody": body} for i in range(10)]
     many = sqs.create_queue(QueueName=f"{NAME}-many")["QueueUrl"]
+
+    def batch(_: int) -> None:
+        # Taken out again: moto slows down with every message that stays.
+        sqs.send_message_batch(QueueUrl=many, Entries=entries)
+        got = sqs.receive_message(QueueUrl=many, MaxNumberOfMessages=10)["Messages"]
+        handles = [{"Id": m["MessageId"], "ReceiptHandle": m["ReceiptHandle"]} for m in got]
+        sqs.delete_message_batch(QueueUrl=many, Entries=handles)
+
     return [
         ("SQS send, receive, delete", 120, round_trip),
-        (
-            "SQS SendMessageBatch, 10 x 200 B",
-            150,
-            lambda _: sqs.send_message_batch(QueueUrl=many, Entries=entries),
-        ),
+        ("SQS send, receive, delete, 10 x 200 B", 100, batch),
     ]
 
 
