@@ -24,13 +24,15 @@ def assembly(
 
     runs: the twin's own code acts on it. forwarded: moto has it. refused: the twin does not have
     the type or one of its properties. Below a type stand properties that change nothing here.
-    With --properties all of them stand there: runs, forwarded, recorded only, refused.
+    With --properties all of them stand there: enforced (the twin denies or limits by it),
+    honoured (what the twin does follows it), recorded only (with the reason), refused.
     Ends with 1 when something is refused. Start it with: fleetwin up --assembly FOLDER
     """
     from simulator.cloud import survey
+    from simulator.cloud.resources.declarations import REFUSED
 
     with tempfile.TemporaryDirectory(prefix="fleetwin-") as state:
         rows = look_at(folder, datetime(2026, 1, 5, tzinfo=UTC), Path(state))
     print(survey.table(rows, properties=properties))
-    if any(row.verdict == survey.REFUSED for row in rows):
+    if any(row.verdict == REFUSED for row in rows):
         raise typer.Exit(1)

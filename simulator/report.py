@@ -179,6 +179,7 @@ class RunReport:
     alarms: list[dict[str, Any]] = field(default_factory=list)
     raw_zone: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
+    recorded_only: dict[str, list[str]] = field(default_factory=dict)
     stops: list[Standstill] = field(default_factory=list)
     maintenance: list[dict[str, Any]] = field(default_factory=list)
 
@@ -268,6 +269,7 @@ class RunReport:
                 for stage in self.stages
             ],
             "environment": self.environment,
+            "recorded_only": self.recorded_only,
         }
 
     def _truth(self, number: int, judged: Judged, no_model: Judged) -> dict[str, Any]:

@@ -132,6 +132,8 @@ class _Run:
         with self._stage("boot") as result:
             resources = self.target.boot(self._parameters())
             result.append(f"{resources} resources from the template")
+            unused = sum(map(len, self.target.recorded_only().values()))
+            result.append(f"{unused} properties recorded only (fleetwin assembly --properties)")
         # What booting left lives as long as the run: keep the collector from visiting it again.
         gc.collect()
         gc.freeze()
@@ -291,6 +293,7 @@ class _Run:
                 "machine": platform.machine(),
                 "system": platform.system(),
             },
+            recorded_only=self.target.recorded_only(),
         )
 
     def _write(self, report: RunReport, found: evidence.Evidence, truth: GroundTruth) -> None:

@@ -202,6 +202,11 @@ class Embedded:
             self.cloud.engine.run(self.cloud.prewarm())
         return len(deployment.resources)
 
+    def recorded_only(self) -> dict[str, list[str]]:
+        """Return the template's properties that change nothing here, by resource type."""
+        deployment = self.cloud.deployment
+        return dict(deployment.recorded_only) if deployment is not None else {}
+
     def publish(self, messages: Sequence[Any]) -> Any:
         """Take MQTT messages from the machines (the broker's side of the connection)."""
         return self.cloud.iot.publish_batch(messages)

@@ -19,14 +19,15 @@ from typing import Any, NoReturn
 from simulator.cloud.context import Context
 from simulator.cloud.forward_table import Arns
 from simulator.cloud.resources import MAPPINGS, Resource
+from simulator.cloud.resources.declarations import ENFORCED, HONOURED, RECORDED, REFUSED
+from simulator.cloud.resources.mapping import NOT_MAPPED
 from simulator.errors import TemplateError
 
-NOT_MAPPED = "property is not mapped by the twin"
-RUNS, FORWARDED, REFUSED = "runs", "forwarded", "refused"
-"""Verdicts: the twin's own code acts on it; moto has it; nobody here does."""
+RUNS, FORWARDED = "runs", "forwarded"
+"""Verdicts on a type, beside REFUSED: the twin's own code acts on it; moto has it.
 
-RECORDED = "recorded only"
-"""Of a property: it is kept with the resource and changes nothing, for the reason that is named."""
+Those on a property, ENFORCED, HONOURED and RECORDED, are declared beside the type's mapper.
+"""
 
 
 class _ReachedCall(Exception):
@@ -59,7 +60,7 @@ class Row:
     """What becomes of the resources of one type; ``recorded``: property -> why it changes nothing.
 
     ``problems`` are the one-line errors of those that the twin refuses. ``properties`` are all
-    properties in use with their verdicts: that of the type, where the mapper handed it on.
+    properties in use with their declared verdicts, or REFUSED.
     """
 
     type: str
@@ -79,9 +80,9 @@ def survey_resource(resource: _Surveyed, body: Mapping[str, Any], row: Row) -> N
         row.problems.append(f"{resource.stack}: {resource.logical_id}: no such type in the twin")
         return
     written = body.get("Properties", {})
-    for name, why in mapping.recorded.items():
-        if name in written:
-            row.recorded[name] = why
+    for name, each in mapping.declared.items():
+        if name in written and each.verdict == RECORDED:
+            row.recorded[name] = each.why
     refused = ""
     try:
         mapping.create(resource)
@@ -95,12 +96,10 @@ def survey_resource(resource: _Surveyed, body: Mapping[str, Any], row: Row) -> N
             row.problems.append(str(error).removesuffix(f" ({resource.type})"))
             refused = error_path(str(error))
     for name in written:
-        if name == refused:
+        if name == refused or name not in mapping.declared:
             row.properties[name] = REFUSED
-        elif name in row.recorded:
-            row.properties[name] = RECORDED
         elif row.properties.get(name) != REFUSED:
-            row.properties[name] = RUNS if row.verdict == REFUSED else row.verdict
+            row.properties[name] = mapping.declared[name].verdict
 
 
 def error_path(message: str) -> str:
@@ -145,7 +144,15 @@ def table(rows: Iterable[Row], *, properties: bool = False) -> str:
             lines += [f"    {name}: changes nothing, {why}" for name, why in row.recorded.items()]
     totals = Counter(row.verdict for row in listed)
     summed = ", ".join(f"{totals[verdict]} {verdict}" for verdict in (RUNS, FORWARDED, REFUSED))
-    return "\n".join([*lines, f"{len(listed)} types: {summed}"])
+    return "\n".join([*lines, f"{len(listed)} types: {summed}", properties_line(listed)])
+
+
+def properties_line(rows: Iterable[Row]) -> str:
+    """Return how many properties in use have which verdict, in one line."""
+    totals = Counter(verdict for row in rows for verdict in row.properties.values())
+    verdicts = (ENFORCED, HONOURED, RECORDED, REFUSED)
+    summed = ", ".join(f"{totals[verdict]} {verdict}" for verdict in verdicts)
+    return f"{totals.total()} properties: {summed}"
 
 
 def refusal(rows: Iterable[Row]) -> str:

@@ -9,7 +9,7 @@ one line. Updates and deletions of a stack do not exist here: a twin starts empt
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
@@ -19,6 +19,7 @@ from simulator.cloud.assembly import Assembly, Stack, load_assembly
 from simulator.cloud.context import Context
 from simulator.cloud.intrinsics import Reference, Scope
 from simulator.cloud.resources import IGNORED_TYPES, MAPPINGS, Created, Resource
+from simulator.cloud.resources.declarations import RECORDED
 from simulator.errors import TemplateError, UnknownResourceType
 
 __all__ = ["Assembly", "Deployment", "Stack", "deploy", "load_assembly"]
@@ -38,10 +39,12 @@ class Deployment:
 
     ``resources`` and ``outputs`` are keyed by logical id and output name; with several
     stacks by ``<stack>/<name>``, because the same name may stand in two of them.
+    ``recorded_only``: resource type -> its properties in use that change nothing here.
     """
 
     resources: dict[str, Created] = field(default_factory=dict)
     outputs: dict[str, Any] = field(default_factory=dict)
+    recorded_only: dict[str, list[str]] = field(default_factory=dict)
 
     def find(self, type_name: str) -> list[Created]:
         """Return the resources of one type in the order of creation."""
@@ -100,7 +103,9 @@ class _Deployer:
         self.context.assets.update(self.assembly.assets)
         for node in order:
             self._create(node, bodies[node])
-        return self._deployment(list(bodies))
+        done = self._deployment(list(bodies))
+        done.recorded_only = _recorded_only(bodies.values())
+        return done
 
     def survey(self) -> list[survey.Row]:
         """Return what would become of every resource."""
@@ -283,6 +288,16 @@ class _Deployer:
                 key = f"{each.name}/{name}" if qualified else name
                 done.outputs[key] = self._output(each.name, name)
         return done
+
+
+def _recorded_only(bodies: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Return the properties in use that are declared to change nothing, by resource type."""
+    found: dict[str, set[str]] = {}
+    for body in bodies:
+        for name in body.get("Properties", {}):
+            if MAPPINGS[body["Type"]].declared[name].verdict == RECORDED:
+                found.setdefault(body["Type"], set()).add(name)
+    return {kind: sorted(found[kind]) for kind in sorted(found)}
 
 
 def _check_environment(assembly: Assembly, context: Context) -> None:

@@ -123,8 +123,46 @@ def bucket(cloud: Cloud, name: str, values: Values) -> Values:
     }
 
 
+def composite_alarm(cloud: Cloud, name: str, values: Values) -> Values:
+    found = cloud.call(
+        "cloudwatch", "DescribeAlarms", AlarmNames=[name], AlarmTypes=["CompositeAlarm"]
+    )
+    return dict(found["CompositeAlarms"][0])
+
+
+def dashboard(cloud: Cloud, name: str, values: Values) -> Values:
+    found = cloud.call("cloudwatch", "GetDashboard", DashboardName=name)
+    # Texts: what may differ is space between the words of JSON.
+    values["DashboardBody"] = json.loads(values["DashboardBody"])
+    return {**found, "DashboardBody": json.loads(found["DashboardBody"])}
+
+
+def metric_filter(cloud: Cloud, name: str, values: Values) -> Values:
+    group = values["LogGroupName"]
+    answer = cloud.call("logs", "DescribeMetricFilters", logGroupName=group, filterNamePrefix=name)
+    (found,) = (one for one in answer["metricFilters"] if one["filterName"] == name)
+    for each in found["metricTransformations"]:
+        named = each.get("dimensions", {}).items()
+        each["dimensions"] = [{"Key": key, "Value": value} for key, value in named]
+    return dict(found)
+
+
+def topic_policy(cloud: Cloud, name: str, values: Values) -> Values:
+    (arn,) = values["Topics"]
+    found = cloud.call("sns", "GetTopicAttributes", TopicArn=arn)["Attributes"]
+    return {"Topics": [found["TopicArn"]], "PolicyDocument": json.loads(found["Policy"])}
+
+
+def queue_policy(cloud: Cloud, name: str, values: Values) -> Values:
+    (url,) = values["Queues"]
+    found = queue(cloud, url, values)
+    return {"Queues": [url], "PolicyDocument": json.loads(found["Policy"])}
+
+
 DESCRIBE: dict[str, Describe] = {
     "AWS::CloudWatch::Alarm": one("cloudwatch", "DescribeAlarms", "AlarmNames", "MetricAlarms", 0),
+    "AWS::CloudWatch::CompositeAlarm": composite_alarm,
+    "AWS::CloudWatch::Dashboard": dashboard,
     "AWS::DataSync::Agent": one("datasync", "DescribeAgent", "AgentArn"),
     "AWS::DataSync::LocationNFS": one("datasync", "DescribeLocationNfs", "LocationArn"),
     "AWS::DataSync::LocationS3": one("datasync", "DescribeLocationS3", "LocationArn"),
@@ -141,13 +179,16 @@ DESCRIBE: dict[str, Describe] = {
     "AWS::Lambda::EventSourceMapping": one("lambda", "GetEventSourceMapping", "UUID"),
     "AWS::Lambda::Function": one("lambda", "GetFunctionConfiguration", "FunctionName"),
     "AWS::Logs::LogGroup": log_group,
+    "AWS::Logs::MetricFilter": metric_filter,
     "AWS::S3::Bucket": bucket,
     "AWS::S3::BucketPolicy": bucket_policy,
     "AWS::SNS::Subscription": one(
         "sns", "GetSubscriptionAttributes", "SubscriptionArn", "Attributes"
     ),
     "AWS::SNS::Topic": one("sns", "GetTopicAttributes", "TopicArn", "Attributes"),
+    "AWS::SNS::TopicPolicy": topic_policy,
     "AWS::SQS::Queue": queue,
+    "AWS::SQS::QueuePolicy": queue_policy,
     "AWS::SSM::Parameter": one("ssm", "GetParameter", "Name", "Parameter"),
     "AWS::SageMaker::ModelPackageGroup": group,
     "AWS::StepFunctions::StateMachine": one(
@@ -157,12 +198,7 @@ DESCRIBE: dict[str, Describe] = {
 
 # Types without a describe operation here, and what tests them instead.
 OTHERWISE = {
-    "AWS::CloudWatch::CompositeAlarm": "test_composite_alarms",
-    "AWS::CloudWatch::Dashboard": "test_dashboards: the body is normalised as it is put",
     "AWS::IAM::Role": "test_statement_removal: each statement of each role",
-    "AWS::Logs::MetricFilter": "test_log_metric_filters",
-    "AWS::SNS::TopicPolicy": "an attribute of the topic; test_template",
-    "AWS::SQS::QueuePolicy": "an attribute of the queue; test_template",
 }
 
 NAME = "the answer has the ARN or URL, which ends in it"

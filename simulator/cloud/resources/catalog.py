@@ -9,10 +9,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from simulator.cloud.resources.declarations import enforced, honoured
 from simulator.cloud.resources.mapping import Outcome, Resource, maps
 
 
-@maps("AWS::Glue::Database")
+@maps(
+    "AWS::Glue::Database",
+    {
+        "CatalogId": enforced("test_glue_catalog.test_what_is_not_here_is_refused_by_name"),
+        "DatabaseInput": honoured("test_glue_catalog.test_names_are_folded_to_lower_case"),
+    },
+)
 def database(resource: Resource) -> Outcome:
     """Create a catalog database, or update the one of an earlier run."""
     values = resource.properties.rest()
@@ -28,7 +35,16 @@ def database(resource: Resource) -> Outcome:
     return str(name), {"Arn": resource.context.arn("glue", f"database/{name}")}
 
 
-@maps("AWS::Glue::Table")
+@maps(
+    "AWS::Glue::Table",
+    {
+        "CatalogId": enforced("test_glue_catalog.test_what_is_not_here_is_refused_by_name"),
+        "DatabaseName": honoured("test_glue_catalog.test_names_are_folded_to_lower_case"),
+        "TableInput": honoured(
+            "test_lake_query.test_lines_of_a_projected_table_need_no_registration"
+        ),
+    },
+)
 def table(resource: Resource) -> Outcome:
     """Create a catalog table, or update the one of an earlier run."""
     values = resource.properties.rest()

@@ -5,10 +5,26 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from simulator.cloud.resources.declarations import NAMED, TEXT, enforced, honoured
 from simulator.cloud.resources.mapping import Outcome, Resource, maps
 
 
-@maps("AWS::Events::Rule")
+@maps(
+    "AWS::Events::Rule",
+    {
+        "Name": NAMED,
+        "Description": TEXT,
+        "EventBusName": enforced("test_events.test_what_a_rule_cannot_do_here_is_refused_by_name"),
+        "EventPattern": honoured("test_events.test_an_object_that_arrives_starts_the_machine"),
+        "ScheduleExpression": honoured(
+            "test_events.test_a_schedule_starts_the_machine_on_the_runs_clock"
+        ),
+        "State": honoured("test_events.test_a_schedule_starts_the_machine_on_the_runs_clock"),
+        "Targets": enforced(
+            "test_events.test_a_role_that_may_not_start_it_does_not_and_the_queue_gets_the_event"
+        ),
+    },
+)
 def rule(resource: Resource) -> Outcome:
     """Create a rule, then its targets."""
     properties = resource.properties

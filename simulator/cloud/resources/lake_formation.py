@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from simulator.cloud.errors import AwsError
+from simulator.cloud.resources.declarations import enforced, honoured, kept
 from simulator.cloud.resources.mapping import Outcome, Resource, maps
 from simulator.cloud.validation import operation_model
 from simulator.errors import TemplateError
@@ -38,7 +39,19 @@ def _again(resource: Resource, operation: str, params: dict[str, Any]) -> None:
         resource.note("lakeformation", operation, params, {})
 
 
-@maps("AWS::LakeFormation::DataLakeSettings", recorded={"MutationType": "settings are replaced"})
+@maps(
+    "AWS::LakeFormation::DataLakeSettings",
+    {
+        "Admins": enforced("test_lake_formation.test_only_who_may_pass_a_permission_on_grants_it"),
+        "CreateDatabaseDefaultPermissions": enforced(
+            "test_lake_formation.test_without_a_grant_nothing_of_a_governed_table_is_seen"
+        ),
+        "CreateTableDefaultPermissions": enforced(
+            "test_lake_formation.test_without_a_grant_nothing_of_a_governed_table_is_seen"
+        ),
+        "MutationType": kept("settings are replaced"),
+    },
+)
 def settings(resource: Resource) -> Outcome:
     """Put the account's settings."""
     values = dict(resource.properties.rest())
@@ -51,7 +64,20 @@ def settings(resource: Resource) -> Outcome:
     return "DataLakeSettings", {}
 
 
-@maps("AWS::LakeFormation::Resource")
+@maps(
+    "AWS::LakeFormation::Resource",
+    {
+        "ResourceArn": enforced(
+            "test_lake_formation.test_without_a_grant_nothing_of_a_governed_table_is_seen"
+        ),
+        "RoleArn": honoured(
+            "test_lake_formation.test_credentials_are_vended_for_whole_tables_and_end"
+        ),
+        "UseServiceLinkedRole": honoured(
+            "test_lake_formation.test_credentials_are_vended_for_whole_tables_and_end"
+        ),
+    },
+)
 def location(resource: Resource) -> Outcome:
     """Register a location."""
     params = resource.fit("lakeformation", "RegisterResource", resource.properties.rest())
@@ -59,7 +85,20 @@ def location(resource: Resource) -> Outcome:
     return str(params["ResourceArn"]), {}
 
 
-@maps("AWS::LakeFormation::Tag")
+@maps(
+    "AWS::LakeFormation::Tag",
+    {
+        "CatalogId": enforced(
+            "test_lake_formation.test_tags_grant_what_has_them_and_columns_may_differ"
+        ),
+        "TagKey": enforced(
+            "test_lake_formation.test_tags_grant_what_has_them_and_columns_may_differ"
+        ),
+        "TagValues": enforced(
+            "test_lake_formation.test_tags_grant_what_has_them_and_columns_may_differ"
+        ),
+    },
+)
 def tag(resource: Resource) -> Outcome:
     """Create a tag with its values."""
     params = resource.fit("lakeformation", "CreateLFTag", resource.properties.rest())
@@ -67,7 +106,17 @@ def tag(resource: Resource) -> Outcome:
     return str(params["TagKey"]), {}
 
 
-@maps("AWS::LakeFormation::TagAssociation")
+@maps(
+    "AWS::LakeFormation::TagAssociation",
+    {
+        "Resource": enforced(
+            "test_lake_formation.test_tags_grant_what_has_them_and_columns_may_differ"
+        ),
+        "LFTags": enforced(
+            "test_lake_formation.test_tags_grant_what_has_them_and_columns_may_differ"
+        ),
+    },
+)
 def tag_association(resource: Resource) -> Outcome:
     """Give a database, a table or columns their tags."""
     params = resource.fit("lakeformation", "AddLFTagsToResource", resource.properties.rest())
@@ -78,7 +127,26 @@ def tag_association(resource: Resource) -> Outcome:
     return resource.logical_id, {}
 
 
-@maps("AWS::LakeFormation::PrincipalPermissions")
+@maps(
+    "AWS::LakeFormation::PrincipalPermissions",
+    {
+        "Catalog": enforced(
+            "test_lake_formation.test_columns_that_are_granted_are_seen_and_no_others"
+        ),
+        "Principal": enforced(
+            "test_lake_formation.test_columns_that_are_granted_are_seen_and_no_others"
+        ),
+        "Resource": enforced(
+            "test_lake_formation.test_columns_that_are_granted_are_seen_and_no_others"
+        ),
+        "Permissions": enforced(
+            "test_lake_formation.test_columns_that_are_granted_are_seen_and_no_others"
+        ),
+        "PermissionsWithGrantOption": enforced(
+            "test_lake_formation.test_only_who_may_pass_a_permission_on_grants_it"
+        ),
+    },
+)
 def permissions(resource: Resource) -> Outcome:
     """Grant permissions."""
     params = resource.fit("lakeformation", "GrantPermissions", resource.properties.rest())
@@ -86,7 +154,30 @@ def permissions(resource: Resource) -> Outcome:
     return f"{resource.logical_id}", {}
 
 
-@maps("AWS::LakeFormation::DataCellsFilter")
+@maps(
+    "AWS::LakeFormation::DataCellsFilter",
+    {
+        "TableCatalogId": enforced(
+            "test_lake_formation.test_rows_that_are_granted_are_seen_and_no_others"
+        ),
+        "DatabaseName": enforced(
+            "test_lake_formation.test_rows_that_are_granted_are_seen_and_no_others"
+        ),
+        "TableName": enforced(
+            "test_lake_formation.test_rows_that_are_granted_are_seen_and_no_others"
+        ),
+        "Name": enforced("test_lake_formation.test_rows_that_are_granted_are_seen_and_no_others"),
+        "RowFilter": enforced(
+            "test_lake_formation.test_rows_that_are_granted_are_seen_and_no_others"
+        ),
+        "ColumnNames": enforced(
+            "test_lake_formation.test_rows_that_are_granted_are_seen_and_no_others"
+        ),
+        "ColumnWildcard": enforced(
+            "test_lake_formation.test_rows_that_are_granted_are_seen_and_no_others"
+        ),
+    },
+)
 def data_cells_filter(resource: Resource) -> Outcome:
     """Create a filter of columns and rows."""
     values = resource.properties.rest()

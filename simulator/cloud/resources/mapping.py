@@ -16,10 +16,11 @@ import simpy
 
 from simulator.cloud.context import Context
 from simulator.cloud.errors import AwsError
+from simulator.cloud.resources.declarations import TAGS, Declared
 from simulator.cloud.resources.shapes import as_truth, fit, input_shape
 from simulator.errors import TemplateError
 
-TAGS_REASON = "nothing in the twin is billed, found or permitted by tag"
+NOT_MAPPED = "property is not mapped by the twin"
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,9 @@ class Properties:
     def __contains__(self, name: str) -> bool:
         return name in self._values
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
     def take(self, name: str, default: Any = None) -> Any:
         """Return a property, whole: the caller answers for everything inside it."""
         self._unread.pop(name, None)
@@ -112,7 +116,7 @@ class Properties:
     def check_all_read(self) -> None:
         """Raise TemplateError for the first property that nobody read, here or inside."""
         for name in self._unread:
-            raise self.error(name, "property is not mapped by the twin")
+            raise self.error(name, NOT_MAPPED)
         for inner in self._nested:
             inner.check_all_read()
 
@@ -244,15 +248,19 @@ Mapper = Callable[[Resource], Outcome]
 
 @dataclass(frozen=True)
 class TypeMapping:
-    """How one resource type is brought about, and which properties change nothing here."""
+    """How one resource type is brought about, and what becomes of each of its properties."""
 
     mapper: Mapper
-    recorded: Mapping[str, str]
+    declared: Mapping[str, Declared]
 
     def create(self, resource: Resource) -> Created:
         """Bring the resource about and return it. Raises TemplateError."""
         properties = resource.properties
-        kept = {name: properties.take(name) for name in self.recorded if name in properties}
+        for name in properties:
+            if name not in self.declared:
+                raise properties.error(name, NOT_MAPPED)
+        unsaid = (name for name, each in self.declared.items() if not each.handed_on)
+        kept = {name: properties.take(name) for name in unsaid if name in properties}
         physical_id, attributes = self.mapper(resource)
         properties.check_all_read()
         return Created(
@@ -264,11 +272,11 @@ MAPPINGS: dict[str, TypeMapping] = {}
 """Resource type -> mapping; filled by the modules beside this one."""
 
 
-def maps(type_name: str, recorded: Mapping[str, str] | None = None) -> Callable[[Mapper], Mapper]:
-    """Register a mapper. ``recorded``: property -> why the twin need not act on it."""
+def maps(type_name: str, declared: Mapping[str, Declared]) -> Callable[[Mapper], Mapper]:
+    """Register a mapper. ``declared``: what becomes of each property; of others it gets none."""
 
     def register(mapper: Mapper) -> Mapper:
-        MAPPINGS[type_name] = TypeMapping(mapper, {"Tags": TAGS_REASON, **(recorded or {})})
+        MAPPINGS[type_name] = TypeMapping(mapper, {"Tags": TAGS, **declared})
         return mapper
 
     return register

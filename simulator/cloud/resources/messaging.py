@@ -7,8 +7,11 @@ from functools import partial
 from typing import Any
 
 from simulator.cloud.iam import Iam
+from simulator.cloud.resources.declarations import NAMED, enforced, honoured, stored
 from simulator.cloud.resources.mapping import Outcome, Properties, Resource, maps
 from simulator.cloud.resources.shapes import as_text
+
+MOTO_TIME = "moto counts it on this machine's clock, which a run does not follow"
 
 _TOPIC_ATTRIBUTES = (
     "ContentBasedDeduplication",
@@ -52,7 +55,23 @@ def _attribute(value: Any) -> str:
     return json.dumps(value, separators=(",", ":")) if is_json else as_text(value)
 
 
-@maps("AWS::SNS::Topic")
+@maps(
+    "AWS::SNS::Topic",
+    {
+        "TopicName": NAMED,
+        "DisplayName": stored("a name for people"),
+        "Subscription": honoured("test_sns.test_a_queue_gets_the_notification_in_its_envelope"),
+        "SignatureVersion": honoured(
+            "test_sns.test_an_http_endpoint_confirms_and_is_asked_again_while_it_fails"
+        ),
+        "FifoTopic": honoured("test_sns.test_what_the_twin_does_not_do_is_refused_by_name"),
+        "ContentBasedDeduplication": honoured(
+            "test_sns.test_what_the_twin_does_not_do_is_refused_by_name"
+        ),
+        "KmsMasterKeyId": stored("messages are kept in memory, without encryption"),
+        "TracingConfig": stored("there is no X-Ray here"),
+    },
+)
 def topic(resource: Resource) -> Outcome:
     """Create a topic and the subscriptions written inside it."""
     properties = resource.properties
@@ -67,7 +86,28 @@ def topic(resource: Resource) -> Outcome:
     return arn, {"TopicArn": arn, "TopicName": name, "Arn": arn}
 
 
-@maps("AWS::SNS::Subscription")
+@maps(
+    "AWS::SNS::Subscription",
+    {
+        "TopicArn": honoured("test_sns.test_a_queue_gets_the_notification_in_its_envelope"),
+        "Protocol": honoured("test_sns.test_a_queue_gets_the_notification_in_its_envelope"),
+        "Endpoint": honoured("test_sns.test_a_queue_gets_the_notification_in_its_envelope"),
+        "RawMessageDelivery": honoured(
+            "test_sns.test_a_raw_delivery_is_the_message_and_its_attributes"
+        ),
+        "FilterPolicy": honoured(
+            "test_sns.test_a_filter_policy_decides_by_attributes_or_by_the_body"
+        ),
+        "FilterPolicyScope": honoured(
+            "test_sns.test_a_filter_policy_decides_by_attributes_or_by_the_body"
+        ),
+        "RedrivePolicy": honoured("test_sns.test_what_a_queue_refuses_is_redriven_at_once"),
+        "DeliveryPolicy": honoured("test_sns.test_retries_wait_as_documented"),
+        "Region": enforced(
+            "test_declared_properties.test_a_subscription_in_another_region_is_refused"
+        ),
+    },
+)
 def subscription(resource: Resource) -> Outcome:
     """Subscribe an endpoint to a topic."""
     properties = resource.properties
@@ -85,7 +125,17 @@ def subscription(resource: Resource) -> Outcome:
     return arn, {"Arn": arn}
 
 
-@maps("AWS::SNS::TopicPolicy")
+@maps(
+    "AWS::SNS::TopicPolicy",
+    {
+        "PolicyDocument": enforced(
+            "test_iam.test_a_resource_policy_allows_a_role_of_the_account_by_itself"
+        ),
+        "Topics": enforced(
+            "test_iam.test_a_resource_policy_allows_a_role_of_the_account_by_itself"
+        ),
+    },
+)
 def topic_policy(resource: Resource) -> Outcome:
     """Set the policy of topics in SNS and register it for decisions."""
     document = resource.properties.need("PolicyDocument")
@@ -100,7 +150,28 @@ def topic_policy(resource: Resource) -> Outcome:
     return resource.logical_id, {"Id": resource.logical_id}
 
 
-@maps("AWS::SQS::Queue")
+@maps(
+    "AWS::SQS::Queue",
+    {
+        "QueueName": NAMED,
+        "MessageRetentionPeriod": stored(MOTO_TIME),
+        "VisibilityTimeout": stored(MOTO_TIME),
+        "DelaySeconds": stored(MOTO_TIME),
+        "ReceiveMessageWaitTimeSeconds": honoured(
+            "test_declared_properties.test_a_queue_without_messages_lets_its_reader_wait_as_long_as_it_says"
+        ),
+        "RedrivePolicy": honoured(
+            "test_declared_properties.test_a_queue_redrives_what_is_received_too_often"
+        ),
+        "MaximumMessageSize": stored("moto keeps it; nothing here shows what follows"),
+        "RedriveAllowPolicy": stored("moto keeps it; nothing here shows what follows"),
+        "FifoQueue": stored("moto keeps it; nothing here shows what follows"),
+        "ContentBasedDeduplication": stored("moto keeps it; nothing here shows what follows"),
+        "SqsManagedSseEnabled": stored("messages are kept in memory, without encryption"),
+        "KmsMasterKeyId": stored("messages are kept in memory, without encryption"),
+        "KmsDataKeyReusePeriodSeconds": stored("messages are kept in memory, without encryption"),
+    },
+)
 def queue(resource: Resource) -> Outcome:
     """Create a queue; Ref gives its URL."""
     properties = resource.properties
@@ -115,7 +186,15 @@ def queue(resource: Resource) -> Outcome:
     }
 
 
-@maps("AWS::SQS::QueuePolicy")
+@maps(
+    "AWS::SQS::QueuePolicy",
+    {
+        "PolicyDocument": enforced(
+            "test_forward.test_a_queues_policy_is_asked_here_and_kept_there"
+        ),
+        "Queues": enforced("test_forward.test_a_queues_policy_is_asked_here_and_kept_there"),
+    },
+)
 def queue_policy(resource: Resource) -> Outcome:
     """Set the policy of queues in SQS and register it for decisions."""
     document = resource.properties.need("PolicyDocument")

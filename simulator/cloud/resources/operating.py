@@ -6,11 +6,22 @@ import json
 import re
 from typing import Any
 
+from simulator.cloud.resources.declarations import NAMED, TEXT, enforced, honoured, kept, stored
 from simulator.cloud.resources.mapping import Outcome, Resource, maps
 from simulator.cloud.resources.shapes import as_text
 
 
-@maps("AWS::Logs::LogGroup", recorded={"LogGroupClass": "changes the price of ingestion only"})
+@maps(
+    "AWS::Logs::LogGroup",
+    {
+        "LogGroupName": NAMED,
+        "RetentionInDays": honoured(
+            "test_logs.test_events_leave_with_the_retention_and_never_come_back"
+        ),
+        "KmsKeyId": stored("lines are kept without encryption"),
+        "LogGroupClass": kept("changes the price of ingestion only"),
+    },
+)
 def log_group(resource: Resource) -> Outcome:
     """Create a log group; retention is a call of its own."""
     properties = resource.properties
@@ -25,7 +36,23 @@ def log_group(resource: Resource) -> Outcome:
     return name, {"Arn": resource.context.arn("logs", f"log-group:{name}:*")}
 
 
-@maps("AWS::Logs::MetricFilter")
+@maps(
+    "AWS::Logs::MetricFilter",
+    {
+        "FilterName": honoured(
+            "test_log_metric_filters.test_filters_are_listed_replaced_and_deleted"
+        ),
+        "LogGroupName": honoured(
+            "test_log_metric_filters.test_filters_are_listed_replaced_and_deleted"
+        ),
+        "FilterPattern": honoured(
+            "test_log_metric_filters.test_a_match_is_a_value_at_the_events_own_time"
+        ),
+        "MetricTransformations": honoured(
+            "test_log_metric_filters.test_a_value_and_dimensions_come_from_the_event"
+        ),
+    },
+)
 def metric_filter(resource: Resource) -> Outcome:
     """Put a metric filter; a template lists its dimensions, the call takes a map."""
     properties = resource.properties
@@ -53,7 +80,15 @@ def metric_filter(resource: Resource) -> Outcome:
     return name, {}
 
 
-@maps("AWS::CloudWatch::Dashboard")
+@maps(
+    "AWS::CloudWatch::Dashboard",
+    {
+        "DashboardName": NAMED,
+        "DashboardBody": honoured(
+            "test_dashboard.test_a_picture_has_every_line_and_says_what_is_not_drawn"
+        ),
+    },
+)
 def dashboard(resource: Resource) -> Outcome:
     """Put a dashboard; it has no ARN that a template could ask for."""
     name = resource.name("DashboardName", longest=255)
@@ -63,7 +98,18 @@ def dashboard(resource: Resource) -> Outcome:
     return name, {}
 
 
-@maps("AWS::SSM::Parameter")
+@maps(
+    "AWS::SSM::Parameter",
+    {
+        "Name": NAMED,
+        "Type": honoured("test_forward.test_parameters_are_kept"),
+        "Value": honoured("test_forward.test_parameters_are_kept"),
+        "Tier": stored("the same parameters are taken in every tier"),
+        "Description": TEXT,
+        "AllowedPattern": stored("moto keeps it; nothing here shows what follows"),
+        "DataType": stored("moto keeps it; nothing here shows what follows"),
+    },
+)
 def parameter(resource: Resource) -> Outcome:
     """Put a parameter."""
     name = resource.name("Name", longest=1011)
@@ -74,7 +120,30 @@ def parameter(resource: Resource) -> Outcome:
     return name, {"Arn": arn, "Type": params.get("Type"), "Value": params.get("Value")}
 
 
-@maps("AWS::StepFunctions::StateMachine")
+@maps(
+    "AWS::StepFunctions::StateMachine",
+    {
+        "StateMachineName": NAMED,
+        "RoleArn": enforced(
+            "test_workflows.test_a_role_that_step_functions_may_not_assume_fails_the_execution"
+        ),
+        "DefinitionString": honoured(
+            "test_resources.test_substitutions_land_escaped_in_the_definition"
+        ),
+        "Definition": honoured("test_resources.test_substitutions_land_escaped_in_the_definition"),
+        "DefinitionSubstitutions": honoured(
+            "test_resources.test_substitutions_land_escaped_in_the_definition"
+        ),
+        "StateMachineType": honoured(
+            "test_workflow_express.test_what_waits_is_refused_in_an_express_machine"
+        ),
+        "LoggingConfiguration": honoured(
+            "test_workflow_notices.test_a_log_has_the_events_of_its_level"
+        ),
+        "TracingConfiguration": stored("there is no X-Ray here"),
+        "EncryptionConfiguration": stored("histories are kept without encryption"),
+    },
+)
 def state_machine(resource: Resource) -> Outcome:
     """Create a state machine from its definition, with the substitutions filled in."""
     properties = resource.properties
@@ -87,7 +156,13 @@ def state_machine(resource: Resource) -> Outcome:
     return arn, {"Arn": arn, "Name": name}
 
 
-@maps("AWS::StepFunctions::Activity")
+@maps(
+    "AWS::StepFunctions::Activity",
+    {
+        "Name": NAMED,
+        "EncryptionConfiguration": stored("histories are kept without encryption"),
+    },
+)
 def activity(resource: Resource) -> Outcome:
     """Create an activity."""
     values = {"name": resource.name("Name", longest=80), **resource.properties.rest()}

@@ -7,14 +7,24 @@ import json
 from functools import partial
 
 from simulator.cloud.iam import Iam
+from simulator.cloud.resources.declarations import NAMED, TEXT, enforced, honoured, kept, stored
 from simulator.cloud.resources.mapping import Outcome, Resource, maps
 
 
 @maps(
     "AWS::IAM::Role",
-    recorded={
-        "Description": "text for people",
-        "MaxSessionDuration": "sessions live as long as the process that holds them",
+    {
+        "RoleName": NAMED,
+        "AssumeRolePolicyDocument": enforced(
+            "test_iam.test_only_the_trusted_service_gets_a_session_of_the_role"
+        ),
+        "Policies": enforced(
+            "test_statement_removal.test_without_a_statement_a_call_is_denied_or_it_is_listed_why_not"
+        ),
+        "ManagedPolicyArns": enforced("test_iam.test_a_managed_policy_allows_once_it_is_attached"),
+        "Path": honoured("test_iam.test_a_denial_is_worded_as_aws_words_it"),
+        "Description": kept("text for people"),
+        "MaxSessionDuration": kept("sessions live as long as the process that holds them"),
     },
 )
 def role(resource: Resource) -> Outcome:
@@ -35,7 +45,20 @@ def role(resource: Resource) -> Outcome:
     return name, {"Arn": arn, "RoleId": f"AROA{unique}"}
 
 
-@maps("AWS::IAM::Policy")
+@maps(
+    "AWS::IAM::Policy",
+    {
+        "PolicyName": enforced(
+            "test_resources.test_roles_and_policies_decide_from_the_moment_they_are_deployed"
+        ),
+        "PolicyDocument": enforced(
+            "test_resources.test_roles_and_policies_decide_from_the_moment_they_are_deployed"
+        ),
+        "Roles": enforced(
+            "test_resources.test_roles_and_policies_decide_from_the_moment_they_are_deployed"
+        ),
+    },
+)
 def policy(resource: Resource) -> Outcome:
     """Put an inline policy on each of its roles."""
     properties = resource.properties
@@ -47,7 +70,20 @@ def policy(resource: Resource) -> Outcome:
     return name, {"Id": name}
 
 
-@maps("AWS::IAM::ManagedPolicy", recorded={"Description": "text for people"})
+@maps(
+    "AWS::IAM::ManagedPolicy",
+    {
+        "ManagedPolicyName": NAMED,
+        "Path": honoured("test_iam.test_a_managed_policy_allows_once_it_is_attached"),
+        "PolicyDocument": enforced(
+            "test_resources.test_roles_and_policies_decide_from_the_moment_they_are_deployed"
+        ),
+        "Roles": enforced(
+            "test_resources.test_roles_and_policies_decide_from_the_moment_they_are_deployed"
+        ),
+        "Description": kept("text for people"),
+    },
+)
 def managed_policy(resource: Resource) -> Outcome:
     """Register a managed policy and attach it to its roles."""
     properties = resource.properties
@@ -73,9 +109,20 @@ def _role_arns(resource: Resource, names: list[str]) -> list[str]:
 
 @maps(
     "AWS::KMS::Key",
-    recorded={
-        "PendingWindowInDays": "nothing is deleted while the twin runs",
-        "RotationPeriodInDays": "no run lasts long enough for a rotation",
+    {
+        "KeyPolicy": enforced(
+            "test_iam.test_a_resource_policy_allows_a_role_of_the_account_by_itself"
+        ),
+        "Description": TEXT,
+        "EnableKeyRotation": stored("described; ciphertexts of a run never meet a rotated key"),
+        "Enabled": stored("described; ciphertexts of a run never meet a rotated key"),
+        "KeySpec": stored("moto keeps it; nothing here shows what follows"),
+        "KeyUsage": stored("moto keeps it; nothing here shows what follows"),
+        "Origin": stored("moto keeps it; nothing here shows what follows"),
+        "MultiRegion": stored("moto keeps it; nothing here shows what follows"),
+        "BypassPolicyLockoutSafetyCheck": stored("nothing is checked that it could pass by"),
+        "PendingWindowInDays": kept("nothing is deleted while the twin runs"),
+        "RotationPeriodInDays": kept("no run lasts long enough for a rotation"),
     },
 )
 def key(resource: Resource) -> Outcome:
@@ -96,7 +143,13 @@ def key(resource: Resource) -> Outcome:
     return key_id, {"Arn": arn, "KeyId": key_id}
 
 
-@maps("AWS::KMS::Alias")
+@maps(
+    "AWS::KMS::Alias",
+    {
+        "AliasName": honoured("test_forward.test_a_key_is_named_by_its_alias_and_its_ciphertext"),
+        "TargetKeyId": honoured("test_forward.test_a_key_is_named_by_its_alias_and_its_ciphertext"),
+    },
+)
 def alias(resource: Resource) -> Outcome:
     """Name a key."""
     params = resource.fit("kms", "CreateAlias", resource.properties.rest())

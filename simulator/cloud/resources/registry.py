@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from simulator.cloud.resources.declarations import NAMED, TEXT
 from simulator.cloud.resources.mapping import Outcome, Resource, maps
 
 _NAME = "ModelPackageGroupName"
 
 
-@maps("AWS::SageMaker::ModelPackageGroup")
+@maps(
+    "AWS::SageMaker::ModelPackageGroup",
+    {
+        "ModelPackageGroupName": NAMED,
+        "ModelPackageGroupDescription": TEXT,
+    },
+)
 def model_package_group(resource: Resource) -> Outcome:
     """Create a group, or leave the one of an earlier run with its packages."""
     name = resource.name(_NAME, longest=63)

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from simulator.cloud.iam import Iam
+from simulator.cloud.resources.declarations import NAMED, enforced, honoured, kept, stored
 from simulator.cloud.resources.mapping import Outcome, Properties, Resource, maps
 
 _LIFECYCLE_FLAT = {
@@ -50,7 +51,27 @@ _SETTING_RENAMES = {
 }
 
 
-@maps("AWS::S3::Bucket")
+@maps(
+    "AWS::S3::Bucket",
+    {
+        "BucketName": NAMED,
+        "LifecycleConfiguration": honoured(
+            "test_s3_lifecycle.test_a_bucket_is_what_a_simple_model_says_on_every_day"
+        ),
+        "NotificationConfiguration": honoured(
+            "test_events.test_an_object_that_arrives_starts_the_machine"
+        ),
+        "BucketEncryption": stored(
+            "objects lie unencrypted in the state folder; the answers name the default"
+        ),
+        "PublicAccessBlockConfiguration": stored(
+            "nobody outside the account reaches a bucket here"
+        ),
+        "OwnershipControls": stored("every object belongs to the one account"),
+        "VersioningConfiguration": stored("objects have one version"),
+        "LoggingConfiguration": stored("no access logs are written"),
+    },
+)
 def bucket(resource: Resource) -> Outcome:
     """Create a bucket and its settings, one call for each setting present."""
     properties = resource.properties
@@ -124,7 +145,17 @@ def _without_switch(value: Mapping[str, Any]) -> dict[str, Any]:
     return fitted
 
 
-@maps("AWS::S3::BucketPolicy")
+@maps(
+    "AWS::S3::BucketPolicy",
+    {
+        "Bucket": enforced(
+            "test_resources.test_a_bucket_policy_denies_from_the_moment_it_is_deployed"
+        ),
+        "PolicyDocument": enforced(
+            "test_resources.test_a_bucket_policy_denies_from_the_moment_it_is_deployed"
+        ),
+    },
+)
 def bucket_policy(resource: Resource) -> Outcome:
     """Set a bucket's policy in S3 and register it for decisions."""
     name = str(resource.properties.need("Bucket"))
@@ -137,9 +168,32 @@ def bucket_policy(resource: Resource) -> Outcome:
 
 @maps(
     "AWS::DynamoDB::Table",
-    recorded={
-        "ContributorInsightsSpecification": "a billing and console feature without effect on data",
-        "TableClass": "changes the price of storage only",
+    {
+        "TableName": NAMED,
+        "KeySchema": enforced("test_dynamodb.test_a_key_that_does_not_fit_the_schema_is_refused"),
+        "AttributeDefinitions": enforced(
+            "test_dynamodb.test_a_key_that_does_not_fit_the_schema_is_refused"
+        ),
+        "BillingMode": stored("no table throttles"),
+        "ProvisionedThroughput": stored("no table throttles"),
+        "PointInTimeRecoverySpecification": stored(
+            "there are no backups; the setting is described"
+        ),
+        "TimeToLiveSpecification": stored("items stay for the length of a run"),
+        "SSESpecification": stored("items are kept in memory, without encryption"),
+        "GlobalSecondaryIndexes": honoured(
+            "test_dynamodb.test_what_the_twin_does_not_keep_is_refused_by_name"
+        ),
+        "LocalSecondaryIndexes": honoured(
+            "test_dynamodb.test_what_the_twin_does_not_keep_is_refused_by_name"
+        ),
+        "StreamSpecification": honoured(
+            "test_dynamodb.test_what_the_twin_does_not_keep_is_refused_by_name"
+        ),
+        "ContributorInsightsSpecification": kept(
+            "a billing and console feature without effect on data"
+        ),
+        "TableClass": kept("changes the price of storage only"),
     },
 )
 def table(resource: Resource) -> Outcome:

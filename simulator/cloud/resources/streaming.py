@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+from simulator.cloud.resources.declarations import NAMED, enforced, honoured, stored
 from simulator.cloud.resources.mapping import Outcome, Resource, maps
 
 
-@maps("AWS::Kinesis::Stream")
+@maps(
+    "AWS::Kinesis::Stream",
+    {
+        "Name": NAMED,
+        "ShardCount": enforced("test_kinesis.test_a_mebibyte_a_second_is_all_that_a_shard_takes"),
+        "RetentionPeriodHours": honoured("test_kinesis.test_longer_retention_keeps_records_longer"),
+        "StreamModeDetails": honoured(
+            "test_kinesis.test_every_answer_of_the_control_plane_fits_botocores_shape"
+        ),
+        "StreamEncryption": stored("records are kept in memory, without encryption"),
+    },
+)
 def stream(resource: Resource) -> Outcome:
     """Create a stream and wait until it is ACTIVE, as CloudFormation does."""
     properties = resource.properties
@@ -41,7 +53,15 @@ def stream(resource: Resource) -> Outcome:
     return name, {"Arn": resource.context.arn("kinesis", f"stream/{name}")}
 
 
-@maps("AWS::IoT::TopicRule")
+@maps(
+    "AWS::IoT::TopicRule",
+    {
+        "RuleName": NAMED,
+        "TopicRulePayload": honoured(
+            "test_iot.test_messages_reach_the_stream_in_the_order_of_their_arrival"
+        ),
+    },
+)
 def topic_rule(resource: Resource) -> Outcome:
     """Create a rule; the API spells the template's members with a small first letter."""
     # Rule names admit no hyphen: ^[a-zA-Z0-9_]+$.

@@ -107,6 +107,13 @@ def test_an_exception_is_answered_in_lambdas_shape(twin: Twin, functions: Functi
     assert invoke(twin, {})[0]["count"] == 2
 
 
+def test_a_function_logs_where_its_settings_say(twin: Twin, functions: Functions) -> None:
+    create(twin, "g", LoggingConfig={"LogGroup": "/plant/g"})
+    invoke(twin, {}, "g")
+    assert twin.logs.groups["/plant/g"]
+    assert "/aws/lambda/g" not in twin.logs.groups
+
+
 @pytest.mark.parametrize(
     ("do", "kind", "text"),
     [

@@ -12,6 +12,7 @@ import pytest
 from simulator.cloud.errors import AccessDenied
 from simulator.cloud.operations import Principal
 from simulator.cloud.resources import MAPPINGS, Created
+from simulator.cloud.resources.declarations import RECORDED
 from simulator.cloud.template import Deployment, deploy, load_assembly
 from simulator.cloud.tests.recording import (
     ACCOUNT,
@@ -190,7 +191,9 @@ def test_generated_names_are_the_same_in_every_run(tmp_path: Path, type_name: st
 
 @pytest.mark.parametrize("type_name", sorted(MAPPINGS))
 def test_every_recorded_property_states_why(type_name: str) -> None:
-    assert all(len(reason) > 10 for reason in MAPPINGS[type_name].recorded.values())
+    declared = MAPPINGS[type_name].declared.values()
+    assert all(bool(each.why) == (each.verdict == RECORDED) for each in declared)
+    assert all(len(each.why) > 10 for each in declared if each.why)
 
 
 def test_recorded_properties_are_kept_with_their_values(tmp_path: Path) -> None:
@@ -360,16 +363,12 @@ def test_a_function_and_its_mapping_pass_as_they_stand(tmp_path: Path) -> None:
     context, calls = recording_context(tmp_path)
     template = only(
         M={"Type": "AWS::Lambda::EventSourceMapping", "Properties": mapping},
-        F={
-            "Type": "AWS::Lambda::Function",
-            "Properties": {**function, "ReservedConcurrentExecutions": 2},
-        },
+        F={"Type": "AWS::Lambda::Function", "Properties": function},
     )
     done = deploy(written(tmp_path, Dev=template), context, {})
     assert calls.of("CreateFunction") == [
         {**function, "Timeout": 60, "Environment": {"Variables": {"MAX_FUTURE_S": "300"}}}
     ]
-    assert calls.of("PutFunctionConcurrency")[0]["ReservedConcurrentExecutions"] == 2
     assert calls.of("CreateEventSourceMapping") == [{**mapping, "FunctionName": "f"}]
     assert done.resources["M"].physical_id == done.resources["M"].attributes["Id"]
 
