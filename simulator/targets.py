@@ -97,11 +97,7 @@ def clients_of(target: str, region: str, endpoint: str | None) -> Callable[[str]
     Raises EnvironmentMissing for another target, or an endpoint that is not on loopback.
     """
     if target == "localstack":
-        host = urlsplit(endpoint or "").hostname
-        if host not in ("127.0.0.1", "localhost", "::1"):
-            raise EnvironmentMissing(
-                f"--endpoint {endpoint}: must be on this machine, such as http://127.0.0.1:4566"
-            )
+        _only_here(endpoint)
         session = local_session("test", "test", region)
         address = {"endpoint_url": endpoint}
     elif target == "aws" and endpoint is None:
@@ -112,6 +108,27 @@ def clients_of(target: str, region: str, endpoint: str | None) -> Callable[[str]
     # A throttled call is an answer like any other and must not be asked again.
     once = Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"})
     return lambda service: make(service, config=once, **address)
+
+
+def absent_at(endpoint: str) -> Sequence[str]:
+    """Return the services that an endpoint of this machine does not execute and need not.
+
+    Raises EnvironmentMissing for an address elsewhere, and what `RemoteEndpoint.check` raises.
+    """
+    _only_here(endpoint)
+    remote = RemoteEndpoint(endpoint)
+    try:
+        return remote.check()
+    finally:
+        remote.close()
+
+
+def _only_here(endpoint: str | None) -> None:
+    host = urlsplit(endpoint or "").hostname
+    if host not in ("127.0.0.1", "localhost", "::1"):
+        raise EnvironmentMissing(
+            f"--endpoint {endpoint}: must be on this machine, such as http://127.0.0.1:4566"
+        )
 
 
 LOCALSTACK = "http://127.0.0.1:4566"

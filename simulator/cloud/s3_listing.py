@@ -13,7 +13,7 @@ from simulator.cloud.errors import AwsError
 from simulator.cloud.operations import Answer, Call, Operation, Params
 from simulator.cloud.s3_index import Entry
 from simulator.cloud.s3_objects import bucket_arn
-from simulator.cloud.s3_store import ObjectStore, timestamp
+from simulator.cloud.s3_store import ObjectStore, timestamp, typed
 
 CHECKSUMS = ("ChecksumCRC32", "ChecksumSHA1", "ChecksumSHA256")
 """The checksums that the twin keeps with an object (`s3_store.check_body`)."""
@@ -136,9 +136,9 @@ def _common(params: Params, keys: list[Entry], prefixes: list[str]) -> Answer:
 
 
 def _algorithms(entry: Entry) -> Answer:
-    """Return with which algorithms an object has checksums, if with any (S3 API, Object)."""
+    """Return which checksums an object has, and their type, if any (S3 API, Object)."""
     names = [name.removeprefix("Checksum") for name in CHECKSUMS if name in entry.attributes]
-    return {"ChecksumAlgorithm": names} if names else {}
+    return typed({"ChecksumAlgorithm": names} if names else {})
 
 
 def _encoded(text: str, params: Params) -> str:

@@ -17,7 +17,7 @@ from simulator.cloud.context import Context
 from simulator.cloud.errors import AwsError, NotSupportedByTwin
 from simulator.cloud.operations import Answer, Call, Operation, Params
 from simulator.cloud.s3_index import Entry
-from simulator.cloud.s3_store import ObjectStore, check_body, timestamp
+from simulator.cloud.s3_store import ObjectStore, check_body, timestamp, typed
 
 KEPT_MEMBERS = (
     "ContentType",
@@ -224,7 +224,7 @@ class ObjectOperations:
             check_write_conditions(params, store.index.get(bucket, key))
         attributes = {**attributes_of(params), **checksums}
         entry = store.put(bucket, key, body, attributes)
-        return {"ETag": f'"{entry.etag}"', **checksums, **encryption_of(attributes)}
+        return {"ETag": f'"{entry.etag}"', **typed(checksums), **encryption_of(attributes)}
 
     def _delete(self, call: Call) -> Answer:
         refuse_members("DeleteObject", call.params)
@@ -356,7 +356,7 @@ def describe(params: Params, entry: Entry, *, whole: bool = True) -> Answer:
     if tags := attributes.get("TagSet"):
         answer["TagCount"] = len(tags)
     if whole and params.get("ChecksumMode") == "ENABLED":
-        answer.update({k: v for k, v in attributes.items() if k.startswith("Checksum")})
+        answer.update(typed({k: v for k, v in attributes.items() if k.startswith("Checksum")}))
     for asked, name in (
         ("ResponseContentType", "ContentType"),
         ("ResponseContentEncoding", "ContentEncoding"),

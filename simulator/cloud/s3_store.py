@@ -69,6 +69,14 @@ def check_body(body: bytes, params: Mapping[str, Any]) -> dict[str, str]:
     return kept
 
 
+def typed(checksums: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the checksums of an object with their type; nothing where there is none.
+
+    An object that was put at once always has FULL_OBJECT (S3 API reference, PutObject).
+    """
+    return {**checksums, "ChecksumType": "FULL_OBJECT"} if checksums else {}
+
+
 def _compare(digest: bytes, stated: str, algorithm: str) -> None:
     if base64.b64encode(digest).decode() != stated:
         raise AwsError(

@@ -72,8 +72,8 @@ class Cassette:
         if age <= expires_days:
             return None
         return (
-            f"this cassette of {self.target} is {age} days old ({self.recorded}); AWS may answer "
-            f"otherwise by now: record it again (it counts as fresh for {expires_days} days)"
+            f"this cassette of {self.target} is {age} days old ({self.recorded}); it may "
+            f"answer otherwise by now: record it again (it counts as fresh for {expires_days} days)"
         )
 
     def save(self, path: Path) -> None:
