@@ -201,6 +201,8 @@ def main(arguments: Sequence[str]) -> int:
         print("a quick run does not replace results of a full one: choose another --out")
         return 2
     signal.signal(signal.SIGTERM, stop)
+    # Started in the background, this would be ignored, and children would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     benchmarks = plan(chosen.only, quick=chosen.quick)
     progress = Progress(benchmarks, quick=chosen.quick)
     outcomes: list[Outcome] = []

@@ -58,7 +58,7 @@ COLUMNS = "avg({v}), stddev_pop({v}), regr_slope({v}, r.t / 1000.0)"
 def main(arguments: Sequence[str]) -> int:
     """Measure and write the results."""
     options = parser("etl", __doc__)
-    options.add_argument("--rows", type=float, nargs="*", default=[1, 5, 10], help="millions")
+    options.add_argument("--rows", type=float, nargs="*", default=[1, 5], help="millions")
     options.add_argument("--tiny", type=int, default=20_000, help="objects of one hour; 0: none")
     options.add_argument("--repeats", type=int, default=3)
     chosen = options.parse_args(arguments)

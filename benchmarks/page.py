@@ -86,7 +86,19 @@ def origin(result: Result) -> str:
     took = f", in {result.took_s:.0f} s" if result.took_s else ""
     of = f"{machine['cores']} cores, {machine['memory_gb']} GB, Python {machine['python']}"
     when = f"{result.date}, commit {result.commit}"
-    return f"`python -m benchmarks.{result.benchmark}`: {when}, {of}{load}{took}."
+    return f"`python -m benchmarks.{result.benchmark}`: {when}, {of}{load}{took}.{parts(result)}"
+
+
+def parts(result: Result) -> str:
+    """Say when the parts of a result were measured that a run may leave out."""
+    dates: dict[str, str] = {}
+    if result.benchmark == "detection":
+        dates = result.details["renewed"]
+    elif result.benchmark == "etl":
+        dates = {f"{job['rows'] / 1e6:g} M readings": job["date"] for job in result.details["job"]}
+    if set(dates.values()) <= {result.date}:
+        return ""
+    return " Measured: " + ", ".join(f"{part} {date}" for part, date in dates.items()) + "."
 
 
 def table(rows: Sequence[Row]) -> str:

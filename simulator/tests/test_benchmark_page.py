@@ -85,3 +85,14 @@ def test_the_page_and_its_pictures_are_written_and_old_pictures_are_gone(tmp_pat
     assert page.main(["--root", str(tmp_path)]) == 0
     assert not old.exists()
     assert (tmp_path / page.PAGE).read_text("utf-8") == page.files(load_all())[page.PAGE]
+
+
+def test_parts_that_a_run_left_out_keep_their_dates_on_the_page() -> None:
+    renewed = {"skab": "2026-01-02", "fleet": "2026-01-05"}
+    text = page.files([result_of("detection", rows(), {"renewed": renewed})])[page.PAGE]
+    assert "in 12 s. Measured: skab 2026-01-02, fleet 2026-01-05." in text
+    today = dict.fromkeys(renewed, "2026-01-05")
+    assert (
+        "Measured:"
+        not in page.files([result_of("detection", rows(), {"renewed": today})])[page.PAGE]
+    )
