@@ -31,7 +31,8 @@ from simulator import (
     cli_trace,
     cli_workflow,
 )
-from simulator.errors import ScenarioError, SimulatorError
+from simulator.built_assets import SOURCE, built_assets
+from simulator.errors import AssetsError, ScenarioError, SimulatorError
 from simulator.progress import Progress
 from simulator.report import RunReport
 from simulator.scenario import ReplaySettings, Scenario, list_scenarios
@@ -85,6 +86,16 @@ Target = Annotated[
 Endpoint = Annotated[
     str | None,
     typer.Option(help="LocalStack's URL; default http://127.0.0.1:4566. Never AWS's."),
+]
+
+Assets = Annotated[
+    str,
+    typer.Option(
+        metavar="source|built[=FOLDER]",
+        help="What functions, jobs, training and endpoint run: the checkout's source, or exactly "
+        "the archives that `python -m infra_cdk.build [--wheels]` wrote (to build/assets), with "
+        "nothing of the checkout on their path.",
+    ),
 ]
 
 INTERRUPTED = 130
@@ -168,6 +179,7 @@ def run(
     cold: Annotated[
         bool, typer.Option("--cold", help="A Spark process for each job run, as on Glue; slower.")
     ] = False,
+    assets: Assets = "source",
     isolation: Isolation = "plain",
     target: Target = "embedded",
     endpoint: Endpoint = None,
@@ -175,6 +187,8 @@ def run(
     """Run a fleet through the whole pipeline and report what was found.
 
     Example: fleetwin run demo --seed 7 --out out
+
+    What would be deployed, on the twin: python -m infra_cdk.build; fleetwin run tiny --assets built
     """
     from simulator.run import Options
     from simulator.run import run as run_scenario
@@ -191,6 +205,7 @@ def run(
         cold=cold,
         latency=latency,
         isolation=isolation,
+        assets=built_assets(assets),
         target=target,
         endpoint=endpoint,
     )
@@ -211,6 +226,7 @@ def up(
         Path | None,
         typer.Option(help="What `cdk synth` wrote for an app of your own, instead of our stack."),
     ] = None,
+    assets: Assets = "source",
     isolation: Isolation = "plain",
     target: Target = "embedded",
     endpoint: Endpoint = None,
@@ -223,6 +239,10 @@ def up(
 
     from simulator.targets import SNAPSHOT, Embedded, remote_of
 
+    if assembly is not None and assets != SOURCE:
+        raise AssetsError(
+            f"--assets {assets}: is for our own stack; the assets of {assembly} lie in it already"
+        )
     pace, remote = _speed(speed), remote_of(target, endpoint)
     with tempfile.TemporaryDirectory(prefix="fleetwin-") as folder:
         twin = Embedded(
@@ -234,6 +254,7 @@ def up(
             assembly=assembly or SNAPSHOT,
             isolation=isolation,
             remote=remote,
+            assets=built_assets(assets),
         )
         try:
             resources = twin.boot({})

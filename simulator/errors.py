@@ -4,6 +4,7 @@ SimulatorError
     ScenarioError          a scenario file that cannot be run
     TemplateError          a template the loader refuses (UnknownResourceType, ...)
     EnvironmentMissing     something this machine lacks (Java, an extra, a free port)
+    AssetsError            built archives that are missing, stale or cannot run
     ReplayError            recorded data that cannot be read
     ParityError            two runs, or a cassette, that cannot be compared
     InvariantBroken        a bug of ours; the run stops
@@ -31,6 +32,10 @@ class UnknownResourceType(TemplateError):
 
 class EnvironmentMissing(SimulatorError):
     """This machine lacks something that the run needs."""
+
+
+class AssetsError(SimulatorError):
+    """Built assets that are not there, not what the sources say, or do not load."""
 
 
 class ReplayError(SimulatorError):

@@ -36,7 +36,7 @@ from simulator.progress import Progress
 from simulator.report import Fault, RunReport, Stage, Standstill
 from simulator.scenario import Scenario
 from simulator.stack_parameters import stack_parameters
-from simulator.targets import SNAPSHOT, Embedded, remote_of, template_default
+from simulator.targets import SNAPSHOT, Embedded, Packed, remote_of, template_default
 
 HOUR_S = 3600
 
@@ -63,6 +63,8 @@ class Options:
     """What hops take on the clock: none, aws, or a file of models."""
     cold: bool = False
     """A Spark process for each job run instead of one for all."""
+    assets: Packed | None = None
+    """Built archives that are run instead of the sources."""
     isolation: str = PLAIN
     """How the processes of SageMaker's containers are kept apart: plain or bubblewrap."""
     target: str = "embedded"
@@ -89,6 +91,7 @@ def run(options: Options) -> RunReport:
         port=options.port,
         cold=options.cold,
         isolation=options.isolation,
+        assets=options.assets,
         remote=remote,
         **({"assembly": options.assembly} if options.assembly else {}),
     )

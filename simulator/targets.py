@@ -8,11 +8,12 @@ the run's own clock; `localstack` is the same with another endpoint of this mach
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import boto3
@@ -21,7 +22,7 @@ import simpy
 from botocore.config import Config
 
 from simulator.cloud import iam_store
-from simulator.cloud.assembly import load_assembly
+from simulator.cloud.assembly import Archives, load_assembly
 from simulator.cloud.cloud import Cloud
 from simulator.cloud.gateway import is_ours
 from simulator.cloud.isolation import PLAIN
@@ -30,7 +31,7 @@ from simulator.cloud.remote_endpoint import RemoteEndpoint
 from simulator.cloud.survey import Row
 from simulator.cloud.template import deploy, survey_of
 from simulator.cloud.workflows import Execution
-from simulator.errors import EnvironmentMissing, InvariantBroken, SimulatorError
+from simulator.errors import AssetsError, EnvironmentMissing, InvariantBroken, SimulatorError
 
 ROOT = Path(__file__).parents[1]
 SNAPSHOT = ROOT / "infra_cdk" / "snapshots"
@@ -172,6 +173,17 @@ _AWS_DOMAINS = (
 )
 
 
+class Packed(Protocol):
+    """Archives that were built (`simulator.built_assets`), which a target lays out for itself."""
+
+    @property
+    def folder(self) -> Path:
+        """Where they were built, for messages."""
+
+    def lay_out(self, into: Path) -> Archives:
+        """Copy them to ``into``, emptied before."""
+
+
 class Embedded:
     """The whole of AWS that the pipeline needs, in this process, with no account and no Docker."""
 
@@ -189,16 +201,19 @@ class Embedded:
         cold: bool = False,
         isolation: str = PLAIN,
         remote: RemoteEndpoint | None = None,
+        assets: Packed | None = None,
     ) -> None:
+        """Start nothing yet. ``assets`` are run instead of the sources that the assembly names."""
         if not (assembly / "manifest.json").exists():
             raise EnvironmentMissing(f"no templates in {assembly}: write them with `make synth`")
         find_java()  # Missed now, and not when the first job starts.
         if remote is not None:
             self.name = "localstack"
+        self._state = state
         self.cloud = Cloud(
             start, state, speed=speed, seed=seed, port=port, isolation=isolation, remote=remote
         )
-        self._assembly = assembly
+        self._assembly, self._assets = assembly, assets
         if cold:
             self.cloud.glue.start_cold()
         if not is_ours(self.cloud.gateway.url):
@@ -212,11 +227,21 @@ class Embedded:
     def boot(self, parameters: Mapping[str, str], *, prewarmed: bool = True) -> int:
         """Create the template's resources and start the workers; return how many resources.
 
-        Not ``prewarmed``, functions and Spark start when they are first needed.
+        Not ``prewarmed``, functions and Spark start when they are first needed. Raises AssetsError
+        for built assets that cannot be used, or from which a function cannot be loaded.
         """
-        deployment = self.cloud.boot(self._assembly, parameters, prewarmed=prewarmed)
+        archives = self._assets.lay_out(self._state / "assets") if self._assets else None
+        deployment = self.cloud.boot(
+            self._assembly, parameters, prewarmed=prewarmed, archives=archives
+        )
         if prewarmed:
             self.cloud.engine.run(self.cloud.prewarm())
+            failures = self.cloud.functions.invocations.load_failures()
+            if self._assets and failures:
+                name, why = min(failures.items())
+                raise AssetsError(
+                    f"the function {name} does not load from {self._assets.folder}: {why}"
+                )
         return len(deployment.resources)
 
     def recorded_only(self) -> dict[str, list[str]]:
@@ -315,5 +340,8 @@ class Embedded:
         return self.cloud.environment()
 
     def close(self) -> None:
-        """End everything that this target started."""
+        """End everything that this target started; archives that it unpacked are removed."""
         self.cloud.close()
+        if self._assets:
+            for name in ("assets", "functions"):
+                shutil.rmtree(self._state / name, ignore_errors=True)

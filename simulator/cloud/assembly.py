@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +111,27 @@ class Assembly:
     assets: Mapping[str, Path]
     account: str | None = None
     region: str | None = None
+
+
+@dataclass(frozen=True)
+class Archives:
+    """What is run instead of the sources of an assembly: zips, scripts, unpacked images, by key.
+
+    Functions whose key is ``self_contained`` hold all packages that they import.
+    """
+
+    places: Mapping[str, Path]
+    self_contained: frozenset[str] = frozenset()
+
+    def instead_of_sources(self, assembly: Assembly) -> Assembly:
+        """Return the assembly with these; raises TemplateError if a source would still be run."""
+        home = assembly.folder.resolve()
+        sources = {key for key, path in assembly.assets.items() if not path.is_relative_to(home)}
+        if different := sorted(sources ^ self.places.keys()):
+            raise TemplateError(
+                f"{assembly.folder}: the assets {', '.join(different)} are not both named and built"
+            )
+        return replace(assembly, assets={**assembly.assets, **self.places})
 
 
 def load_assembly(folder: Path, root: Path | None = None) -> Assembly:

@@ -16,7 +16,7 @@ import simpy
 from simulator.cloud import dashboards_store, iam_store, iam_usage, workflows_store
 from simulator.cloud.alarms import Alarms
 from simulator.cloud.asl_tasks import Job
-from simulator.cloud.assembly import load_assembly
+from simulator.cloud.assembly import Archives, load_assembly
 from simulator.cloud.context import Context
 from simulator.cloud.dashboards import Dashboards
 from simulator.cloud.datasync import DataSync
@@ -140,15 +140,27 @@ class Cloud:
         self.deployment: Deployment | None = None
 
     def boot(
-        self, assembly: Path, parameters: Mapping[str, str], *, prewarmed: bool = True
+        self,
+        assembly: Path,
+        parameters: Mapping[str, str],
+        *,
+        prewarmed: bool = True,
+        archives: Archives | None = None,
     ) -> Deployment:
         """Create every resource of an assembly; raises TemplateError before the first call.
 
         The Spark host starts meanwhile, in the background: it takes longest to come up.
+        With ``archives`` no process sees a source tree, nor do functions that are self-contained
+        see the packages that are installed.
         """
+        read = load_assembly(assembly)
+        if archives is not None:
+            read = archives.instead_of_sources(read)
+            self.context.processes.without_source_trees = True
+            self.context.self_contained = archives.self_contained
         if prewarmed:
             self.glue.prewarm()
-        self.deployment = deploy(load_assembly(assembly), self.context, parameters)
+        self.deployment = deploy(read, self.context, parameters)
         if self._behind is not None:
             missing = self._behind.missing(self.deployment.resources.items())
             if missing:

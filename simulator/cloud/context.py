@@ -42,7 +42,7 @@ class Context:
     """One twin's shared parts. ``state`` is the folder in which it keeps everything.
 
     ``assets`` maps an asset's key (as templates name it: the hash in an S3 key
-    ``<hash>.zip`` or in an image tag) to the source folder that stands for it.
+    ``<hash>.zip`` or in an image tag) to the source folder or archive that stands for it.
     ``gateway_url`` is empty until the gateway listens.
     """
 
@@ -55,6 +55,8 @@ class Context:
     region: str = "us-east-1"
     gateway_url: str = ""
     assets: dict[str, Path] = field(default_factory=dict)
+    self_contained: frozenset[str] = frozenset()
+    """Keys of functions' assets that hold all packages which they import: they see no others."""
     emit: Emit = field(default=_unheard)
     """Offers an event to EventBridge's rules: source, detail type, detail, ARNs."""
     seed: int = 0

@@ -116,6 +116,8 @@ class FunctionWorker:
     ) -> None:
         self.name = name
         self.busy = False
+        self.load_failure: str | None = None
+        """Why the running process could not load its handler, as it told when it was ready."""
         self._engine = engine
         self._processes = processes
         self._watchdog = watchdog
@@ -229,7 +231,7 @@ class FunctionWorker:
         if "ready" not in head:
             self._finish(WorkerAnswer(head["ok"], body, lines))
             return
-        self._ready = True
+        self._ready, self.load_failure = True, head.get("failure")
         if lines:
             self._on_stray_lines(lines)
         if self._waiting is None:

@@ -1,6 +1,6 @@
 """Lambda functions: their configuration, permissions and the Invoke operation.
 
-Code comes from the asset folders that the template names; it runs in `invocations`.
+Code comes from the assets that the template names (`function_code`); it runs in `invocations`.
 Layers, images, versions, aliases, VPCs and destinations of asynchronous calls are not here
 and are refused by name.
 """
@@ -12,7 +12,6 @@ import logging
 import uuid
 from base64 import b64encode
 from collections.abc import Generator, Sequence
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -20,6 +19,7 @@ import simpy
 
 from simulator.cloud.context import Context
 from simulator.cloud.errors import AwsError, NotSupportedByTwin
+from simulator.cloud.function_code import Code, code_of
 from simulator.cloud.function_policies import permission_statement
 from simulator.cloud.invocations import Durations, Function, Invocation, Invocations
 from simulator.cloud.operations import Answer, Call, Execute, Operation, Params
@@ -141,18 +141,18 @@ class Functions:
             raise NotSupportedByTwin("lambda:CreateFunction PackageType Image")
         if not params.get("Runtime", "").startswith("python"):
             raise NotSupportedByTwin(f"lambda runtime {params.get('Runtime')}")
-        key, folder = self._folder(params["Code"])
+        code = self._code(params["Code"])
         log_group = params.get("LoggingConfig", {}).get("LogGroup", f"/aws/lambda/{name}")
-        instance = hashlib.md5(f"{name}/{key}".encode(), usedforsecurity=False).hexdigest()
+        instance = hashlib.md5(f"{name}/{code.key}".encode(), usedforsecurity=False).hexdigest()
         function = Function(
             name=name,
             arn=self._arn(name),
             role=params["Role"],
             handler=params["Handler"],
             runtime=params["Runtime"],
-            folder=folder,
-            code_sha=b64encode(hashlib.sha256(key.encode()).digest()).decode(),
-            code_size=sum(p.stat().st_size for p in folder.rglob("*.py")),
+            folder=code.folder,
+            code_sha=b64encode(code.sha256).decode(),
+            code_size=code.size_b,
             log_group=log_group,
             log_stream=f"{self._engine.now():%Y/%m/%d}/[$LATEST]{instance}",
             last_modified=self._modified(),
@@ -162,24 +162,25 @@ class Functions:
             description=params.get("Description", ""),
             tags=dict(params.get("Tags", {})),
             architectures=list(params.get("Architectures", ["x86_64"])),
+            self_contained=code.key in self._context.self_contained,
             recorded={key: params.get(key, default) for key, default in RECORDED.items()},
         )
         self._by_name[name] = function
         return self._configuration(function)
 
-    def _folder(self, code: Params) -> tuple[str, Path]:
-        """Return the asset's key and the folder that stands for it."""
+    def _code(self, code: Params) -> Code:
+        """Return the code behind an asset's key."""
         if "S3Key" not in code:
             raise NotSupportedByTwin(f"lambda code given as {', '.join(sorted(code))}")
         key = code["S3Key"].rpartition("/")[2].removesuffix(".zip")
-        folder = self._context.assets.get(key)
-        if folder is None:
+        found = self._context.assets.get(key)
+        if found is None:
             raise AwsError(
                 "InvalidParameterValueException",
                 "Error occurred while GetObject. S3 Error Code: NoSuchKey. "
                 f"S3 Error Message: The specified key does not exist: {code['S3Key']}",
             )
-        return key, folder
+        return code_of(key, found, self._context.state / "functions" / key)
 
     def _get(self, call: Call) -> Answer:
         function = self.named(call.params["FunctionName"])

@@ -26,6 +26,7 @@ from simulator.cloud.function_workers import (
     WorkerAnswer,
 )
 from simulator.cloud.latency import START
+from simulator.cloud.processes import PACKAGES
 
 MAX_ANSWER_BYTES = 6_291_556
 DIRECT = -1
@@ -65,6 +66,8 @@ class Function:
     description: str = ""
     tags: dict[str, str] = field(default_factory=dict)
     architectures: list[str] = field(default_factory=lambda: ["x86_64"])
+    self_contained: bool = False
+    """Its process sees no packages but those in its own folder."""
     recorded: dict[str, Any] = field(default_factory=dict)
     """Members that a description repeats and that change nothing here."""
 
@@ -105,6 +108,10 @@ class Invocations:
             yield turn
             starting = [self._worker(f).start(self._how(f)) for f in functions]
             yield self._engine.env.all_of(starting)
+
+    def load_failures(self) -> dict[str, str]:
+        """Return by function's name why running processes could not load their handlers."""
+        return {w.name: w.load_failure for w in self._all() if w.load_failure is not None}
 
     def forget(self, function: Function) -> None:
         """End a function's process: it was deleted, or its configuration changed."""
@@ -226,6 +233,7 @@ class Invocations:
                 "LAMBDA_TASK_ROOT": str(function.folder),
                 "_HANDLER": function.handler,
                 "PYTHONPATH": os.pathsep.join([base["PYTHONPATH"], str(function.folder)]),
+                **({PACKAGES: "none"} if function.self_contained else {}),
             }
 
         return Start(function.handler, function.folder, environment)

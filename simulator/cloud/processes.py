@@ -32,6 +32,9 @@ RUNTIME = Path(__file__).parent / "runtime"
 KEPT_FROM_PARENT = ("PATH", "HOME", "JAVA_HOME", "LD_LIBRARY_PATH", "TMPDIR", "VIRTUAL_ENV")
 FAMILY = "FLEETWIN_FAMILY"
 """The variable by which a descendant is found that left its session."""
+PACKAGES = "FLEETWIN_PACKAGES"
+"""The variable that tells a child which packages it sees: ``installed`` or ``none``, and in both
+cases no source tree. Read in `runtime/site/fleetwin_path.py`."""
 LINE_LIMIT_B = 1 << 20
 """A longer line is cut into pieces of this size, so that a child cannot fill our memory."""
 
@@ -131,6 +134,8 @@ class Processes:
     """Starts, watches and ends the children of one twin. ``state`` is the twin's folder."""
 
     def __init__(self, engine: Engine, state: Path) -> None:
+        self.without_source_trees = False
+        """Children then see what is installed and what they are given, not what .pth files add."""
         self._engine = engine
         self._state = state
         self._lock = threading.Lock()
@@ -139,8 +144,7 @@ class Processes:
         self._lifeline: subprocess.Popen[bytes] | None = None
         self._closed = False
 
-    @staticmethod
-    def base_environment() -> dict[str, str]:
+    def base_environment(self) -> dict[str, str]:
         """Return what any child needs to start and to compute the same numbers every time."""
         kept = {name: os.environ[name] for name in KEPT_FROM_PARENT if os.environ.get(name)}
         return {
@@ -154,6 +158,7 @@ class Processes:
             "OMP_NUM_THREADS": "1",
             "OPENBLAS_NUM_THREADS": "1",
             "MKL_NUM_THREADS": "1",
+            **({PACKAGES: "installed"} if self.without_source_trees else {}),
         }
 
     def spawn(

@@ -21,7 +21,7 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from simulator.cloud.isolation import PLAIN
 from simulator.cloud.resources import Created
 from simulator.fleet.delivery import Message
-from simulator.targets import SNAPSHOT, Embedded, local_session
+from simulator.targets import SNAPSHOT, Embedded, Packed, local_session
 
 
 class Twin:
@@ -36,9 +36,16 @@ class Twin:
         parameters: Mapping[str, str] | None = None,
         seed: int = 0,
         isolation: str = PLAIN,
+        assets: Packed | None = None,
     ) -> None:
         self.target = Embedded(
-            start, state, speed=None, seed=seed, assembly=assembly, isolation=isolation
+            start,
+            state,
+            speed=None,
+            seed=seed,
+            assembly=assembly,
+            isolation=isolation,
+            assets=assets,
         )
         self._clients: dict[str, Any] = {}
         try:

@@ -20,7 +20,10 @@ import traceback
 from collections.abc import Callable
 from typing import IO, Any
 
-import orjson
+try:
+    import orjson as codec
+except ModuleNotFoundError:  # A function that sees only its own archive may be without it.
+    codec = None  # type: ignore[assignment]
 
 LENGTHS = struct.Struct(">II")
 ONE_FRAME = threading.Lock()
@@ -28,9 +31,14 @@ ONE_FRAME = threading.Lock()
 Head = dict[str, Any]
 
 
+def loads(text: bytes) -> Any:
+    """Return the value of a JSON text."""
+    return json.loads(text) if codec is None else codec.loads(text)
+
+
 def write_frame(pipe: IO[bytes], head: Head, body: bytes = b"") -> None:
     """Send one frame."""
-    text = orjson.dumps(head)
+    text = json.dumps(head).encode() if codec is None else codec.dumps(head)
     with ONE_FRAME:
         pipe.write(LENGTHS.pack(len(text), len(body)) + text)
         if body:
@@ -47,7 +55,7 @@ def read_frame(pipe: IO[bytes]) -> tuple[Head, bytes] | None:
     head, body = pipe.read(head_b), pipe.read(body_b)
     if len(head) < head_b or len(body) < body_b:
         return None
-    return orjson.loads(head), body
+    return loads(head), body
 
 
 class LinesToPipe(io.TextIOBase):
@@ -161,7 +169,7 @@ def answer(handler: Callable[[Any, Any], Any], head: Head, body: bytes) -> tuple
     """Run the handler; return whether it succeeded, and its answer or its error as JSON."""
     request_id = head["request_id"]
     try:
-        result = handler(orjson.loads(body), LambdaContext(head))
+        result = handler(loads(body), LambdaContext(head))
     except Exception as error:
         traceback.print_exc()
         return False, failure(error, request_id, skip=1)
@@ -171,6 +179,18 @@ def answer(handler: Callable[[Any, Any], Any], head: Head, body: bytes) -> tuple
         text = f"Unable to marshal response: {error}"
         shape = {"errorMessage": text, "errorType": "Runtime.MarshalError"}
         return False, json.dumps({**shape, "requestId": request_id, "stackTrace": []}).encode()
+
+
+def shorten_way() -> None:
+    """Have boto3 talk to the twin on a short way; a function may be without botocore."""
+    try:
+        # It lies beside sitecustomize, on the path of every child process.
+        import fleetwin_transport  # type: ignore[import-not-found]
+    except ModuleNotFoundError as error:
+        if error.name != "botocore":
+            raise
+    else:
+        fleetwin_transport.install()
 
 
 def main() -> None:
@@ -186,15 +206,13 @@ def main() -> None:
     log.setFormatter(logging.Formatter("[%(levelname)s]\t%(aws_request_id)s\t%(message)s"))
     log.addFilter(ids)
     logging.getLogger().addHandler(log)
-    # It lies beside sitecustomize, on the path of every child process.
-    import fleetwin_transport  # type: ignore[import-not-found]
-
-    fleetwin_transport.install()
+    shorten_way()
     handler, explanation = load_or_explain(name)
     gc.freeze()  # What was imported lives as long as the process: no need to look at it again.
     out.end_line()
     err.end_line()
-    write_frame(answers, {"ready": True})
+    failed = None if handler else f"{explanation['errorType']}: {explanation['errorMessage']}"
+    write_frame(answers, {"ready": True, "failure": failed})
     while (frame := read_frame(requests)) is not None:
         head, body = frame
         ids.request_id = head["request_id"]

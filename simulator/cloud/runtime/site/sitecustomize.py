@@ -2,11 +2,18 @@
 
 Python imports this file at start because its folder is on the children's PYTHONPATH. Without
 it a throttled client would back off in real time against a bucket that only refills in virtual
-time. Does nothing where the variables are not set; imports nothing before the first sleep.
+time. Does nothing where the variables are not set; imports nothing before the first sleep. What
+a child of built archives may import is `fleetwin_path`'s business, which is called from here
+because nothing of the child's own runs earlier.
 """
 
 import os
 import time
+
+if os.environ.get("FLEETWIN_PACKAGES"):
+    import fleetwin_path  # type: ignore[import-not-found]
+
+    fleetwin_path.leave_out(os.environ["FLEETWIN_PACKAGES"])
 
 real_sleep = time.sleep
 
