@@ -32,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parser("http_services", __doc__)
     options.add_argument("--endpoint", default=LOCALSTACK, help="a LocalStack of this machine")
     chosen = options.parse_args(arguments)
-    scale, rounds = (0.2, 1) if chosen.quick else (1.0, 3)
+    scale, rounds = (0.2, 1) if chosen.quick else (1.0, 2)
     ours: list[Rates] = []
     moto: list[Rates] = []
     # By turns, so that what else the machine does meets both.

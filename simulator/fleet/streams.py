@@ -9,23 +9,33 @@ from __future__ import annotations
 
 import hashlib
 import math
-from functools import lru_cache
+from collections.abc import Callable
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from numpy.random.bit_generator import ISeedSequence
 
-try:
-    # What `lfilter` calls after a second look at its arguments, which for a block of some
-    # hundred samples costs three times as much as the filter itself. Same bits either way.
-    from scipy.signal._sigtools import _linear_filter
-except ImportError:
-    from scipy.signal import lfilter as _linear_filter
-
 FloatArray = npt.NDArray[np.float64]
 
 _ONE = np.array([1.0])
+
+
+@cache
+def _linear_filter() -> Callable[..., Any]:
+    """Return what `lfilter` calls after a second look at its arguments.
+
+    For a block of some hundred samples that look costs three times as much as the filter itself;
+    the bits are the same either way. Imported when the first signal is made: it takes longer than
+    all else that a command such as `fleetwin scenarios` needs.
+    """
+    try:
+        from scipy.signal._sigtools import _linear_filter as found
+    except ImportError:
+        from scipy.signal import lfilter as found
+    made: Callable[..., Any] = found
+    return made
 
 
 @lru_cache(maxsize=4_096)
@@ -71,7 +81,7 @@ def first_order(
 ) -> tuple[FloatArray, FloatArray]:
     """Return the response of y[k] = gain x[k] - poles[1] y[k-1] and the new state (1,)."""
     response: FloatArray
-    response, state = _linear_filter(gain, poles, values, -1, state)
+    response, state = _linear_filter()(gain, poles, values, -1, state)
     return response, state
 
 
