@@ -20,7 +20,7 @@ from pipeline.model.artefact import Artefact
 def predict_nothing(request: inference.Request, artefact: Artefact) -> dict[str, Any]:
     """Answer as the model does, without looking at the rows."""
     n, sensors = len(request.device_ids), artefact.model.sensors
-    return {
+    answer = {
         "model_version": artefact.version,
         "smoothing_rows": artefact.rule.smoothing_rows,
         "enter": artefact.rule.enter,
@@ -32,6 +32,11 @@ def predict_nothing(request: inference.Request, artefact: Artefact) -> dict[str,
         "contributions": np.full((n, len(sensors)), 0.123456),
         "sensors": list(sensors),
     }
+    if artefact.rule.memory_rows:
+        slow = artefact.level_sensors
+        answer["memory_rows"], answer["level_sensors"] = artefact.rule.memory_rows, list(slow)
+        answer["levels"] = np.full((n, len(slow)), 0.123456)
+    return answer
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ def there(chosen: Sequence[str]) -> list[str]:
     found = []
     for name in chosen:
         try:
-            if name != tasks.FLEET:
+            if name not in tasks.FLEETS:
                 tasks.READERS[name](datasets.data_folder())
             found.append(name)
         except datasets.SetMissing as missing:
@@ -33,16 +33,16 @@ def there(chosen: Sequence[str]) -> list[str]:
     return found
 
 
-def fleets(workers: int, *, quick: bool) -> dict[str, Any]:
-    """Return the fleet's three answers as values for the report."""
+def fleets(workers: int, seeds: fleet.Seeds, *, quick: bool) -> dict[str, Any]:
+    """Return three answers of the fleets of these seeds as values for the report."""
     machines, days_of_faults, healthy_days = (4, 1.0, 1.0) if quick else (20, 4.0, 16.0)
     print("fleet: bearings that run to failure ...", flush=True)
-    leads = fleet.run_to_failure(workers, machines=6 if quick else 60)
+    leads = fleet.run_to_failure(workers, seeds.bearings, machines=6 if quick else 60)
     print("fleet: faults of all kinds ...", flush=True)
-    faults = fleet.faults(workers, machines=machines, live_d=days_of_faults)
+    faults = fleet.faults(workers, seeds.faults, machines, days_of_faults)
     print("fleet: healthy plants ...", flush=True)
-    seeds = fleet.HEALTHY_SEEDS[:1] if quick else fleet.HEALTHY_SEEDS
-    healthy = fleet.healthy(workers, seeds, machines=machines, live_d=healthy_days)
+    plants = seeds.healthy[:1] if quick else seeds.healthy
+    healthy = fleet.healthy(workers, plants, machines=machines, live_d=healthy_days)
     return reporting.fleet_values(leads, faults, healthy)
 
 
@@ -52,8 +52,8 @@ def main(arguments: Sequence[str]) -> int:
     options.add_argument(
         "--sets",
         nargs="+",
-        choices=[*tasks.READERS, tasks.FLEET],
-        default=[*tasks.READERS, tasks.FLEET],
+        choices=[*tasks.READERS, *tasks.FLEETS],
+        default=[*tasks.READERS, *tasks.FLEETS],
     )
     options.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
     chosen = options.parse_args(arguments)
@@ -72,9 +72,10 @@ def main(arguments: Sequence[str]) -> int:
             if task[2] == 0:
                 traces[task[0], task[1]] = found
     body = reporting.merged(body, names, lines, sweep)
-    if tasks.FLEET in names:
-        body[tasks.FLEET] = fleets(chosen.workers, quick=chosen.quick)
-        print(reporting.fleet_text(body[tasks.FLEET]))
+    for name, seeds in ((tasks.FLEET, fleet.USUAL), (tasks.FLEET_HELD_OUT, fleet.HELD_OUT)):
+        if name in names:
+            body[name] = fleets(chosen.workers, seeds, quick=chosen.quick)
+            print(reporting.fleet_text(body[name]))
     today = f"{datetime.now(UTC):%Y-%m-%d}"
     body["renewed"] = {**body.get("renewed", {}), **dict.fromkeys(names, today)}
     if not chosen.quick:

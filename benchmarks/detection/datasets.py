@@ -21,8 +21,10 @@ BESIDE = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 
 SKAB_TRAIN_ROWS = 400
 TEP_ONSET_ROW = 160
-# In faults 3 and 9 the process moves no more than it does without a fault.
-TEP_INVISIBLE = ("d03_te", "d09_te")
+# In faults 3, 9 and 15 the process moves no more than it does without a fault.
+TEP_INVISIBLE = ("d03_te", "d09_te", "d15_te")
+# So long is a run of SKAB after its first 400 rows.
+SKAB_LIVE_ROWS = 750
 # NAB leaves the first 15 % of each series to the detector as probation.
 NAB_TRAIN_SHARE = 0.15
 
@@ -70,6 +72,23 @@ def skab(folder: Path, group: str = "valve1") -> list[Run]:
     return runs
 
 
+def skab_healthy(folder: Path) -> list[Run]:
+    """Return SKAB's long recording without a fault, cut into stretches as long as its runs."""
+    path = folder / "skab" / "anomaly-free" / "anomaly-free.csv"
+    if not path.exists():
+        raise SetMissing(f"no {path}")
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file, delimiter=";"))
+    sensors = [name for name in rows[0] if name != "datetime"]
+    values = np.array([[float(row[name]) for name in sensors] for row in rows])
+    runs, size = [], SKAB_TRAIN_ROWS + SKAB_LIVE_ROWS
+    for start in range(0, len(values) - size + 1, size):
+        healthy, live = np.split(values[start : start + size], [SKAB_TRAIN_ROWS])
+        labels = np.zeros(len(live), dtype=np.bool_)
+        runs.append(Run(f"anomaly-free-{start}", healthy, live, labels, history=True))
+    return runs
+
+
 def tep(folder: Path) -> list[Run]:
     """Return the test runs of the Tennessee Eastman process that have a visible fault."""
     return [run for run in _tep(folder) if run.name not in TEP_INVISIBLE]
@@ -102,12 +121,22 @@ def _tep(folder: Path) -> list[Run]:
 
 
 def msl(folder: Path) -> list[Run]:
-    """Return the MSL series of TSB-AD-M; `values` is the whole series, as TSB-AD scores it.
+    """Return the MSL series of TSB-AD-M: 55 channels of the Curiosity rover.
 
-    55 channels of telemetry and commands of the Curiosity rover (Hundman et al., KDD 2018).
+    Telemetry and commands (Hundman et al., KDD 2018).
     """
+    return _tsb_ad(folder / "tsbad-msl")
+
+
+def smap(folder: Path) -> list[Run]:
+    """Return the SMAP series of TSB-AD-M: 25 channels of a satellite, from the same source."""
+    return _tsb_ad(folder / "tsbad-smap")
+
+
+def _tsb_ad(folder: Path) -> list[Run]:
+    """Return series of TSB-AD-M; `values` is the whole series, as TSB-AD scores it."""
     runs = []
-    for path in _files(folder / "tsbad-msl", "*.npz"):
+    for path in _files(folder, "*.npz"):
         with np.load(path) as stored:
             x = stored["x"].astype(np.float64)
             labels = stored["label"].astype(bool).ravel()

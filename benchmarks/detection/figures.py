@@ -34,11 +34,16 @@ def rows_of(body: Mapping[str, Any]) -> list[Row]:
         title = f"{name.replace('_', ' ').upper()}, the pipeline's score"
         if name in VUS_PR_FLOORS:
             found.append(Row(title, *values, floor=VUS_PR_FLOORS[name]))
+        elif name == "skab_healthy":
+            always = by["always_alarm"]
+            found += [] if always is None else [_false_alarms("SKAB without a fault", mine, always)]
         elif name != "tep_invisible":
             found.append(Row(title, *values, floor=1.0, limits="ratio"))
         if name == "skab":
             found += _skab(by)
-    return found + (_fleet(body["fleet"]) if "fleet" in body else [])
+    for name, title in (("fleet", "fleet"), ("fleet_held_out", "held-out fleet")):
+        found += _fleet(body[name], title) if name in body else []
+    return found
 
 
 def _skab(by: Mapping[str, Any]) -> list[Row]:
@@ -54,14 +59,7 @@ def _skab(by: Mapping[str, Any]) -> list[Row]:
             null["f1"],
             floor=F1_FLOOR,
         ),
-        Row(
-            "SKAB, healthy rows in alarm",
-            mine["false_alarm_rate"],
-            "of all",
-            "an alarm that is always on",
-            always["false_alarm_rate"],
-            ceiling=FALSE_ALARM_CEILING,
-        ),
+        _false_alarms("SKAB", mine, always),
         Row(
             "SKAB, median delay",
             mine["median_delay_rows"],
@@ -73,12 +71,23 @@ def _skab(by: Mapping[str, Any]) -> list[Row]:
     ]
 
 
-def _fleet(fleet: Mapping[str, Any]) -> list[Row]:
+def _false_alarms(title: str, mine: Mapping[str, Any], always: Mapping[str, Any]) -> Row:
+    return Row(
+        f"{title}, healthy rows in alarm",
+        mine["false_alarm_rate"],
+        "of all",
+        "an alarm that is always on",
+        always["false_alarm_rate"],
+        ceiling=FALSE_ALARM_CEILING,
+    )
+
+
+def _fleet(fleet: Mapping[str, Any], title: str) -> list[Row]:
     kinds = fleet["faults"].values()
     injected = sum(kind["injected"] for kind in kinds)
     return [
         Row(
-            "fleet, false episodes a healthy machine-day",
+            f"{title}, false episodes a healthy machine-day",
             fleet["measured_per_machine_day"],
             "episodes",
             "the designed rate",
@@ -87,7 +96,7 @@ def _fleet(fleet: Mapping[str, Any]) -> list[Row]:
             limits="ratio",
         ),
         Row(
-            "fleet, bearings found before they fail",
+            f"{title}, bearings found before they fail",
             fleet["found_before_failure"] * fleet["failures"],
             "failures",
             "all of them",
@@ -96,7 +105,7 @@ def _fleet(fleet: Mapping[str, Any]) -> list[Row]:
             limits="ratio",
         ),
         Row(
-            "fleet, median lead of the bearings' detections",
+            f"{title}, median lead of the bearings' detections",
             fleet["median_lead_s"],
             "s",
             "the time that the defect grows",
@@ -105,7 +114,7 @@ def _fleet(fleet: Mapping[str, Any]) -> list[Row]:
             limits="ratio",
         ),
         Row(
-            "fleet, faults of 20 to 60 minutes found",
+            f"{title}, faults of 20 to 60 minutes found",
             float(sum(kind["found"] for kind in kinds)),
             "faults",
             "all of them",

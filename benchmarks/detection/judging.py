@@ -75,18 +75,28 @@ def judge(
         set_name,
         name,
         seed,
-        float(np.mean(volumes)),
-        float(np.mean(areas)),
+        _mean(volumes),
+        _mean(areas),
         total.f1,
         total.false_alarm_rate,
         total.missed_alarm_rate,
-        len(delays) / sum(report.events for report in reports),
+        _share(len(delays), sum(report.events for report in reports)),
         float(np.median(delays)) if delays else float("nan"),
         float(np.quantile(delays, 0.9)) if delays else float("nan"),
         sum(report.false_episodes for report in reports),
         leaders.f1,
     )
     return line, traces
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Return the mean of those that there are; NaN where no run has an event."""
+    there = [value for value in values if not np.isnan(value)]
+    return float(np.mean(there)) if there else float("nan")
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else float("nan")
 
 
 def leaderboard_alarms(found: detectors.Judged) -> metrics.Mask:

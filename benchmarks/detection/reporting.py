@@ -20,7 +20,9 @@ to read it. FAR and MAR are shares of rows, delays rows (SKAB: seconds). `half_r
 `residual_only` give the autoencoder's residual a weight of 0.5 and 1 instead of 0.05,
 `input_only` none.
 Most rows of TEP are faulty, so that even random scores have a high VUS-PR there; the faults begin
-at the same row of each run, so that the row's number alone is perfect."""
+at the same row of each run, so that the row's number alone is perfect.
+`skab_healthy` has no fault, so that only its false alarms count; it was held out, as were
+`skab_valve2`, `skab_other`, `smap` and the fleet of other seeds, where they are there."""
 
 
 def load(folder: Path) -> dict[str, Any]:
@@ -141,6 +143,12 @@ def page(body: Mapping[str, Any]) -> str:
         parts += ["## SKAB with other windows", "\n".join([*head, *rows])]
     if "fleet" in body:
         parts += ["## Fleet", fleet_text(body["fleet"])]
+    if "fleet_held_out" in body:
+        parts += [
+            "## Fleet, held out",
+            "Plants of other seeds, which nobody looked at before the detector was finished.",
+            fleet_text(body["fleet_held_out"]),
+        ]
     parts += [
         "## Plots",
         "![Precision against recall on SKAB](detection-precision-recall.svg)",

@@ -63,12 +63,16 @@ class Detection:
 
 @dataclass(frozen=True)
 class ScoredRow:
-    """One row of a device as the endpoint scored it; None where there was nothing to score."""
+    """One row of a device as the endpoint scored it; None where there was nothing to score.
+
+    `levels` are its deviations for the slow mean, none where the model has no such thing.
+    """
 
     event_time_ms: int
     score: float | None
     no_model_score: float | None
     shares: tuple[tuple[str, float], ...]
+    levels: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -127,13 +131,13 @@ class DeviceDetection:
             features=DeviceState.from_bytes(features, spec),
             model_version=version.decode(),
             episodes={
-                rule: EpisodeState.from_bytes(stored)[0]
+                rule: EpisodeState.from_bytes(stored)
                 for rule, stored in zip(RULES, episodes, strict=True)
             },
             outbox=[tuple(alert) for alert in orjson.loads(outbox)] if outbox else [],
             resting_version=resting_version.decode(),
             resting={
-                rule: EpisodeState.from_bytes(stored)[0]
+                rule: EpisodeState.from_bytes(stored)
                 for rule, stored in zip(RULES, resting, strict=False)
             },
         )
@@ -155,7 +159,9 @@ class DeviceDetection:
         detections: dict[str, Detection] = {}
         for row in rows:
             steps = {
-                MODEL_RULE: self._advance(MODEL_RULE, rule, row.event_time_ms, row.score),
+                MODEL_RULE: self._advance(
+                    MODEL_RULE, rule, row.event_time_ms, row.score, row.levels
+                ),
                 NO_MODEL_RULE: self._advance(
                     NO_MODEL_RULE, rule, row.event_time_ms, row.no_model_score
                 ),
@@ -181,10 +187,10 @@ class DeviceDetection:
             known = back.get(name)
             # A streak counts rows towards an episode, or towards the end of this one.
             streak = known.streak if known and known.started_ms == state.started_ms else 0
-            recent = known.recent if known else ()
+            recent, memory = (known.recent, known.memory) if known else ((), ())
             since_ms = known.above_since_ms if known and streak else state.above_since_ms
             self.episodes[name] = replace(
-                state, recent=recent, streak=streak, above_since_ms=since_ms
+                state, recent=recent, streak=streak, above_since_ms=since_ms, memory=memory
             )
 
     def _forget_resting(self, rule: Rule, at_ms: int) -> None:
@@ -194,11 +200,16 @@ class DeviceDetection:
             self.resting_version, self.resting = "", {}
 
     def _advance(
-        self, name: str, rule: Rule, event_time_ms: int, score: float | None
+        self,
+        name: str,
+        rule: Rule,
+        event_time_ms: int,
+        score: float | None,
+        levels: tuple[float, ...] = (),
     ) -> Step | None:
         if score is None:
             return None
-        self.episodes[name], step = advance(self.episodes[name], rule, event_time_ms, score)
+        self.episodes[name], step = advance(self.episodes[name], rule, event_time_ms, score, levels)
         return step
 
     def _note(
@@ -216,6 +227,8 @@ class DeviceDetection:
             return
         key = detection_id(device_id, name, episode.started_ms)
         if step.opened:
+            slow = episode.is_slow
+            reach_ms = rule.reach_ms + (rule.memory_ms if slow else 0)
             found = Detection(
                 device_id,
                 name,
@@ -224,10 +237,10 @@ class DeviceDetection:
                 None,
                 episode.peak,
                 rule.enter,
-                row.shares,
+                episode.slow_shares(rule) if slow else row.shares,
                 self.model_version,
                 opened=True,
-                window_start_ms=episode.above_since_ms - rule.reach_ms,
+                window_start_ms=episode.above_since_ms - reach_ms,
             )
             detections[key] = found
             if name == MODEL_RULE:

@@ -33,7 +33,10 @@ class SageMakerRuntime(Protocol):
 
 @dataclass(frozen=True)
 class Scored:
-    """The answer for n rows; a score is None for a row without any feature."""
+    """The answer for n rows; a score is None for a row without any feature.
+
+    `levels` has a row's deviations for the slow mean; no row where the model has no such thing.
+    """
 
     model_version: str
     rule: Rule
@@ -41,6 +44,7 @@ class Scored:
     scores: list[float | None]
     no_model_scores: list[float | None]
     contributions: list[list[float]]
+    levels: list[list[float]]
 
 
 def score_rows(
@@ -63,6 +67,7 @@ def score_rows(
         for start in range(0, len(device_ids), MAX_ROWS)
     ]
     first = parts[0]
+    memory_rows = first.get("memory_rows", 0)
     rule = Rule(
         smoothing_rows=first["smoothing_rows"],
         enter=first["enter"],
@@ -71,6 +76,9 @@ def score_rows(
         exit_rows=first["exit_rows"],
         max_gap_ms=spec.window_ms,
         reach_ms=spec.reach_ms + (first["smoothing_rows"] - 1) * spec.hop_ms,
+        memory_rows=memory_rows,
+        memory_ms=memory_rows * spec.hop_ms,
+        level_sensors=tuple(first.get("level_sensors", ())),
     )
     return Scored(
         first["model_version"],
@@ -79,6 +87,7 @@ def score_rows(
         [score for part in parts for score in part["scores"]],
         [score for part in parts for score in part["no_model_scores"]],
         [shares for part in parts for shares in part["contributions"]],
+        [levels for part in parts for levels in part.get("levels", ())],
     )
 
 

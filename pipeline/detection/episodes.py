@@ -6,15 +6,22 @@ between invocations and how the rows were batched changes nothing.
 An episode opens when `enter_rows` smoothed scores in a row are above `enter`, and closes when
 `exit_rows` in a row are below `exit`. It *starts* at the row that opened it, not at the first
 high one: nothing was known before.
+
+Where rows come with deviations of the sensors' levels, the length of their slow mean is a second
+score, and the higher of the two counts. A row that is beyond the threshold by itself is left out
+of the slow mean: a strong fault is seen anyway, and would be remembered long after its end.
 """
 
 from __future__ import annotations
 
+import math
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 _HEAD = struct.Struct("<qqqdHB")
 _SCORE = struct.Struct("<d")
+_COUNT = struct.Struct("<B")
 _NONE_MS = -1
 
 
@@ -23,6 +30,8 @@ class Rule:
     """The model's episode rule; a gap of more than `max_gap_ms` empties the smoothing.
 
     `reach_ms`: how far before a row's time the readings behind its smoothed score begin.
+    `memory_rows`: the newest row's weight in the slow mean is 1 over this, 0 for no slow mean, and
+    `memory_ms` how far before the row's time this reaches. `level_sensors` names its members.
     """
 
     smoothing_rows: int
@@ -32,6 +41,9 @@ class Rule:
     exit_rows: int
     max_gap_ms: int
     reach_ms: int = 0
+    memory_rows: int = 0
+    memory_ms: int = 0
+    level_sensors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -41,7 +53,7 @@ class EpisodeState:
     `recent` are the last scores, `last_ms` the time of the newest one. `streak` counts rows above
     `enter` while no episode is open, below `exit` while one is; `above_since_ms` is the first row
     of the streak that opened or may open an episode. `peak` is the highest smoothed score of
-    the open episode.
+    the open episode. `memory` is the slow mean, empty before there is one.
     """
 
     recent: tuple[float, ...] = ()
@@ -50,6 +62,26 @@ class EpisodeState:
     above_since_ms: int = _NONE_MS
     started_ms: int = _NONE_MS
     peak: float = 0.0
+    memory: tuple[float, ...] = ()
+
+    @property
+    def slow_score(self) -> float:
+        """The length of the slow mean, in thresholds."""
+        if not self.memory:
+            return 0.0
+        return math.sqrt(sum(part * part for part in self.memory) / len(self.memory))
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether the slow mean is what stands out."""
+        return bool(self.recent) and self.slow_score > sum(self.recent) / len(self.recent)
+
+    def slow_shares(self, rule: Rule) -> tuple[tuple[str, float], ...]:
+        """Return each sensor's share of the slow mean's square; they sum to 1."""
+        squares = [part * part for part in self.memory]
+        total = sum(squares) or 1.0
+        named = zip(rule.level_sensors, squares, strict=True)
+        return tuple((sensor, square / total) for sensor, square in named)
 
     @property
     def is_open(self) -> bool:
@@ -66,19 +98,22 @@ class EpisodeState:
             self.streak,
             len(self.recent),
         )
-        return head + b"".join(map(_SCORE.pack, self.recent))
+        tail = _COUNT.pack(len(self.memory)) if self.memory else b""
+        return head + _packed(self.recent) + tail + _packed(self.memory)
 
     @classmethod
-    def from_bytes(cls, data: bytes, offset: int = 0) -> tuple[EpisodeState, int]:
-        """Return the state that `to_bytes` wrote at `offset`, and where it ends."""
-        last_ms, above_since_ms, started_ms, peak, streak, count = _HEAD.unpack_from(data, offset)
-        offset += _HEAD.size
-        recent = tuple(
-            _SCORE.unpack_from(data, offset + _SCORE.size * position)[0]
-            for position in range(count)
-        )
-        state = cls(recent, last_ms, streak, above_since_ms, started_ms, peak)
-        return state, offset + _SCORE.size * count
+    def from_bytes(cls, data: bytes) -> EpisodeState:
+        """Return the state that `to_bytes` wrote."""
+        last_ms, above_since_ms, started_ms, peak, streak, count = _HEAD.unpack_from(data)
+        end = _HEAD.size + _SCORE.size * count
+        recent = tuple(part[0] for part in _SCORE.iter_unpack(data[_HEAD.size : end]))
+        # Absent where there is no slow mean, as in states of before there was one.
+        memory = tuple(part[0] for part in _SCORE.iter_unpack(data[end + _COUNT.size :]))
+        return cls(recent, last_ms, streak, above_since_ms, started_ms, peak, memory)
+
+
+def _packed(numbers: Sequence[float]) -> bytes:
+    return b"".join(map(_SCORE.pack, numbers))
 
 
 @dataclass(frozen=True)
@@ -96,25 +131,47 @@ class Step:
 
 
 def advance(
-    state: EpisodeState, rule: Rule, event_time_ms: int, score: float
+    state: EpisodeState,
+    rule: Rule,
+    event_time_ms: int,
+    score: float,
+    levels: Sequence[float] = (),
 ) -> tuple[EpisodeState, Step]:
     """Return the next state and what the row at `event_time_ms` led to.
 
-    A row that is not newer than the state is ignored. After a gap the smoothing and the streak
-    start afresh; an open episode stays open, because silence is not recovery.
+    `levels` are the row's deviations for the slow mean, if the rule has one. A row that is not
+    newer than the state is ignored. After a gap the smoothing, the slow mean and the streak start
+    afresh; an open episode stays open, because silence is not recovery.
     """
     if event_time_ms <= state.last_ms:
         return state, Step(event_time_ms, None)
     gap = state.last_ms != _NONE_MS and event_time_ms - state.last_ms > rule.max_gap_ms
     recent = () if gap else state.recent
     recent = (*recent, score)[-rule.smoothing_rows :]
-    state = replace(state, recent=recent, last_ms=event_time_ms, streak=0 if gap else state.streak)
+    state = replace(
+        state,
+        recent=recent,
+        last_ms=event_time_ms,
+        streak=0 if gap else state.streak,
+        memory=_remembered(() if gap else state.memory, rule, score, levels),
+    )
     if len(recent) < rule.smoothing_rows:
         return state, Step(event_time_ms, None)
-    smoothed = sum(recent) / len(recent)
+    smoothed = max(sum(recent) / len(recent), state.slow_score)
     if state.is_open:
         return _while_open(state, rule, event_time_ms, smoothed)
     return _while_closed(state, rule, event_time_ms, smoothed)
+
+
+def _remembered(
+    memory: tuple[float, ...], rule: Rule, score: float, levels: Sequence[float]
+) -> tuple[float, ...]:
+    """Return the slow mean with a row's levels in it, unless the row itself stands out."""
+    if not rule.memory_rows or not levels or score > rule.enter:
+        return memory
+    share = 1.0 / rule.memory_rows
+    before = memory if len(memory) == len(levels) else (0.0,) * len(levels)
+    return tuple(part + share * (level - part) for part, level in zip(before, levels, strict=True))
 
 
 def _while_closed(

@@ -18,6 +18,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import repeat
 from typing import Any, Protocol
 
 import numpy as np
@@ -346,9 +347,10 @@ def _by_device(
         scored.scores,
         scored.no_model_scores,
         scored.contributions,
+        scored.levels or repeat((), len(owners)),
         strict=True,
     )
-    for device_id, moment, score, no_model_score, shares in columns:
+    for device_id, moment, score, no_model_score, shares, levels in columns:
         named = tuple(zip(scored.sensors, shares, strict=True))
-        rows[device_id].append(ScoredRow(moment, score, no_model_score, named))
+        rows[device_id].append(ScoredRow(moment, score, no_model_score, named, tuple(levels)))
     return rows

@@ -18,24 +18,32 @@ import numpy as np
 
 from pipeline.errors import ModelNotReady
 from pipeline.model.baseline import Baselines
+from pipeline.model.levels import Levels
 from pipeline.model.scoring import Combination, Metric, Model
 
 SCHEMA = 1
 DESCRIPTION_FILE = "model.json"
 ARRAYS_FILE = "arrays.npz"
 WEIGHTS_FILE = "autoencoder.pth"
+LEVEL_SUFFIX = "_mean"
+"""Of the features that are a sensor's level: the mean of the main window."""
+
 _LAYER_COUNT = 4
 
 
 @dataclass(frozen=True)
 class EpisodeRule:
-    """When an episode opens and closes; levels in thresholds, counts in feature rows."""
+    """When an episode opens and closes; levels in thresholds, counts in feature rows.
+
+    `memory_rows` is that of the slow mean, 0 for none.
+    """
 
     smoothing_rows: int
     enter: float
     exit: float
     enter_rows: int
     exit_rows: int
+    memory_rows: int = 0
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,12 @@ class Artefact:
     rule: EpisodeRule
     notes: dict[str, Any]
 
+    @property
+    def level_sensors(self) -> tuple[str, ...]:
+        """The sensors whose levels are judged slowly."""
+        names = (self.feature_names[column] for column in self.model.levels.columns)
+        return tuple(name.removesuffix(LEVEL_SUFFIX) for name in names)
+
 
 def save(artefact: Artefact, folder: Path) -> None:
     """Write `model.json` and `arrays.npz`; the network's own file is the trainer's."""
@@ -60,6 +74,7 @@ def save(artefact: Artefact, folder: Path) -> None:
         "columns": model.columns,
         "sensors": model.sensors,
         "sensor_of": model.sensor_of,
+        "level_columns": model.levels.columns,
         "units": model.baselines.units,
         "combination": asdict(artefact.combination),
         "rule": asdict(artefact.rule),
@@ -76,6 +91,11 @@ def save(artefact: Artefact, folder: Path) -> None:
         "input_whitening": model.input_metric.whitening,
         "residual_whitening": model.residual_metric.whitening,
     }
+    if model.levels.columns:
+        arrays |= {
+            "level_centre": model.levels.centre,
+            "level_whitening": model.levels.whitening,
+        }
     for position, (weight, bias) in enumerate(model.layers):
         arrays[f"weight_{position}"] = weight
         arrays[f"bias_{position}"] = bias
@@ -117,6 +137,7 @@ def _parsed(description: Any, arrays: dict[str, Any]) -> Artefact:
         ),
         input_metric=Metric(arrays["input_whitening"]),
         residual_metric=Metric(arrays["residual_whitening"]),
+        levels=_levels(description, arrays),
     )
     return Artefact(
         version=description["version"],
@@ -126,3 +147,11 @@ def _parsed(description: Any, arrays: dict[str, Any]) -> Artefact:
         rule=EpisodeRule(**description["rule"]),
         notes=description["notes"],
     )
+
+
+def _levels(description: Any, arrays: dict[str, Any]) -> Levels:
+    """Return what is judged slowly: nothing in models of before there was such a thing."""
+    columns = tuple(description.get("level_columns", ()))
+    if not columns:
+        return Levels.none()
+    return Levels(columns, arrays["level_centre"], arrays["level_whitening"])

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -208,6 +209,7 @@ class _Run:
             rule.enter_rows,
             rule.exit_rows,
             max_gap_ms=spec.window_ms,
+            memory_rows=rule.memory_rows,
         )
 
     def episodes(self, own: Dataset) -> tuple[list[float], list[tuple[int, int]]]:
@@ -215,10 +217,11 @@ class _Run:
         state, levels = EpisodeState(), []
         opened: list[tuple[int, int]] = []
         last_ms = int(own.event_time_ms[-1]) if len(own) else 0
-        for at_ms, score in zip(own.event_time_ms.tolist(), self._scores(own), strict=True):
+        scored = zip(own.event_time_ms.tolist(), self._scores(own), strict=True)
+        for at_ms, (score, deviations) in scored:
             if score is None:
                 continue
-            state, step = advance(state, self._rule, at_ms, score)
+            state, step = advance(state, self._rule, at_ms, score, deviations)
             if step.smoothed is not None:
                 levels.append(step.smoothed)
             if step.closed and step.episode is not None:
@@ -233,11 +236,14 @@ class _Run:
         hits = [start for start, end in opened if start <= event.end_ms and end >= event.start_ms]
         return max(0.0, (min(hits) - event.start_ms) / 1000.0) if hits else None
 
-    def _scores(self, own: Dataset) -> Iterator[float | None]:
+    def _scores(self, own: Dataset) -> Iterator[tuple[float | None, Sequence[float]]]:
+        """Yield each row's score and its deviations for the slow mean, if the model has one."""
         for start in range(0, len(own), _CHUNK_ROWS):
             rows = own.at(np.arange(start, min(start + _CHUNK_ROWS, len(own))))
             request = inference.Request(rows.device_ids, rows.features)
-            yield from nullable(inference.predict_fn(request, self._artefact)["scores"])
+            answer = inference.predict_fn(request, self._artefact)
+            levels = answer["levels"].tolist() if "levels" in answer else repeat(())
+            yield from zip(nullable(answer["scores"]), levels, strict=False)
 
 
 def _by_device(data: Dataset) -> Iterator[Dataset]:

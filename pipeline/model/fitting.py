@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from pipeline.errors import DatasetError
 from pipeline.features import feature_names, sensor_of_feature
 from pipeline.model import autoencoder, calibration
-from pipeline.model.artefact import Artefact, EpisodeRule
+from pipeline.model.artefact import LEVEL_SUFFIX, Artefact, EpisodeRule
 from pipeline.model.baseline import fit_baselines
 from pipeline.model.checkpoints import Checkpoints, Interrupted
 from pipeline.model.dataset import Dataset
 from pipeline.model.hyperparameters import Hyperparameters
+from pipeline.model.levels import Levels, enough_rows, fit_levels, slow_scores
 from pipeline.model.scoring import Combination, Model, Parts, fit_metric, reconstruct, smooth
 from pipeline.settings import BURST_SENSOR, STATISTICS, FeatureSpec
 
@@ -58,9 +59,9 @@ def train(
     kept = checkpoints or Checkpoints()
     everything = np.ones(len(data), dtype=np.bool_)
     model, fitted = fit_model(data, everything, chosen, chosen.seed, kept, autoencoder.SERVED)
-    held, rows, complete = _unseen_parts(data, chosen, kept)
+    held, levels, rows, complete = _unseen_parts(data, chosen, kept)
     full, data = data, data if complete else data.at(rows)
-    combination, designed = calibrated(data, held, chosen)
+    combination, designed = calibrated(data, held, chosen, levels)
     metrics = {
         "rows": float(len(full)),
         "units": float(len(model.baselines.units)),
@@ -80,6 +81,7 @@ def train(
             exit=chosen.exit_level,
             enter_rows=chosen.enter_rows,
             exit_rows=chosen.exit_rows,
+            memory_rows=chosen.memory_rows if model.levels.columns else 0,
         ),
         notes={"hyperparameters": asdict(chosen), "metrics": metrics},
     )
@@ -142,6 +144,9 @@ def fit_model(
     layers = fitted.network.layers()
     positions, share = baselines.positions(units), chosen.unit_share
     known = baselines.scale > 0.0
+    slow = _level_columns(chosen) if _judges_slowly(data, chosen) else ()
+    scale = baselines.scale[[columns.index(column) for column in slow]]
+    memory = chosen.memory_rows
     model = Model(
         columns=columns,
         sensors=sensors,
@@ -150,8 +155,24 @@ def fit_model(
         layers=layers,
         input_metric=fit_metric(z, positions, share, known),
         residual_metric=fit_metric(z - reconstruct(layers, z), positions, share, known),
+        levels=fit_levels(data.features[rows], positions, slow, scale, memory, share)
+        if slow
+        else Levels.none(),
     )
     return model, fitted
+
+
+def _judges_slowly(data: Dataset, chosen: Hyperparameters) -> bool:
+    """Whether the whole history, not a fold's part, is enough for a slow mean."""
+    return enough_rows(len(data), len(set(data.device_ids)), chosen.memory_rows)
+
+
+def _level_columns(chosen: Hyperparameters) -> tuple[int, ...]:
+    """Return the positions of the sensors' levels among all features."""
+    names = feature_names(chosen.spec)
+    looked_at = chosen_columns(chosen.spec, chosen.chosen_statistics)
+    levels = {f"{sensor}{LEVEL_SUFFIX}" for sensor in chosen.spec.sensors}
+    return tuple(column for column in looked_at if names[column] in levels)
 
 
 def _late_rows(units: list[str], share: float) -> Mask:
@@ -174,13 +195,16 @@ def _check_size(data: Dataset, chosen: Hyperparameters) -> None:
 
 def _unseen_parts(
     data: Dataset, chosen: Hyperparameters, checkpoints: Checkpoints
-) -> tuple[Parts, NDArray[np.int64], bool]:
-    """Return parts from the fold's model fitted without the row, which rows, if all folds ran.
+) -> tuple[Parts, Floats, NDArray[np.int64], bool]:
+    """Return parts and level vectors (n, k) from the fold's model fitted without the row, which
+    rows, if all folds ran.
 
     All rows, unless the job is told to stop: then those of the folds that are done. Raises
     Interrupted when none is.
     """
     parts = np.full((3, len(data)), np.nan)
+    width = len(_level_columns(chosen)) if _judges_slowly(data, chosen) else 0
+    levels = np.zeros((len(data), width))
     blocks = calibration.folds(
         data.device_ids, data.event_time_ms, chosen.folds, chosen.spec.reach_ms
     )
@@ -202,8 +226,9 @@ def _unseen_parts(
         units = [unit for unit, held in zip(data.device_ids, held_rows, strict=True) if held]
         measured = model.parts(units, data.features[held_rows])
         parts[:, held_rows] = [measured.of_input, measured.of_residual, measured.of_nothing]
+        levels[held_rows] = model.level_vectors(units, data.features[held_rows])
     scored = np.flatnonzero(np.isfinite(parts).all(axis=0))
-    return Parts(*parts[:, scored]), scored, complete
+    return Parts(*parts[:, scored]), levels[scored], scored, complete
 
 
 def _reference(distances: Floats) -> float:
@@ -214,11 +239,12 @@ def _reference(distances: Floats) -> float:
 
 
 def calibrated(
-    data: Dataset, held: Parts, chosen: Hyperparameters
+    data: Dataset, held: Parts, chosen: Hyperparameters, levels: Floats | None = None
 ) -> tuple[Combination, dict[str, float]]:
     """Return the combination whose thresholds give the designed rate of episodes, and metrics.
 
-    `held` are the parts of the rows of `data`, each of a model that has not seen the row. Each
+    `held` are the parts of the rows of `data`, `levels` (n, k) their level vectors, each of a
+    model that has not seen the row. With a slow mean, half of the designed rate is its own. Each
     unit's time is taken as one. Raises DatasetError where that is too little.
     """
     combination = Combination(
@@ -229,27 +255,35 @@ def calibrated(
     separation = chosen.smoothing_rows + chosen.exit_rows
     separation += -(-chosen.spec.reach_ms // chosen.spec.hop_ms)
     devices = np.array(data.device_ids)
-    thresholds = []
-    for scores in (combination.score(held), combination.no_model_score(held)):
-        peaks = [
-            calibration.episode_peaks(
-                smooth(scores[devices == device], chosen.smoothing_rows),
-                chosen.enter_rows,
-                separation,
-            )
-            for device in sorted(set(data.device_ids))
-        ]
+    machines = [np.flatnonzero(devices == device) for device in sorted(set(data.device_ids))]
+    days = len(data) * chosen.spec.hop_ms / calibration.MS_PER_DAY
+    rate = chosen.false_alarms_per_machine_day
+    slowly = levels is not None and levels.shape[1] > 0
+
+    def threshold(series: list[Floats], separation: int, rate: float) -> float:
+        peaks = [calibration.episode_peaks(one, chosen.enter_rows, separation) for one in series]
         found = np.concatenate(peaks)
         if not len(found):
             raise DatasetError("no machine has enough rows in a row to calibrate a threshold")
-        days = len(data) * chosen.spec.hop_ms / calibration.MS_PER_DAY
-        thresholds.append(
-            calibration.threshold_for_rate(found, days, chosen.false_alarms_per_machine_day)
-        )
-    calibrated = replace(combination, threshold=thresholds[0], no_model_threshold=thresholds[1])
-    return calibrated, {
+        return calibration.threshold_for_rate(found, days, rate)
+
+    def smoothed(scores: Floats) -> list[Floats]:
+        return [smooth(scores[mine], chosen.smoothing_rows) for mine in machines]
+
+    scores = combination.score(held)
+    fast = threshold(smoothed(scores), separation, rate / 2 if slowly else rate)
+    plain = threshold(smoothed(combination.no_model_score(held)), separation, rate)
+    metrics = {
         "machine_days": days,
-        "designed_false_alarms_per_machine_day": chosen.false_alarms_per_machine_day,
-        "threshold": thresholds[0],
-        "no_model_threshold": thresholds[1],
+        "designed_false_alarms_per_machine_day": rate,
+        "threshold": fast,
+        "no_model_threshold": plain,
     }
+    slow = 0.0
+    if levels is not None and slowly:
+        memory = chosen.memory_rows
+        lengths = [slow_scores(levels[mine], scores[mine] <= fast, memory) for mine in machines]
+        # What is remembered of one episode is forgotten after two memories.
+        slow = metrics["slow_threshold"] = threshold(lengths, separation + 2 * memory, rate / 2)
+    found = replace(combination, threshold=fast, no_model_threshold=plain, slow_threshold=slow)
+    return found, metrics

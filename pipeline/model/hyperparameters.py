@@ -31,7 +31,9 @@ class Hyperparameters:
     `residual_weight`: the weight of the autoencoder's residual in the score, the rest is the
     input's own distance.
     `smoothing_rows`, `enter_rows`, `exit_rows`, `exit_level`: the episode rule, in feature rows
-    and in thresholds. `false_alarms_per_machine_day`: the designed rate of the threshold.
+    and in thresholds. `memory_rows`: the memory of the slow mean of levels, 0 for none; it is kept
+    only where the history is long enough (`levels.py`).
+    `false_alarms_per_machine_day`: the designed rate of the thresholds.
     `holdout_share`: the last share of each machine's rows that is left out for the evaluation.
     """
 
@@ -54,6 +56,7 @@ class Hyperparameters:
     enter_rows: int = 2
     exit_rows: int = 3
     exit_level: float = 0.8
+    memory_rows: int = 60
     false_alarms_per_machine_day: float = 0.05
     min_rows: int = 60
     holdout_share: float = 0.0
@@ -138,6 +141,8 @@ def _check(chosen: Hyperparameters) -> None:
     for key in positive.split():
         if not getattr(chosen, key) > 0:
             raise SettingsError(f"{key}: must be above 0")
+    if chosen.memory_rows < 0:
+        raise SettingsError("memory_rows: must be 0 or above")
     if chosen.folds < 2:
         raise SettingsError("folds: must be at least 2, or no row is unseen")
     if not 0.0 <= chosen.unit_share <= 1.0:

@@ -6,6 +6,8 @@ as SageMaker's inference toolkits do. It imports NumPy and orjson only. The bodi
     application/json: {"rows": [{"device_id": ..., "features": [number or null, ...]}]}
     {"model_version", "smoothing_rows", "enter", "exit", "enter_rows", "exit_rows", "sensors",
      "scores": [...], "no_model_scores": [...], "contributions": [[share per sensor], ...]}
+    and of a model with a slow mean also "memory_rows", "level_sensors" and "levels": [[deviation
+    per sensor in thresholds], ...]
 
     application/jsonlines: a row a line, answered by an object a line
     text/csv: device_id and its features a line, answered by score,no_model_score a line
@@ -174,7 +176,7 @@ def predict_fn(request: Request, artefact: Artefact) -> dict[str, Any]:
     no_model_scores = artefact.combination.no_model_score(parts)
     empty = model.without_values(features, parts)
     scores[empty] = no_model_scores[empty] = np.nan
-    return {
+    answer = {
         "model_version": artefact.version,
         "smoothing_rows": rule.smoothing_rows,
         "enter": rule.enter,
@@ -185,6 +187,17 @@ def predict_fn(request: Request, artefact: Artefact) -> dict[str, Any]:
         "no_model_scores": no_model_scores,
         "contributions": shares.round(6, out=shares),
         "sensors": list(model.sensors),
+    }
+    return answer | _levels(request, artefact, features) if rule.memory_rows else answer
+
+
+def _levels(request: Request, artefact: Artefact, features: NDArray[np.float64]) -> dict[str, Any]:
+    vectors = artefact.model.level_vectors(request.device_ids, features)
+    vectors /= artefact.combination.slow_threshold
+    return {
+        "memory_rows": artefact.rule.memory_rows,
+        "level_sensors": list(artefact.level_sensors),
+        "levels": vectors.round(6, out=vectors),
     }
 
 

@@ -21,13 +21,14 @@ of z.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.model.baseline import Baselines
+from pipeline.model.levels import Levels
 
 Floats = NDArray[np.float64]
 Layers = tuple[tuple[Floats, Floats], ...]
@@ -208,6 +209,7 @@ class Combination:
     """How parts become scores: the references make both distances 1.0 on a bad healthy row.
 
     `residual_weight` is the residual's exponent in the geometric mean, the input's is the rest.
+    `slow_threshold` is the length of a slow mean that counts as 1, 0 where there is none.
     """
 
     input_reference: float
@@ -215,6 +217,7 @@ class Combination:
     threshold: float = 1.0
     no_model_threshold: float = 1.0
     residual_weight: float = 0.5
+    slow_threshold: float = 0.0
 
     def score(self, parts: Parts) -> Floats:
         """Return the model's score of each row, 1.0 at the calibrated threshold."""
@@ -251,6 +254,7 @@ class Model:
     layers: Layers
     input_metric: Metric
     residual_metric: Metric
+    levels: Levels = field(default_factory=Levels.none)
 
     @cached_property
     def _matrices(self) -> Floats:
@@ -299,6 +303,10 @@ class Model:
     def parts(self, units: Sequence[str], features: Floats) -> Parts:
         """Measure (n, n_features) rows of the named machines; NaN counts as "as usual"."""
         return self.parts_and_contributions(units, features, contributions=False)[0]
+
+    def level_vectors(self, units: Sequence[str], features: Floats) -> Floats:
+        """Return the rows' deviations for the slow mean, (n, k); k is 0 where there is none."""
+        return self.levels.vectors(self.baselines.positions(units), features)
 
     def contributions(self, units: Sequence[str], features: Floats) -> Floats:
         """Return each sensor's share of the squared distances, (n, n_sensors); rows sum to 1."""

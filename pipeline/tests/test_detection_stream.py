@@ -46,7 +46,7 @@ SETTINGS = DetectorSettings(
     metric_namespace="Test",
 )
 START_MS = 1_767_571_200_000
-HEALTHY, FAULTY = 0.1, 2.0
+HEALTHY, SLOW, FAULTY = 0.1, 0.6, 2.0
 
 
 class World:
@@ -60,6 +60,7 @@ class World:
         self.calls: Counter[str] = Counter()
         self.lines: list[dict[str, Any]] = []
         self.fail: dict[str, int] = {}
+        self.memory_rows = 0
 
     def activate(self) -> None:
         self.items["#model"] = {
@@ -145,6 +146,12 @@ class World:
             "contributions": [[0.9, 0.1] for _ in rows],
             "sensors": ["flow", "heat"],
         }
+        if self.memory_rows:
+            answer |= {
+                "memory_rows": self.memory_rows,
+                "level_sensors": ["flow", "heat"],
+                "levels": [[0.1, 2.0 if score == SLOW else 0.0] for score in scores],
+            }
         return {"Body": io.BytesIO(json.dumps(answer).encode())}
 
     def put_object(self, *, Bucket: Any, Key: Any, Body: Any) -> Any:

@@ -49,8 +49,7 @@ def test_a_state_that_was_stored_goes_on_as_if_it_had_not_been(
     cut = min(cut, len(scores))
     whole_state, whole = run(rule, scores)
     state, first = run(rule, scores[:cut])
-    stored, end = EpisodeState.from_bytes(b"xx" + state.to_bytes(), 2)
-    assert end == 2 + len(state.to_bytes())
+    stored = EpisodeState.from_bytes(state.to_bytes())
     state, second = run(rule, scores[cut:], stored, start=cut)
     assert (state, first + second) == (whole_state, whole)
 
@@ -124,3 +123,74 @@ def test_a_closed_episode_tells_its_peak() -> None:
     assert steps[-1].closed
     assert steps[-1].episode is not None
     assert steps[-1].episode.peak == 2.5
+
+
+SLOW = Rule(
+    smoothing_rows=1,
+    enter=1.0,
+    exit=0.8,
+    enter_rows=2,
+    exit_rows=2,
+    max_gap_ms=10 * HOP_MS,
+    memory_rows=20,
+    level_sensors=("flow", "heat"),
+)
+vectors = st.tuples(st.floats(-2.0, 2.0), st.floats(-2.0, 2.0))
+
+
+def run_slowly(
+    scored: list[tuple[float, tuple[float, float]]], *, stored: bool = False
+) -> tuple[EpisodeState, list[Step]]:
+    state, steps = EpisodeState(), []
+    for row, (score, deviations) in enumerate(scored):
+        state, step = advance(state, SLOW, row * HOP_MS, score, deviations)
+        steps.append(step)
+        if stored:
+            state = EpisodeState.from_bytes(state.to_bytes())
+    return state, steps
+
+
+@given(st.lists(st.tuples(st.floats(0.0, 3.0), vectors), max_size=60))
+def test_a_slow_mean_that_was_stored_goes_on_as_if_it_had_not_been(
+    scored: list[tuple[float, tuple[float, float]]],
+) -> None:
+    assert run_slowly(scored, stored=True) == run_slowly(scored)
+
+
+def test_a_small_shift_that_stays_opens_an_episode_and_names_the_sensor() -> None:
+    state, steps = run_slowly([(0.4, (0.1, 2.0))] * 60)
+    opened = [step for step in steps if step.opened]
+    assert len(opened) == 1
+    episode = opened[0].episode
+    assert episode is not None
+    assert episode.is_slow
+    shares = dict(episode.slow_shares(SLOW))
+    assert shares["heat"] > 0.95
+    assert abs(sum(shares.values()) - 1.0) < 1e-12
+    assert state.is_open
+
+
+def test_shifts_to_both_sides_take_each_other_away() -> None:
+    _, steps = run_slowly([(0.4, (0.0, 2.0)), (0.4, (0.0, -2.0))] * 60)
+    assert not any(step.opened for step in steps)
+
+
+def test_a_strong_fault_is_not_remembered_when_it_is_over() -> None:
+    strong, usual = (9.0, (50.0, 50.0)), (0.4, (0.0, 0.0))
+    _, steps = run_slowly([usual] * 30 + [strong] * 100 + [usual] * 10)
+    assert [row for row, step in enumerate(steps) if step.opened] == [31]
+    assert [row for row, step in enumerate(steps) if step.closed] == [131]
+
+
+def test_a_gap_empties_the_slow_mean() -> None:
+    state, _ = run_slowly([(0.4, (1.0, 1.0))] * 60)
+    state, _ = advance(state, SLOW, 1_000 * HOP_MS, 0.4, (0.0, 0.0))
+    assert state.slow_score == 0.0
+
+
+@given(rule=rules, scores=levels)
+def test_levels_mean_nothing_to_a_rule_without_a_memory(rule: Rule, scores: list[float]) -> None:
+    state = EpisodeState()
+    for row, score in enumerate(scores):
+        state, _ = advance(state, rule, row * HOP_MS, score, (9.0, 9.0))
+    assert state == run(rule, scores)[0]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import chi2
 
 from pipeline.detection.episodes import EpisodeState, Rule, advance
 from pipeline.model.calibration import (
@@ -66,11 +67,53 @@ def test_a_rarer_alarm_needs_a_higher_threshold() -> None:
     assert len(set(levels)) == len(levels)
 
 
-def test_an_exponential_tail_is_extrapolated_to_its_true_level() -> None:
+def test_a_tail_of_lengths_is_extrapolated_to_its_true_level() -> None:
     rng = np.random.default_rng(2)
-    # 500 peaks a day; the level of one a day is log(500), of one in ten days log(5000).
-    found = [threshold_for_rate(rng.exponential(size=500), 1.0, 0.1) for _ in range(50)]
-    assert np.median(found) == pytest.approx(np.log(5_000), rel=0.08)
+    # Squares with an exponential tail, 500 peaks a day: one in ten days has log(5000).
+    found = [threshold_for_rate(np.sqrt(rng.exponential(size=500)), 1.0, 0.1) for _ in range(50)]
+    assert np.median(np.square(found)) == pytest.approx(np.log(5_000), rel=0.08)
+
+
+@pytest.mark.parametrize("dimensions", [1, 4, 19])
+@pytest.mark.parametrize("count", [600, 6_000])
+def test_the_rate_on_new_peaks_is_the_designed_one_on_average(dimensions: int, count: int) -> None:
+    """Lengths of Gaussian vectors, calibrated many times: true rates by the exact law."""
+    rng = np.random.default_rng(3)
+    rates = []
+    for _ in range(200):
+        peaks = np.sqrt(rng.chisquare(dimensions, size=count))
+        level = threshold_for_rate(peaks, 40.0, 0.05)
+        rates.append(count / 40.0 * float(chi2.sf(level**2, dimensions)) / 0.05)
+    assert 1 / 1.5 < np.mean(rates) < 1.5
+
+
+def test_more_peaks_of_the_same_law_make_the_threshold_jump_less() -> None:
+    def spread(count: int) -> float:
+        rng = np.random.default_rng(4)
+        levels = [
+            threshold_for_rate(np.sqrt(rng.chisquare(4, size=count)), 1.0, 20.0 / 1e3 * count / 600)
+            for _ in range(100)
+        ]
+        return float(np.std(levels))
+
+    assert spread(12_000) < 0.7 * spread(600)
+
+
+def test_few_peaks_give_a_higher_threshold_than_many_of_the_same_law() -> None:
+    def level(count: int) -> float:
+        law = np.sqrt(-np.log((np.arange(count) + 0.5) / count))  # The quantiles themselves.
+        return threshold_for_rate(law, 1.0, 0.01 * count / 20)
+
+    assert level(20) > level(200) > level(2_000)
+
+
+def test_scores_of_any_size_and_rate_give_a_threshold_that_is_none_of_their_lowest() -> None:
+    for count in (1, 2, 39, 40, 41, 3_000):
+        peaks = np.random.default_rng(count).random(count) * 1e3
+        for rate in (1e-6, 0.05, 1e3):
+            level = threshold_for_rate(peaks, 1.0, rate)
+            assert np.isfinite(level)
+            assert level >= peaks.min()
 
 
 def test_no_peaks_is_an_error_and_not_a_threshold() -> None:

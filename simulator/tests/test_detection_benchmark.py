@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks.detection import datasets, detectors, fleet, judging, metrics, plots, reporting
+from benchmarks.detection import (
+    datasets,
+    detectors,
+    fleet,
+    judging,
+    metrics,
+    plots,
+    reporting,
+    tasks,
+)
 from benchmarks.detection.rows import features_of, spec_of
 
 
@@ -85,6 +96,33 @@ def test_a_small_fleet_is_measured_from_its_samples_to_the_page() -> None:
     body = reporting.merged({}, ["made"], [], [])
     body["fleet"] = json.loads(json.dumps(reporting.fleet_values(leads, faults, healthy)))
     assert "machine-days" in reporting.page(body)
+
+
+def test_a_run_without_a_fault_has_false_alarms_and_nothing_to_find() -> None:
+    run = run_of(6)
+    quiet = datasets.Run("quiet", run.healthy, run.values, run.labels & False, history=True)
+    line, _ = judging.judge("made", [quiet], "always_alarm", 0)
+    assert (line.false_alarm_rate, line.false_episodes) == (1.0, 1)
+    assert np.isnan([line.vus_pr, line.event_recall, line.median_delay_rows]).all()
+    assert "| nan |" in judging.table([line])
+
+
+def test_a_long_healthy_recording_is_cut_into_whole_runs(tmp_path: Path) -> None:
+    folder = tmp_path / "skab" / "anomaly-free"
+    folder.mkdir(parents=True)
+    lines = [f"2020-01-01 00:00:00;{row};{row * 2}" for row in range(2_500)]
+    (folder / "anomaly-free.csv").write_text("\n".join(["datetime;a;b", *lines]))
+    runs = datasets.skab_healthy(tmp_path)
+    assert [(len(run.healthy), len(run.values), bool(run.labels.any())) for run in runs] == [
+        (400, 750, False)
+    ] * 2
+    assert runs[1].healthy[0].tolist() == [1_150.0, 2_300.0]
+
+
+@pytest.mark.parametrize("name", sorted(tasks.READERS))
+def test_a_set_that_is_not_there_is_named(name: str, tmp_path: Path) -> None:
+    with pytest.raises(datasets.SetMissing, match=re.escape(str(tmp_path))):
+        tasks.READERS[name](tmp_path)
 
 
 def test_results_of_other_sets_are_kept() -> None:
