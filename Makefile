@@ -9,11 +9,12 @@ INFRA_STAMP := $(VENV)/.infra
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 SCENARIO ?= demo
 
-.PHONY: run test lint synth bench bench-quick format clean help localstack
+.PHONY: run test parity lint synth bench bench-quick format clean help localstack
 
 help:
 	@echo "make run     a fleet of pumps through the whole pipeline; report in out/"
 	@echo "make test    all tests"
+	@echo "make parity  the parity tests, and their report in out/parity"
 	@echo "make lint    ruff, mypy, import contracts"
 	@echo "make format  have ruff rewrite what it can"
 	@echo "make synth   rewrite infra_cdk/snapshots and its diagram (needs Node 20 or newer)"
@@ -49,6 +50,11 @@ run: $(RUN_STAMP)
 
 test: $(DEV_STAMP)
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+parity: $(DEV_STAMP)
+	FLEETWIN_PARITY_REPORT=$${FLEETWIN_PARITY_REPORT:-out/parity} \
+		$(BIN)/python -m pytest -n 2 --dist loadfile parity_tests $(ARGS)
+	@cat $${FLEETWIN_PARITY_REPORT:-out/parity}/journey.txt
 
 lint: $(DEV_STAMP)
 	$(BIN)/ruff check .

@@ -1,5 +1,5 @@
 # The twin, for docker-compose.yml.
-FROM python:3.11-slim-bookworm
+FROM python:3.11.13-slim-bookworm
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends openjdk-17-jre-headless \
     && rm -rf /var/lib/apt/lists/*

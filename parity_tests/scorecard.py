@@ -36,10 +36,10 @@ FITS = "fits"
 JOURNEYS = {
     "embedded, twice": "the same (parity_tests/journey)",
     "embedded against features from SQL": "the same (parity_tests/journey)",
-    "embedded against localstack": NOT_YET,
+    "embedded against localstack": "the same, where one was prepared (parity_tests/journey)",
     "embedded against aws": NOT_YET,
 }
-"""L3: `test_journey` holds the first two."""
+"""L3: `test_journey` holds the first two, and the third where `make localstack` was run."""
 
 LATENCIES = {
     "a stand-in with hidden delays": "means within 10 %, p99 within 20 % (parity_tests/latency)",

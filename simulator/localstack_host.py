@@ -12,6 +12,7 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -28,6 +29,10 @@ KINESIS = "kinesis-local@0.5.2"
 """What LocalStack executes Kinesis with; a package of npm's."""
 
 PRELOAD = Path(__file__).with_name("localstack_loopback.cjs")
+VARIABLE = "FLEETWIN_LOCALSTACK"
+"""Names an environment that `install` has made, with its files below it, for the parity tests."""
+
+Popen = subprocess.Popen[bytes]
 _READY_WITHIN_S = 90.0
 _END_WITHIN_S = 8.0
 _ASK = "import sys, venv, ensurepip; sys.exit(sys.version_info[:2] != (3, 13))"
@@ -95,9 +100,8 @@ def install(environment: Path, folder: Path) -> Path:
         _do([*pip, wanted, "-c", constraints])
         stamp.touch()
     libraries = folder / "var" / "lib" / "localstack" / "lib"
-    name, _, version = KINESIS.partition("@")
-    target = libraries / name / version
-    if not (target / "node_modules" / name).is_dir():
+    target = _kinesis(folder).parents[1]
+    if not _kinesis(folder).is_dir():
         npm = shutil.which("npm")
         if npm is None:
             raise EnvironmentMissing("LocalStack's Kinesis needs Node and npm: install Node 20")
@@ -113,8 +117,32 @@ def install(environment: Path, folder: Path) -> Path:
     return python
 
 
-def serve(python: Path, folder: Path, port: int) -> int:
-    """Run LocalStack until it ends or a signal comes; return its exit code."""
+def prepared() -> Path | None:
+    """Return the environment that `make localstack`, or FLEETWIN_LOCALSTACK, has ready.
+
+    Ready is one with LocalStack and what executes Kinesis: nothing is installed for it any more.
+    """
+    environment = Path(os.environ.get(VARIABLE) or ROOT / ".venv-localstack").absolute()
+    is_ready = (environment / f".localstack-{VERSION}").exists()
+    return environment if is_ready and _kinesis(environment / "files").is_dir() else None
+
+
+def _kinesis(folder: Path) -> Path:
+    name, _, version = KINESIS.partition("@")
+    libraries = folder / "var" / "lib" / "localstack" / "lib"
+    return libraries / name / version / "node_modules" / name
+
+
+@contextlib.contextmanager
+def running(python: Path, folder: Path, port: int = 0) -> Iterator[tuple[str, Popen]]:
+    """Start LocalStack, empty; yield its URL and its process, and end both.
+
+    ``port`` 0 takes a free one. Raises EnvironmentMissing when it does not start.
+    """
+    if port == 0:
+        with socket.socket() as held:
+            held.bind(("127.0.0.1", 0))
+            port = held.getsockname()[1]
     log = folder / "localstack.log"
     with log.open("wb") as out:
         server = subprocess.Popen(
@@ -124,14 +152,10 @@ def serve(python: Path, folder: Path, port: int) -> int:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         url = f"http://127.0.0.1:{port}"
         _wait(server, url, log)
-        print(f"LocalStack {VERSION} is at {url}, log in {log}; Ctrl-C ends it", flush=True)
-        return server.wait()
-    except KeyboardInterrupt:
-        return 0
+        yield url, server
     finally:
         server.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -142,7 +166,19 @@ def serve(python: Path, folder: Path, port: int) -> int:
         server.wait()
 
 
-def _wait(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
+def serve(python: Path, folder: Path, port: int) -> int:
+    """Run LocalStack until it ends or a signal comes; return its exit code."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with running(python, folder, port) as (url, server):
+            print(f"LocalStack {VERSION} is at {url}, its files in {folder}; Ctrl-C ends it")
+            sys.stdout.flush()
+            return server.wait()
+    except KeyboardInterrupt:
+        return 0
+
+
+def _wait(server: Popen, url: str, log: Path) -> None:
     until_s = time.monotonic() + _READY_WITHIN_S
     while server.poll() is None and time.monotonic() < until_s:
         try:
@@ -163,12 +199,13 @@ def main() -> None:
     """Install and run; one line for an error."""
     parser = argparse.ArgumentParser(description="LocalStack without Docker, on loopback only")
     parser.add_argument("--environment", type=Path, default=ROOT / ".venv-localstack")
-    parser.add_argument("--state", type=Path, default=ROOT / ".venv-localstack" / "files")
+    parser.add_argument("--state", type=Path, help="its files; default: below the environment")
     parser.add_argument("--port", type=int, default=4566)
     chosen = parser.parse_args()
+    state = (chosen.state or chosen.environment / "files").resolve()
     try:
-        python = install(chosen.environment.resolve(), chosen.state.resolve())
-        sys.exit(serve(python, chosen.state.resolve(), chosen.port))
+        python = install(chosen.environment.resolve(), state)
+        sys.exit(serve(python, state, chosen.port))
     except EnvironmentMissing as error:
         print(f"localstack: {error}", file=sys.stderr)
         sys.exit(1)

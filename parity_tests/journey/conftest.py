@@ -7,7 +7,38 @@ from pathlib import Path
 
 import pytest
 
-from simulator.tests.command import command, environment
+from simulator import localstack_host
+from simulator.tests.command import command
+from simulator.tests.command import environment as environment_of
+
+LOCALSTACK_WITHIN_S = 1_800.0
+"""Real seconds; 400 were measured on a busy machine."""
+
+
+@pytest.fixture(scope="session")
+def on_localstack(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
+    """Return the folder of a run on a LocalStack of its own, None where none was prepared."""
+    environment = localstack_host.prepared()
+    if environment is None:
+        return None
+    out = tmp_path_factory.mktemp("localstack")
+    # Its environment, and not what it refers to, says where Python finds its packages.
+    python = environment / "bin" / "python"
+    with localstack_host.running(python, environment / "files") as (url, _):
+        done = subprocess.run(
+            command(
+                *("run", "journey", "--target", "localstack", "--endpoint", url, "--out", str(out))
+            ),
+            env=environment_of(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=LOCALSTACK_WITHIN_S,
+            check=False,
+        )
+    if done.returncode != 0:
+        pytest.fail("\n".join(done.stderr.splitlines()[-5:]), pytrace=False)
+    return out
 
 
 @pytest.fixture(scope="session")
@@ -17,7 +48,7 @@ def journeys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     running = [
         subprocess.Popen(
             command("run", "journey", "--out", str(out)),
-            env=environment(PYTHONHASHSEED=str(number + 1)),
+            env=environment_of(PYTHONHASHSEED=str(number + 1)),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from html import escape
 from pathlib import Path
 
 from simulator.parity.journey import Difference
@@ -15,11 +16,26 @@ from simulator.parity.journey_page import page
 from simulator.parity.journey_words import verdict, words
 
 VARIABLE = "FLEETWIN_PARITY_REPORT"
+LOCALSTACK = "embedded against localstack"
+"""The comparison that is made where `make localstack` has prepared one."""
+
 ABSENT = {
-    "localstack": "`fleetwin run` has no target localstack yet",
+    "localstack": (
+        "none was prepared: run `make localstack` once, or have FLEETWIN_LOCALSTACK name the "
+        "environment that it made"
+    ),
     "aws": "`fleetwin run` has no target aws yet; nothing has been run in a real account",
 }
-"""Targets of the design that no comparison could be made with."""
+"""Targets of the design that a comparison may be missing with, and why."""
+
+
+_INDEX = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>fleetwin: parity</title>
+<h1>The journey on every target that was present</h1>
+<ul>
+{items}
+</ul></html>
+"""
 
 
 def folder() -> Path | None:
@@ -29,18 +45,23 @@ def folder() -> Path | None:
 
 
 def write(found: Mapping[str, Difference], out: Path) -> None:
-    """Write `journey.json`, `journey.txt` and a page for each comparison."""
+    """Write `journey.json`, `journey.txt`, `index.html` and a page for each comparison."""
     out.mkdir(parents=True, exist_ok=True)
-    lines = []
+    absent = {name: why for name, why in ABSENT.items() if f"embedded against {name}" not in found}
+    lines, items = [], []
     for name, difference in found.items():
         lines.append(f"{name}: {verdict(difference)}")
         file = name.replace(" ", "-").replace(",", "")
+        items.append(f'<li><a href="{file}.html">{escape(lines[-1])}</a></li>')
         (out / f"{file}.html").write_text(page(difference), encoding="utf-8")
         (out / f"{file}.txt").write_text(words(difference) + "\n", encoding="utf-8")
-    lines += [f"{name}: not present: {why}" for name, why in ABSENT.items()]
+    missing = [f"{name}: not present: {why}" for name, why in absent.items()]
+    items += [f"<li>{escape(line)}</li>" for line in missing]
+    lines += missing
+    (out / "index.html").write_text(_INDEX.format(items="\n".join(items)), encoding="utf-8")
     (out / "journey.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     values = {
         "compared": {name: difference.to_json() for name, difference in found.items()},
-        "not_present": ABSENT,
+        "not_present": absent,
     }
     (out / "journey.json").write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
