@@ -51,6 +51,7 @@ from simulator.cloud.sagemaker_processing import ProcessingJobs
 from simulator.cloud.sagemaker_transform import TransformJobs
 from simulator.cloud.sagemaker_tuning import TuningJobs
 from simulator.cloud.sns import Sns
+from simulator.cloud.spark_s3a import find_s3a_jars
 from simulator.cloud.template import Deployment, deploy
 from simulator.cloud.workflows import Workflows
 from simulator.errors import EnvironmentMissing
@@ -89,6 +90,8 @@ class Cloud:
             self.engine, dispatch, iam, self.processes, state, account, region, seed=seed
         )
         context = self.context
+        if remote is not None:
+            context.s3a_jars = find_s3a_jars()
         self.latency = context.latency
         context.isolation = keep_apart
         self.dispatch = dispatch

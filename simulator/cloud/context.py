@@ -67,6 +67,8 @@ class Context:
     """Confirms a subscription to a topic (ARN) by its token; returns the subscription's ARN."""
     stage: Callable[[], None] = field(default=_staged)
     """Called before a job reads S3's files: where objects are elsewhere, it fetches them."""
+    s3a_jars: tuple[Path, ...] = ()
+    """With these Spark reads what a job may only read through the gateway, not from files."""
     cloudwatch: Metrics = field(init=False)
     logs: Logs = field(init=False)
     latency: Latency = field(init=False)

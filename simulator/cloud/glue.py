@@ -48,7 +48,7 @@ class Glue:
         self, context: Context, objects: Objects, lake: LakePermissions | None = None
     ) -> None:
         self._context = context
-        self._host = SparkHost(context.engine, context.processes, context.state)
+        self._host = SparkHost(context.engine, context.processes, context.state, context.s3a_jars)
         self._life = RunLife(context, objects, self._host, lake)
         self._jobs: dict[str, _Job] = {}
 

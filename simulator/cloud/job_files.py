@@ -18,7 +18,7 @@ from simulator.cloud.errors import AccessDenied, AwsError
 from simulator.cloud.lake_formation_access import LakePermissions
 from simulator.cloud.operations import Principal
 from simulator.cloud.s3_store import ObjectStore
-from simulator.cloud.spark import Mount
+from simulator.cloud.spark_settings import Mount
 
 PROBE = "fleetwin-probe"
 _URI = re.compile(r"s3a?://([a-z0-9.\-]+)(?:/([^\s,\"']*))?")
@@ -107,7 +107,14 @@ def mounts_for(
                 or not _may_touch(context, principal, bucket, place)
                 or not _is_granted(context, principal, lake, f"s3://{bucket}/{place}/")
             ]
-            mounts[bucket] = Mount(folder, tuple(denied))
+            read = [
+                place
+                for place in places
+                if context.s3a_jars
+                and place not in denied
+                and not _may_write(context, principal, bucket, place)
+            ]
+            mounts[bucket] = Mount(folder, tuple(denied), tuple(read))
     return mounts
 
 
@@ -139,6 +146,12 @@ def _may_list(context: Context, principal: Principal, bucket: str, place: str) -
 def _may_touch(context: Context, principal: Principal, bucket: str, place: str) -> bool:
     resource = f"arn:aws:s3:::{bucket}/{place}/{PROBE}"
     actions = ("s3:GetObject", "s3:PutObject")
+    return any(context.iam.may(principal, action, resource) for action in actions)
+
+
+def _may_write(context: Context, principal: Principal, bucket: str, place: str) -> bool:
+    resource = f"arn:aws:s3:::{bucket}/{place}/{PROBE}"
+    actions = ("s3:PutObject", "s3:DeleteObject")
     return any(context.iam.may(principal, action, resource) for action in actions)
 
 

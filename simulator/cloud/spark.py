@@ -21,19 +21,12 @@ from simulator.cloud.function_workers import Watchdog
 from simulator.cloud.java import find_java
 from simulator.cloud.java_archive import archive_options
 from simulator.cloud.processes import RUNTIME, Process, Processes
-from simulator.cloud.spark_settings import spark_settings
+from simulator.cloud.spark_s3a import s3a_settings
+from simulator.cloud.spark_settings import Mount, run_settings, spark_settings
 
 MARK = "\x1efleetwin "
 HUNG_S = 540.0
 """Real seconds for one run; less than what the engine allows a worker without sign of life."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mount:
-    """One bucket as a job may see it: its folder, and top-level names that are denied."""
-
-    folder: Path
-    denied: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +63,15 @@ class _Pending:
 class SparkHost:
     """One warm Spark process. Used on the engine's thread only."""
 
-    def __init__(self, engine: Engine, processes: Processes, state: Path) -> None:
+    def __init__(
+        self, engine: Engine, processes: Processes, state: Path, s3a_jars: Sequence[Path] = ()
+    ) -> None:
         self.turn = simpy.Resource(engine.env, capacity=1)
         """Hold it while a run computes: arguments and working folder are the process's own."""
         self._engine = engine
         self._processes = processes
         self._state = state
+        self._s3a = s3a_settings(s3a_jars)
         self._watchdog = Watchdog(engine)
         self._token = engine.new_id()
         self._runs = 0
@@ -102,7 +98,9 @@ class SparkHost:
             "SPARK_LOCAL_IP": "127.0.0.1",
             "TMPDIR": str(folder / "tmp"),
             "FLEETWIN_HOST_TOKEN": self._token,
-            "FLEETWIN_SPARK_CONF": json.dumps(spark_settings(folder, archive_options())),
+            "FLEETWIN_SPARK_CONF": json.dumps(
+                {**spark_settings(folder, archive_options()), **self._s3a}
+            ),
         }
         process = self._processes.spawn(
             "spark",
@@ -140,10 +138,7 @@ class SparkHost:
             "argv": list(run.argv),
             "paths": [str(path) for path in run.paths],
             "environ": dict(run.environ),
-            "mounts": {
-                bucket: {"folder": str(mount.folder), "denied": mount.denied}
-                for bucket, mount in run.mounts.items()
-            },
+            "hadoop": run_settings(run.mounts, run.environ),
         }
         try:
             process.stdin.write(json.dumps(request).encode() + b"\n")

@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+
+from simulator.cloud.spark_s3a import s3a_run_settings
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """One bucket as a job may see it: its folder, and top-level names that are denied.
+
+    ``through_s3a`` are top-level names that are read through S3A and not from the folder.
+    """
+
+    folder: Path
+    denied: tuple[str, ...] = ()
+    through_s3a: tuple[str, ...] = ()
 
 
 def spark_settings(folder: Path, java_options: str = "") -> dict[str, str]:
@@ -36,3 +52,21 @@ def spark_settings(folder: Path, java_options: str = "") -> dict[str, str]:
         "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
         "spark.hadoop.mapreduce.fileoutputcommitter.algorithm.version": "2",
     }
+
+
+def run_settings(mounts: Mapping[str, Mount], environ: Mapping[str, str]) -> dict[str, str]:
+    """Return Hadoop's settings for one run: buckets below ``s3://``, and no other.
+
+    ``environ`` are the variables of the run, with the keys of its role.
+    """
+    settings: dict[str, str] = {}
+    for bucket, mount in mounts.items():
+        table = f"fs.viewfs.mounttable.{bucket}"
+        settings[f"{table}.linkFallback"] = mount.folder.as_uri()
+        for name in mount.denied:
+            settings[f"{table}.link./{name}"] = f"denied://{bucket}/{name}"
+        for name in mount.through_s3a:
+            settings[f"{table}.link./{name}"] = f"s3a://{bucket}/{name}"
+    if any(mount.through_s3a for mount in mounts.values()):
+        settings |= s3a_run_settings(environ)
+    return settings

@@ -16,7 +16,6 @@ import threading
 import time
 import traceback
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from pyspark.context import SparkContext
@@ -66,7 +65,7 @@ class Host:
 
     def run(self, request: dict[str, Any]) -> None:
         """Run one script and answer how it ended."""
-        self._mount(request["mounts"])
+        self._mount(request["hadoop"])
         session = self._fresh_session()
         before = self._last_stage()
         kept_environ, kept_argv, kept_path = dict(os.environ), sys.argv, list(sys.path)
@@ -94,21 +93,15 @@ class Host:
             session.catalog.clearCache()
         answer(token=request["token"], **outcome, **self._rows_since(before))
 
-    def _mount(self, mounts: dict[str, dict[str, Any]]) -> None:
-        """Show the given buckets below ``s3://``, and no other."""
+    def _mount(self, settings: dict[str, str]) -> None:
+        """Show the buckets of the settings below ``s3://``, and no other."""
         hadoop = self.context._jsc.hadoopConfiguration()
         self.jvm.org.apache.hadoop.fs.FileSystem.closeAll()
         for key in self.mounted:
             hadoop.unset(key)
-        self.mounted = []
-        for bucket, mount in mounts.items():
-            table = f"fs.viewfs.mounttable.{bucket}"
-            links = {f"{table}.linkFallback": Path(mount["folder"]).as_uri()}
-            for name in mount["denied"]:
-                links[f"{table}.link./{name}"] = f"denied://{bucket}/{name}"
-            for key, target in links.items():
-                hadoop.set(key, target)
-                self.mounted.append(key)
+        self.mounted = list(settings)
+        for key, value in settings.items():
+            hadoop.set(key, value)
 
     def _fresh_session(self) -> SparkSession:
         """Return a session without the settings, views and functions of earlier runs."""
