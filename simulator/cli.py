@@ -180,6 +180,10 @@ def run(
         bool, typer.Option("--cold", help="A Spark process for each job run, as on Glue; slower.")
     ] = False,
     assets: Assets = "source",
+    assembly: Annotated[
+        Path | None,
+        typer.Option(help="Another stage of our stack, as `python -m infra_cdk.synth` writes it."),
+    ] = None,
     isolation: Isolation = "plain",
     target: Target = "embedded",
     endpoint: Endpoint = None,
@@ -203,6 +207,7 @@ def run(
         port=port,
         progress=Progress.to_stderr(),
         cold=cold,
+        assembly=assembly,
         latency=latency,
         isolation=isolation,
         assets=built_assets(assets),

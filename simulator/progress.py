@@ -1,8 +1,12 @@
-"""What a person sees while a run works: the stage, a bar on a terminal, a line per stage."""
+"""What a person sees while a run works: the stage, a bar on a terminal, a line per stage.
+
+Where there is no terminal, a stage that takes long says from time to time how far it is.
+"""
 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Generator
 from typing import Any, TextIO
 
@@ -11,6 +15,9 @@ import simpy
 from simulator.report import Stage
 
 WIDTH = 28
+
+PAUSE_S = 15.0
+"""Real seconds between two lines about one stage, where there is no bar."""
 
 
 class Progress:
@@ -23,6 +30,7 @@ class Progress:
         self._note = ""
         self._share = 0.0
         self._over = False
+        self._said_s = time.monotonic()
 
     @classmethod
     def to_stderr(cls) -> Progress:
@@ -50,10 +58,11 @@ class Progress:
             file=self._stream,
             flush=True,
         )
+        self._said_s = time.monotonic()
 
     def watch(self, env: simpy.Environment, total_s: float) -> None:
         """Follow the clock up to ``total_s`` from now."""
-        if self._bar:
+        if self._stream is not None:
             env.process(self._follow(env, total_s))
 
     def finish(self) -> None:
@@ -66,7 +75,16 @@ class Progress:
         while not self._over and env.now - start < total_s:
             self._share = (env.now - start) / total_s
             self._draw()
+            self._say(env.now - start)
             yield env.timeout(total_s / 200)
+
+    def _say(self, gone_s: float) -> None:
+        """Leave a line, where there is no bar, when nothing was said for long."""
+        if self._bar or self._stream is None or time.monotonic() - self._said_s < PAUSE_S:
+            return
+        self._said_s = time.monotonic()
+        words = f"{self._share:.0%} of the run, {gone_s / 3600:.1f} h on the clock"
+        print(f"... {self._stage}: {words}", file=self._stream, flush=True)
 
     def _draw(self) -> None:
         if not self._bar or self._stream is None:

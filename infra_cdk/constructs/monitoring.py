@@ -36,7 +36,7 @@ class Monitoring(Construct):
     """A state machine around the monitoring job, its schedule, and what drift starts.
 
     Schedule, its state and lengths of time are parameters of the stack: `MonitoringSchedule`,
-    `MonitoringState`, `MonitoringWindowS`, `MonitoringMarginS`, `RetrainingS`.
+    `MonitoringState`, `MonitoringEveryS`, `MonitoringWindowS`, `MonitoringMarginS`, `RetrainingS`.
     """
 
     def __init__(
@@ -70,6 +70,9 @@ class Monitoring(Construct):
                 "WindowS": self._number("MonitoringWindowS", 3600, "Length of a window"),
                 "HealthyMarginS": self._number(
                     "MonitoringMarginS", 1800, "Around an alarm, not judged for drift"
+                ),
+                "EveryS": self._number(
+                    "MonitoringEveryS", 3600, "Between two judgements, as the schedule has it"
                 ),
                 "RetrainingS": self._number(
                     "RetrainingS", 86_400, "Drift that lasts so long is trained on"

@@ -112,7 +112,10 @@ def _monitor(settings: JobSettings, model: Artefact, clients: Clients) -> str:
                 since_ms,
                 settings.end_ms,
                 settings.retraining_ms,
-                again=monitor.lasted_before(judged, settings.retraining_ms, earliest_ms),
+                settings.every_ms,
+                again=monitor.lasted_before(
+                    judged, settings.retraining_ms, settings.every_ms, earliest_ms
+                ),
             ),
         )
     _write(settings, judged, baseline, traffic, detail)

@@ -38,6 +38,7 @@ class JobSettings:
     end_ms: int
     margin_ms: int
     retraining_ms: int
+    every_ms: int
     publishes: bool
     endpoint_name: str
     schedule_name: str
@@ -82,6 +83,8 @@ def parse(env: Mapping[str, str]) -> JobSettings:
         end_ms=end_ms,
         margin_ms=_seconds(env, "HEALTHY_MARGIN_S", 1800, lowest=0),
         retraining_ms=retraining_ms,
+        # Whole windows, and each only once.
+        every_ms=max(window_ms, _seconds(env, "JUDGED_EVERY_S", 1) // window_ms * window_ms),
         publishes=publishes == "Enabled",
         endpoint_name=env.get("sagemaker_endpoint_name", ""),
         schedule_name=env.get("sagemaker_monitoring_schedule_name", ""),

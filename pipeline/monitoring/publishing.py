@@ -45,14 +45,18 @@ class Retraining:
     due: bool
 
 
-def retraining(drifted_since_ms: int, end_ms: int, needed_ms: int, *, again: bool) -> Retraining:
+def retraining(
+    drifted_since_ms: int, end_ms: int, needed_ms: int, every_ms: int, *, again: bool
+) -> Retraining:
     """Return what to train on at the end of a window that drifted.
 
-    Due when the drift has lasted for `needed_ms`. If it had when it was last seen (`again`),
-    because the training failed or its model was not better, due at multiples of that time only.
+    One is judged `every_ms`. Due when the drift has lasted for `needed_ms`. If it had when it was
+    last seen (`again`), because the training failed or its model was not better, due once in that
+    time only.
     """
     start_ms = end_ms - needed_ms
-    due = drifted_since_ms <= start_ms and (not again or end_ms % needed_ms == 0)
+    is_its_turn = end_ms // needed_ms > (end_ms - every_ms) // needed_ms
+    due = drifted_since_ms <= start_ms and (not again or is_its_turn)
     return Retraining(drifted_since_ms, start_ms, end_ms, due)
 
 

@@ -143,10 +143,15 @@ class Monitor:
                 since_ms = start_ms
         return since_ms
 
-    def lasted_before(self, last: Judgement, needed_ms: int, earliest_ms: int) -> bool:
-        """Tell whether the drift had lasted for `needed_ms` already when it was last seen."""
+    def lasted_before(
+        self, last: Judgement, needed_ms: int, every_ms: int, earliest_ms: int
+    ) -> bool:
+        """Tell whether the drift had lasted for `needed_ms` already when it was last seen.
+
+        Seen is what a job judged: one window `every_ms`.
+        """
         length_ms = last.end_ms - last.start_ms
-        for start_ms in range(last.start_ms - length_ms, last.end_ms - needed_ms - 1, -length_ms):
+        for start_ms in range(last.start_ms - every_ms, last.end_ms - needed_ms - 1, -every_ms):
             if start_ms < earliest_ms:
                 break
             before = self.judge(start_ms, start_ms + length_ms)

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.errors import JobInputError, SettingsError
 from pipeline.model import artefact
@@ -164,7 +166,7 @@ def test_a_drift_that_goes_on_is_trained_on_once_a_period_and_not_after_every_wi
         end
         for end in range(6, 100)
         if publishing.retraining(
-            max(5, end - 36) * hour_ms, end * hour_ms, 24 * hour_ms, again=end > 29
+            max(5, end - 36) * hour_ms, end * hour_ms, 24 * hour_ms, hour_ms, again=end > 29
         ).due
     }
     assert due == {29, 48, 72, 96}
@@ -177,6 +179,26 @@ def test_drift_that_goes_on_is_not_trained_on_after_the_next_window(
     data = monitored.shifted(monitored.rows_of(3, 9, 100), FLOW_MEAN, PUMPS, since_ms)
     _, clients, _ = monitor(prepared, tmp_path, data, 108)
     assert json.loads(clients.events[0]["Detail"])["retrain"] is False
+
+
+def test_drift_that_no_judgement_has_seen_yet_is_trained_on_however_long_ago_it_began(
+    prepared: Path, tmp_path: Path
+) -> None:
+    since_ms, _ = monitored.window(103)
+    data = monitored.shifted(monitored.rows_of(3, 9, 100), FLOW_MEAN, PUMPS, since_ms)
+    every = {"JUDGED_EVERY_S": str(7 * monitored.WINDOW_MS // 1000)}
+    _, clients, _ = monitor(prepared, tmp_path, data, 108, **every)
+    assert json.loads(clients.events[0]["Detail"])["retrain"] is True
+
+
+@given(every=st.integers(1, 60), needed=st.integers(1, 60), end=st.integers(200, 400))
+def test_a_drift_that_goes_on_is_due_once_in_the_time_that_is_needed_or_at_every_judgement(
+    every: int, needed: int, end: int
+) -> None:
+    judged = range(end, end + 1_000, every)
+    due = [publishing.retraining(0, at, needed, every, again=True).due for at in judged]
+    periods = judged[-1] // needed - (end - every) // needed
+    assert sum(due) == min(len(judged), periods)
 
 
 def test_faults_only_put_no_event(prepared: Path, tmp_path: Path) -> None:

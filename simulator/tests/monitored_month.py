@@ -106,9 +106,9 @@ class Month:
             self.drifted[hour] = judged.drifted
             needed_ms = self.retraining_ms
             earliest_ms = max(start_ms - needed_ms * 3 // 2, self._since_ms)
-            again = monitor.lasted_before(judged, needed_ms, earliest_ms)
+            again = monitor.lasted_before(judged, needed_ms, HOUR_MS, earliest_ms)
             since_ms = monitor.drifted_since(judged, earliest_ms)
-            if retraining(since_ms, start_ms + HOUR_MS, needed_ms, again=again).due:
+            if retraining(since_ms, start_ms + HOUR_MS, needed_ms, HOUR_MS, again=again).due:
                 self.retrained.append(hour + 1)
                 monitor = self._train(hour + 1)
 

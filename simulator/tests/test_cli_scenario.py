@@ -25,7 +25,7 @@ from simulator.timeline_svg import svg_of
 GOLDEN = Path(__file__).with_name("golden")
 SCHEMA_COPY = Path(__file__).parents[2] / "docs" / "scenario.schema.json"
 LIBRARY = (
-    *("demo", "drift-only", "healthy", "journey", "mixed", "network-storm"),
+    *("demo", "drift-only", "healthy", "journey", "mixed", "month", "network-storm"),
     *("run-to-failure", "seasonal", "tiny"),
 )
 
