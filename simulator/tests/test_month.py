@@ -136,10 +136,13 @@ def test_the_drift_is_told_when_it_is_there_and_trained_on_once(finished: Finish
 
 @pytest.mark.slow
 def test_false_alarms_come_with_the_drift_and_end_with_the_training(finished: Finished) -> None:
-    start = finished.report.started
-    assert finished.false_alarms(start, DRIFT) <= 2
-    assert finished.false_alarms(DRIFT, RETRAINED) >= 10
-    assert finished.false_alarms(RETRAINED) <= 2
+    # A day, a day, and two days, of 20 machines. Two days are little to learn them from.
+    assert finished.false_alarms(finished.report.started, DRIFT) <= 6
+    assert finished.false_alarms(DRIFT, RETRAINED) >= 15
+    assert finished.false_alarms(RETRAINED) <= 4
+    over_ms = (RETRAINED.timestamp() + 6 * 3600) * 1000
+    begun = [each for each in finished.report.episodes if each.started_ms < over_ms]
+    assert all(each.ended_ms is not None and each.ended_ms < over_ms for each in begun)
     (fault,) = finished.report.faults
     assert finished.report.judged.found, f"{fault.kind} of {fault.device_id} after the training"
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from simulator.cloud.cloud import Cloud
-from simulator.cloud.survey import REFUSED
+from simulator.cloud.resources.declarations import REFUSED
 from simulator.progress import Progress
 from simulator.run import Options, run
 from simulator.scenario import Scenario
