@@ -19,17 +19,19 @@ from types import FrameType
 
 from benchmarks.catalogue import BENCHMARKS, Benchmark
 from benchmarks.children import run_child
-from benchmarks.result import MISSED_EXIT, QUICK_RESULTS, RESULTS, ROOT, load
+from benchmarks.result import LOAD_BEFORE, MISSED_EXIT, QUICK_RESULTS, RESULTS, ROOT, load
 from benchmarks.row import MISSED, Row, table
 
 PATIENCE, LEAST_S = 6.0, 300.0
 """A benchmark may take so many times what is expected, and at least so long."""
 SHOW_EVERY_S = 15.0
+BUSY = 1.0
+"""Load of the machine above which a run says that its figures will be disturbed."""
 EXAMPLES = """examples:
   python -m benchmarks                    all, about a quarter of an hour; renews the results
   python -m benchmarks --quick            a rough look in two minutes, written to out/bench-quick
   python -m benchmarks --list             what there is, and what each takes
-  python -m benchmarks --only startup --only http
+  python -m benchmarks --only startup --only latency
   python -m benchmarks.etl --help         each is a command of its own, with options of its own
   python -m benchmarks.page               make docs/benchmarks.md of the committed results
 
@@ -203,6 +205,10 @@ def main(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, stop)
     # Started in the background, this would be ignored, and children would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if LOAD_BEFORE > BUSY:
+        print(
+            f"the machine is busy (load {LOAD_BEFORE:.1f}): figures will be disturbed", flush=True
+        )
     benchmarks = plan(chosen.only, quick=chosen.quick)
     progress = Progress(benchmarks, quick=chosen.quick)
     outcomes: list[Outcome] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import time
 from pathlib import Path
 
@@ -97,3 +98,8 @@ def test_the_list_and_the_help_name_every_benchmark(capsys: pytest.CaptureFixtur
     with pytest.raises(SystemExit):
         runner.main(["--help"])
     assert "examples:" in capsys.readouterr().out
+
+
+def test_the_examples_of_the_help_name_benchmarks_that_there_are() -> None:
+    names = re.findall(r"--only (\w+)|benchmarks\.(\w+) --help", runner.EXAMPLES)
+    assert {one or other for one, other in names} <= {each.name for each in catalogue.BENCHMARKS}
