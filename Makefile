@@ -9,7 +9,7 @@ INFRA_STAMP := $(VENV)/.infra
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 SCENARIO ?= demo
 
-.PHONY: run test parity lint synth bench bench-quick format clean help localstack
+.PHONY: run test parity lint synth assets bench bench-quick format clean help localstack
 
 help:
 	@echo "make run     a fleet of pumps through the whole pipeline; report in out/"
@@ -18,6 +18,7 @@ help:
 	@echo "make lint    ruff, mypy, import contracts"
 	@echo "make format  have ruff rewrite what it can"
 	@echo "make synth   rewrite infra_cdk/snapshots and its diagram (needs Node 20 or newer)"
+	@echo "make assets  pack what is deployed to build/assets; ARGS=--wheels with its wheels (needs a package index)"
 	@echo "make localstack  LocalStack without Docker on 127.0.0.1:4566 (needs Python 3.13 and Node)"
 	@echo "make bench   the benchmarks, about a quarter of an hour; renews benchmarks/results"
 	@echo "make bench-quick  a rough look at them in two minutes, which renews nothing"
@@ -68,6 +69,9 @@ format: $(DEV_STAMP)
 
 synth: $(INFRA_STAMP)
 	$(BIN)/python -m infra_cdk.synth
+
+assets: $(RUN_STAMP)
+	$(BIN)/python -m infra_cdk.build $(ARGS)
 
 bench: $(DEV_STAMP)
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -28,6 +28,7 @@ from infra_cdk.archives import (
 )
 from infra_cdk.build import BUILT, Manifest, build, handlers_of, imported_alone, table
 from infra_cdk.contents import REPOSITORY, SOURCES, BuildError, source_digest
+from infra_cdk.tests.snapshot import resources
 
 FUNCTIONS = dict(handlers_of("function"))
 
@@ -157,6 +158,12 @@ def test_the_command_prints_what_it_built_and_says_that_wheels_are_missing(
     assert "build again with --wheels" in said
 
 
+def test_wheels_are_for_the_python_and_the_machine_of_the_functions() -> None:
+    functions = resources("AWS::Lambda::Function").values()
+    assert {body["Runtime"] for body in functions} == {f"python{contents.PYTHON}"}
+    assert {name for body in functions for name in body["Architectures"]} == {contents.MACHINE}
+
+
 @pytest.mark.parametrize("handler", FUNCTIONS)
 def test_a_function_answers_from_the_archive_and_installed_packages(
     handler: str, tmp_path: Path
@@ -177,6 +184,8 @@ def test_a_function_answers_from_the_archive_alone(handler: str, tmp_path: Path)
         pytest.skip(f"wheels need a package index, none were fetched here: {error}")
     if not manifest.wheels:
         pytest.skip(f"{folder} was built without --wheels, which needs a package index")
+    if manifest.assets["function"].sources != source_digest("function"):
+        pytest.skip(f"{folder} is stale: build it again with --wheels")
     assert "manylinux" in table(manifest)
     zipfile.ZipFile(folder / "function.zip").extractall(tmp_path)
     assert answer_of(handler, tmp_path, []) == {"batchItemFailures": []}

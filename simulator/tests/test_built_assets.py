@@ -19,7 +19,6 @@ import pytest
 
 from infra_cdk.archives import pack_tar, pack_zip
 from infra_cdk.build import BUILT, MANIFEST, Manifest, build, sha256_of
-from infra_cdk.contents import BuildError
 from simulator.built_assets import built_assets, checked
 from simulator.cloud import containers
 from simulator.errors import AssetsError
@@ -264,8 +263,8 @@ def append(name: str, text: str, folder: Path) -> None:
 def test_a_function_runs_with_its_own_wheels(tmp_path: Path) -> None:
     folder = Path(os.environ.get("FLEETWIN_BUILT_ASSETS", BUILT))
     try:
-        manifest = Manifest.read(folder)
-    except BuildError as error:
+        manifest = checked(folder).manifest
+    except AssetsError as error:
         pytest.skip(f"wheels need a package index, none were fetched here: {error}")
     if not manifest.wheels:
         pytest.skip(f"{folder} was built without --wheels, which needs a package index")
