@@ -45,7 +45,7 @@ class Benchmark:
 
 BENCHMARKS = (
     Benchmark("startup", "start-up", "imports, boot of the stack, twins in tests", 45.0, 12.0),
-    Benchmark("latency", "latency", "each hop in real time and on the run's clock", 60.0, 8.0),
+    Benchmark("latency", "latency", "each hop in real time and on the run's clock", 50.0, 8.0),
     Benchmark("http_services", "throughput", "S3, Kinesis and SQS over HTTP", 40.0, 8.0),
     Benchmark("pipeline", "throughput", "readings through the pipeline, PutRecords", 25.0, 8.0),
     Benchmark(
@@ -81,7 +81,7 @@ BENCHMARKS = (
         "detection",
         "detection",
         "detectors on fleets, and on recorded sets when they are asked for",
-        200.0,
+        250.0,
         left_out="a thousand machine-days",
         arguments=("--sets", "fleet"),
     ),
