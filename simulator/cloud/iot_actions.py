@@ -165,17 +165,16 @@ class Actions:
 
     def _stored(self, chunk: list[Outgoing]) -> None:
         """Put one request's records; have what is throttled tried again later."""
-        throttled = self._put(chunk, stamped=True)
+        throttled = self._put(chunk)
         if throttled:
             self.pending += len(throttled)
             self._engine.process(self._retry(throttled))
 
-    def _put(self, chunk: list[Outgoing], *, stamped: bool) -> list[Outgoing]:
+    def _put(self, chunk: list[Outgoing]) -> list[Outgoing]:
         """Call PutRecords; return the throttled ones; any other failure is dealt with here."""
         action = chunk[0].action
-        records: list[Any] = [{"Data": r.data, "PartitionKey": r.key} for r in chunk]
-        if stamped:
-            records = StampedRecords(records, [r.at_s for r in chunk])
+        plain = [{"Data": r.data, "PartitionKey": r.key} for r in chunk]
+        records = StampedRecords(plain, [r.at_s for r in chunk])
         try:
             params = {"StreamName": action.target, "Records": records}
             answer = self._context.dispatch(
@@ -188,7 +187,7 @@ class Actions:
         except AwsError as error:
             if isinstance(error, ValidationError) and len(chunk) > 1:
                 # One record that does not fit must not take the others with it.
-                return [r for one in chunk for r in self._put([one], stamped=stamped)]
+                return [r for one in chunk for r in self._put([one])]
             for record in chunk:
                 self._failed(record.rule, action, record.message, error.message)
             return []
@@ -205,7 +204,8 @@ class Actions:
         for pause_s in RETRY_PAUSES_S:
             yield self._engine.env.timeout(pause_s)
             before = len(throttled)
-            throttled = self._put(throttled, stamped=False)
+            now_s = self._engine.env.now
+            throttled = self._put([record._replace(at_s=now_s) for record in throttled])
             self.pending -= before - len(throttled)
             if not throttled:
                 return
