@@ -16,7 +16,7 @@ import simpy
 from simulator.fleet.fleet import Fleet
 from simulator.fleet.replay import Replay
 from simulator.fleet.work_orders import write_orders
-from simulator.targets import Embedded
+from simulator.target import Target
 
 BATCH_FOLDER = "batch"
 """What goes the batch path, below the output folder."""
@@ -36,7 +36,7 @@ class BatchPath:
     }
     """The template's parameters with which the stack has the task."""
 
-    def __init__(self, target: Embedded, machines: Fleet | Replay, out: Path) -> None:
+    def __init__(self, target: Target, machines: Fleet | Replay, out: Path) -> None:
         assert isinstance(machines, Fleet), "recorded machines are not worked on"
         self._target = target
         self._machines = machines
@@ -48,7 +48,7 @@ class BatchPath:
     def export(self) -> None:
         """Write what is finished by now: of what is still to come nobody has a record."""
         base_ms = self._machines.plan.base_ms
-        now_s = self._target.cloud.engine.epoch_s() - base_ms / 1_000
+        now_s = self._target.epoch_s() - base_ms / 1_000
         done = [order for order in self._machines.work_orders if order.finished_s <= now_s]
         write_orders(done, self._folder, base_ms)
 
@@ -60,6 +60,6 @@ class BatchPath:
     def _export_hourly(self) -> Generator[simpy.Event, Any, None]:
         env = self._target.clock
         while True:
-            epoch_s = self._target.cloud.engine.epoch_s()
+            epoch_s = self._target.epoch_s()
             yield env.timeout(HOUR_S - (epoch_s - EXPORT_S) % HOUR_S)
             self.export()

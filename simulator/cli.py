@@ -79,8 +79,8 @@ Isolation = Annotated[
 Target = Annotated[
     str,
     typer.Option(
-        help="embedded, or localstack: S3, Kinesis, SNS, SQS, SSM and DynamoDB are executed by "
-        "the endpoint."
+        help="embedded; localstack: what its endpoint executes is executed there; or, for a run, "
+        "aws: the deployed stack in your account, with --yes."
     ),
 ]
 Endpoint = Annotated[
@@ -187,6 +187,9 @@ def run(
     isolation: Isolation = "plain",
     target: Target = "embedded",
     endpoint: Endpoint = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="For aws: I know that this costs money in my account.")
+    ] = False,
 ) -> None:
     """Run a fleet through the whole pipeline and report what was found.
 
@@ -213,6 +216,7 @@ def run(
         assets=built_assets(assets),
         target=target,
         endpoint=endpoint,
+        asked_for_aws=yes,
     )
     print(f"fleetwin: {chosen.name}, seed {chosen.seed}", file=sys.stderr)
     report = run_scenario(options)
@@ -232,6 +236,10 @@ def up(
         typer.Option(help="What `cdk synth` wrote for an app of your own, instead of our stack."),
     ] = None,
     assets: Assets = "source",
+    scenario: Annotated[
+        str | None,
+        typer.Option(help="Boot the stack as this scenario needs it; publishes nothing."),
+    ] = None,
     isolation: Isolation = "plain",
     target: Target = "embedded",
     endpoint: Endpoint = None,
@@ -242,12 +250,15 @@ def up(
     """
     from datetime import UTC, datetime
 
+    from simulator.run import parameters_of
     from simulator.targets import SNAPSHOT, Embedded, remote_of
 
     if assembly is not None and assets != SOURCE:
         raise AssetsError(
             f"--assets {assets}: is for our own stack; the assets of {assembly} lie in it already"
         )
+    place = assembly or SNAPSHOT
+    wanted = parameters_of(Scenario.load(scenario), None, place) if scenario else {}
     pace, remote = _speed(speed), remote_of(target, endpoint)
     with tempfile.TemporaryDirectory(prefix="fleetwin-") as folder:
         twin = Embedded(
@@ -256,13 +267,13 @@ def up(
             speed=pace or 1.0,
             seed=seed or 0,
             port=port,
-            assembly=assembly or SNAPSHOT,
+            assembly=place,
             isolation=isolation,
             remote=remote,
             assets=built_assets(assets),
         )
         try:
-            resources = twin.boot({})
+            resources = twin.boot(wanted)
             print(f"# fleetwin is up with {resources} resources; Ctrl-C ends it")
             for name, value in twin.environment().items():
                 print(f"export {name}={shlex.quote(value)}")

@@ -144,7 +144,7 @@ def record(
     today = datetime.now(UTC).date()
     steps = STEPS
     if target == "localstack" and endpoint is not None:
-        from simulator.targets import absent_at
+        from simulator.boto_clients import absent_at
 
         absent = absent_at(endpoint)
         steps = tuple(each for each in STEPS if each.service not in absent)
@@ -198,7 +198,7 @@ def _partner(target: str, endpoint: str | None) -> Iterator[Partner]:
     from simulator.parity.recorder import Partner
 
     if target != "embedded":
-        from simulator.targets import clients_of
+        from simulator.boto_clients import clients_of
 
         clients = clients_of(target, REGION, endpoint)
         yield Partner(target, REGION, clients, time.sleep, time.monotonic)

@@ -26,7 +26,8 @@ from simulator.fleet.replay import Replay
 from simulator.report import Episode, Readings
 from simulator.report_html import Trace
 from simulator.scenario import Scenario
-from simulator.targets import Embedded, template_default
+from simulator.target import Target
+from simulator.targets import template_default
 
 STATE_FOLDER = "twin"
 MARKER = ".fleetwin-state"
@@ -90,7 +91,7 @@ def fleet_spec(scenario: Scenario) -> dict[str, Any]:
     return spec
 
 
-def gather(target: Embedded, machines: Fleet | Replay) -> Evidence:
+def gather(target: Target, machines: Fleet | Replay) -> Evidence:
     """Return the evidence of a run that is over."""
     raw = _RawZone(target)
     books = [machines.counters.readings, machines.counters.bursts]
@@ -132,9 +133,9 @@ def score_lines(traces: Sequence[Trace]) -> Iterator[bytes]:
             yield orjson.dumps(row) + b"\n"
 
 
-def trace_lines(target: Embedded) -> Iterator[bytes]:
+def trace_lines(target: Target) -> Iterator[bytes]:
     """Yield a JSON line for each hop that was gone: which, when it began, how long it took."""
-    for hop, began_s, took_s in target.cloud.latency.samples:
+    for hop, began_s, took_s in target.hops():
         row = {"hop": hop, "began_s": round(began_s, 6), "took_s": round(took_s, 6)}
         yield orjson.dumps(row) + b"\n"
 
@@ -145,7 +146,7 @@ class _RawZone:
     ``signals`` has, for each device, event times and values in the order of storing.
     """
 
-    def __init__(self, target: Embedded) -> None:
+    def __init__(self, target: Target) -> None:
         self.bucket = target.bucket("raw")
         self.stored = self.late = self.objects = 0
         self.signals: dict[str, list[tuple[int, dict[str, float]]]] = defaultdict(list)
@@ -157,7 +158,7 @@ class _RawZone:
             self._count("bursts", row)
         self.dead_lettered = sum(1 for _ in self._rows(target, "dead-letter/"))
 
-    def _rows(self, target: Embedded, prefix: str) -> Iterator[dict[str, Any]]:
+    def _rows(self, target: Target, prefix: str) -> Iterator[dict[str, Any]]:
         for key, body in target.objects(self.bucket, prefix):
             self.objects += 1
             data = gzip.decompress(body) if key.endswith(".gz") else body
@@ -178,7 +179,7 @@ class _RawZone:
         return {"objects": self.objects, "problems": problems}
 
 
-def _episodes(target: Embedded) -> list[Episode]:
+def _episodes(target: Target) -> list[Episode]:
     table = target.name_of("AWS::DynamoDB::Table", "detections")
     items: list[dict[str, Any]] = []
     page: dict[str, Any] = {}
@@ -212,7 +213,7 @@ def _episode(item: dict[str, Any]) -> Episode:
     )
 
 
-def _alerts(target: Embedded) -> int:
+def _alerts(target: Target) -> int:
     """Count the detection alerts that the inbox got, each once."""
     name = target.name_of("AWS::SQS::Queue", "alert-inbox").rsplit("/", 1)[-1]
     url = target.call("sqs", "GetQueueUrl", QueueName=name)["QueueUrl"]
@@ -231,14 +232,14 @@ def _alerts(target: Embedded) -> int:
             )
 
 
-def _alarms(target: Embedded) -> list[dict[str, Any]]:
+def _alarms(target: Target) -> list[dict[str, Any]]:
     page = target.call("cloudwatch", "DescribeAlarms")
     return [
         {"name": alarm["AlarmName"], "state": alarm["StateValue"]} for alarm in page["MetricAlarms"]
     ]
 
 
-def _model(target: Embedded) -> dict[str, Any]:
+def _model(target: Target) -> dict[str, Any]:
     table = target.name_of("AWS::DynamoDB::Table", "device-state")
     answer = target.call("dynamodb", "GetItem", TableName=table, Key={"pk": {"S": "#model"}})
     item = answer.get("Item", {})
@@ -248,7 +249,7 @@ def _model(target: Embedded) -> dict[str, Any]:
 
 
 def _traces(
-    target: Embedded,
+    target: Target,
     devices: Sequence[str],
     signals: dict[str, list[tuple[int, dict[str, float]]]],
 ) -> list[Trace]:

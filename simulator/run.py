@@ -36,7 +36,15 @@ from simulator.progress import Progress
 from simulator.report import Fault, RunReport, Stage, Standstill
 from simulator.scenario import Scenario
 from simulator.stack_parameters import stack_parameters
-from simulator.targets import SNAPSHOT, Embedded, Packed, remote_of, template_default
+from simulator.target import Target
+from simulator.targets import (
+    SNAPSHOT,
+    Embedded,
+    Packed,
+    deployed,
+    remote_of,
+    template_default,
+)
 
 HOUR_S = 3600
 
@@ -70,6 +78,8 @@ class Options:
     target: str = "embedded"
     endpoint: str | None = None
     """URL of what executes a part of AWS for the target localstack."""
+    asked_for_aws: bool = False
+    """The user knows that the target aws is an account and costs money."""
 
 
 def run(options: Options) -> RunReport:
@@ -80,10 +90,45 @@ def run(options: Options) -> RunReport:
     """
     recording = _recording(options.scenario)
     latencies = chosen_models(options.latency)
-    remote = remote_of(options.target, options.endpoint)
     start = recording.start if recording else options.scenario.start
     options.out.mkdir(parents=True, exist_ok=True)
-    target = Embedded(
+    if options.target == "aws" and options.endpoint is None:
+        target: Target = deployed(
+            start,
+            options.assembly or SNAPSHOT,
+            asked=options.asked_for_aws,
+            say=options.progress.note,
+        )
+    else:
+        target = _embedded(options, start)
+        target.cloud.latency.install(latencies)
+    work = _Run(options, target, recording)
+    try:
+        return work.execute()
+    finally:
+        work.close()
+        target.close()
+
+
+def parameters_of(
+    scenario: Scenario, recording: Recording | None, assembly: Path = SNAPSHOT
+) -> dict[str, str]:
+    """Return the parameters with which the stack must be deployed for a scenario."""
+    return {
+        **evidence.template_parameters(scenario, recording),
+        **(BatchPath.PARAMETERS if has_orders(scenario, recording) else {}),
+        **stack_parameters(scenario, assembly),
+    }
+
+
+def has_orders(scenario: Scenario, recording: Recording | None) -> bool:
+    """Tell whether machines of this scenario are worked on at all."""
+    return recording is None and bool(scenario.life.wear)
+
+
+def _embedded(options: Options, start: datetime) -> Embedded:
+    remote = remote_of(options.target, options.endpoint)
+    return Embedded(
         start,
         evidence.fresh_state(options.out),
         speed=options.speed,
@@ -95,13 +140,6 @@ def run(options: Options) -> RunReport:
         remote=remote,
         **({"assembly": options.assembly} if options.assembly else {}),
     )
-    target.cloud.latency.install(latencies)
-    work = _Run(options, target, recording)
-    try:
-        return work.execute()
-    finally:
-        work.close()
-        target.close()
 
 
 def _recording(scenario: Scenario) -> Recording | None:
@@ -113,14 +151,14 @@ def _recording(scenario: Scenario) -> Recording | None:
 class _Run:
     """One run under way."""
 
-    def __init__(self, options: Options, target: Embedded, recording: Recording | None) -> None:
+    def __init__(self, options: Options, target: Target, recording: Recording | None) -> None:
         self.options = options
         self.scenario = options.scenario
         self.target = target
         self.recording = recording
         self.stages: list[Stage] = []
         self.began = time.monotonic()
-        self.start_s = target.cloud.engine.epoch_s()
+        self.start_s = target.epoch_s()
         self.calibrated_ms = 0
         self.machines: Fleet | Replay | None = None
 
@@ -154,7 +192,7 @@ class _Run:
             self._settle(machines)
             result.append(f"{machines.counters.readings.published:,} readings published")
         execution = self._train(machines)
-        self.calibrated_ms = int(self.target.cloud.engine.epoch_s() * 1000)
+        self.calibrated_ms = int(self.target.epoch_s() * 1000)
         if isinstance(machines, Replay):
             self.calibrated_ms = 0
             machines.resume()
@@ -169,7 +207,7 @@ class _Run:
             found = evidence.gather(self.target, machines)
             report = self._report(machines.truth, found, execution)
             self._write(report, found, machines.truth)
-            self.target.cloud.keep_dashboards()
+            self.target.keep()
             result.append(f"{len(report.judged.found)} of {len(report.faults)} faults found")
         report.stages, report.wall_s = self.stages, time.monotonic() - self.began
         self._write_json(report)
@@ -178,12 +216,8 @@ class _Run:
 
     def _parameters(self) -> dict[str, str]:
         """Return the template's parameters that this scenario changes."""
-        return {
-            **evidence.template_parameters(self.scenario, self.recording),
-            **(BatchPath.PARAMETERS if self._has_orders() else {}),
-            **stack_parameters(self.scenario, self.options.assembly or SNAPSHOT),
-            **self.options.parameters,
-        }
+        assembly = self.options.assembly or SNAPSHOT
+        return parameters_of(self.scenario, self.recording, assembly) | self.options.parameters
 
     def _parameter(self, name: str) -> str:
         """Return a parameter's value in this run."""
@@ -192,7 +226,7 @@ class _Run:
 
     def _has_orders(self) -> bool:
         """Tell whether machines of this scenario are worked on at all."""
-        return self.recording is None and bool(self.scenario.life.wear)
+        return has_orders(self.scenario, self.recording)
 
     def _machines(self) -> Fleet | Replay:
         env, publish = self.target.clock, self.target.publish
@@ -210,7 +244,7 @@ class _Run:
         """Keep how long it took from a row's event time to its alert."""
         started_ms = json.loads(message).get("started_ms")
         if started_ms is not None:
-            self.target.cloud.latency.note("row to alert", started_ms / 1000 - self.start_s)
+            self.target.note("row to alert", started_ms / 1000 - self.start_s)
 
     def _maintenance(self) -> list[dict[str, Any]]:
         """Return the work orders as records, which also go to the batch path."""
@@ -235,32 +269,32 @@ class _Run:
         else:
             # Machines go on publishing: a batching window and a delivery later all is stored.
             window_s = float(self._parameter("MappingWindowS"))
-            self.target.run_until(self.target.clock.now + window_s + DELIVERY_S)
+            self.target.settle(window_s + DELIVERY_S)
 
     def _train(self, machines: Fleet | Replay) -> dict[str, Any]:
         """Run the training workflow over the whole hours of the history."""
-        now_s = self.target.cloud.engine.epoch_s()
+        now_s = self.target.epoch_s()
         first_s = math.floor(self.start_s / HOUR_S) * HOUR_S
         last_s = math.ceil(now_s / HOUR_S) * HOUR_S
         data = {"start": _hour(first_s), "end": _hour(last_s), "run": f"seed-{self.scenario.seed}"}
         arn = self.target.name_of("AWS::StepFunctions::StateMachine", "training")
         with self._stage("workflow") as result:
             watch = _States(self)
-            execution = self.target.start_workflow(
+            execution = self.target.run_workflow(
                 arn, json.dumps(data), f"training-{self.scenario.seed}", watch.on_state
             )
-            self.target.run_until(execution.done)
             if execution.status != "SUCCEEDED":
                 raise WorkflowFailed(
                     f"the training workflow {execution.status}: {execution.error}: "
-                    f"{execution.cause}; its logs are in {self.target.cloud.context.state}/logs"
+                    f"{execution.cause}; its logs are in {execution.logs}"
                 )
-            result.append(f"{len(execution.history.events)} events, {execution.status}")
-        self.stages.extend(watch.stages)
+            result.append(f"{execution.events} events, {execution.status}")
+        told = [Stage(f"workflow: {name}", took_s, took_s) for name, took_s in execution.states]
+        self.stages.extend(watch.stages or told)
         return {
             "name": execution.name,
             "status": execution.status,
-            "states": [stage.name for stage in watch.stages],
+            "states": [stage.name for stage in watch.stages or told],
         }
 
     def _report(

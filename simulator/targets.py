@@ -17,7 +17,6 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import boto3
-import botocore.session
 import simpy
 from botocore.config import Config
 
@@ -31,7 +30,9 @@ from simulator.cloud.remote_endpoint import RemoteEndpoint
 from simulator.cloud.survey import Row
 from simulator.cloud.template import deploy, survey_of
 from simulator.cloud.workflows import Execution
+from simulator.deployed import PUBLISHERS, Deployed
 from simulator.errors import AssetsError, EnvironmentMissing, InvariantBroken, SimulatorError
+from simulator.target import StateListener, WorkflowOutcome
 
 ROOT = Path(__file__).parents[1]
 SNAPSHOT = ROOT / "infra_cdk" / "snapshots"
@@ -82,54 +83,29 @@ def look_at(assembly: Path, start: datetime, state: Path) -> list[Row]:
         cloud.close()
 
 
-def local_session(key: str, secret: str, region: str) -> boto3.session.Session:
-    """Return a session that knows nothing of the profiles and files of whoever runs this."""
-    nothing: Any = (None, [], None, None)
-    names = ("profile", "config_file", "credentials_file")
-    inner = botocore.session.Session(dict.fromkeys(names, nothing))
-    return boto3.session.Session(key, secret, region_name=region, botocore_session=inner)
+def deployed(
+    start: datetime, assembly: Path, *, asked: bool, say: Callable[[str], None]
+) -> Deployed:
+    """Return an assembly's stacks where they are deployed: with the credentials boto3 finds.
 
-
-def clients_of(target: str, region: str, endpoint: str | None) -> Callable[[str], Any]:
-    """Return what makes boto3 clients of a target that is not ours, for conversations.
-
-    ``localstack`` is an endpoint of this machine, and nothing is ever sent elsewhere. ``aws`` is
-    the account of the credentials that boto3 finds: the caller must have been asked for it.
-    Raises EnvironmentMissing for another target, or an endpoint that is not on loopback.
+    Raises EnvironmentMissing unless the user ``asked`` for it in so many words, and without a
+    region or credentials.
     """
-    if target == "localstack":
-        _only_here(endpoint)
-        session = local_session("test", "test", region)
-        address = {"endpoint_url": endpoint}
-    elif target == "aws" and endpoint is None:
-        session, address = boto3.session.Session(region_name=region), {}
-    else:
-        raise EnvironmentMissing(f"--target {target}: choose embedded, localstack or aws")
-    make: Any = session.client  # Its overloads want a literal.
-    # A throttled call is an answer like any other and must not be asked again.
-    once = Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"})
-    return lambda service: make(service, config=once, **address)
-
-
-def absent_at(endpoint: str) -> Sequence[str]:
-    """Return the services that an endpoint of this machine does not execute and need not.
-
-    Raises EnvironmentMissing for an address elsewhere, and what `RemoteEndpoint.check` raises.
-    """
-    _only_here(endpoint)
-    remote = RemoteEndpoint(endpoint)
-    try:
-        return remote.check()
-    finally:
-        remote.close()
-
-
-def _only_here(endpoint: str | None) -> None:
-    host = urlsplit(endpoint or "").hostname
-    if host not in ("127.0.0.1", "localhost", "::1"):
+    if not asked:
         raise EnvironmentMissing(
-            f"--endpoint {endpoint}: must be on this machine, such as http://127.0.0.1:4566"
+            "--target aws publishes to the stack in your AWS account, which costs money: add --yes"
         )
+    session = boto3.session.Session()
+    if session.region_name is None:
+        raise EnvironmentMissing("--target aws: no region: export AWS_REGION, or AWS_PROFILE")
+    if session.get_credentials() is None:
+        raise EnvironmentMissing("--target aws: no credentials: export AWS_PROFILE, or log in")
+    make: Any = session.client  # Its overloads want a literal.
+    patient = Config(
+        retries={"mode": "standard", "max_attempts": 8}, max_pool_connections=PUBLISHERS
+    )
+    names = [stack.name for stack in load_assembly(assembly).stacks]
+    return Deployed(lambda service: make(service, config=patient), names, start, say)
 
 
 LOCALSTACK = "http://127.0.0.1:4566"
@@ -146,7 +122,8 @@ def remote_of(target: str, endpoint: str | None) -> RemoteEndpoint | None:
         return None
     if target != "localstack":
         raise EnvironmentMissing(
-            f"--target {target}: a run takes embedded or localstack, --endpoint only localstack"
+            f"--target {target}: choose embedded, localstack or, for a run, aws; --endpoint is "
+            "for localstack"
         )
     url = endpoint or LOCALSTACK
     parts = urlsplit(url)
@@ -263,9 +240,17 @@ class Embedded:
 
         self.cloud.sns.on_publish.append(published)
 
+    def epoch_s(self) -> float:
+        """Return the time on the clock, in seconds since 1970."""
+        return self.cloud.engine.epoch_s()
+
     def run_until(self, until: simpy.Event | float) -> Any:
         """Let the clock run until an event, or a time in seconds since the start."""
         return self.cloud.engine.run(until)
+
+    def settle(self, seconds: float) -> None:
+        """Let what was published be stored; machines go on publishing meanwhile."""
+        self.run_until(self.clock.now + seconds)
 
     def drain(self, most_s: float = 3_600.0) -> None:
         """Run until everything that was published has been processed."""
@@ -319,6 +304,33 @@ class Embedded:
             if not page.get("IsTruncated"):
                 return
             token = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def run_workflow(
+        self, arn: str, data: str, name: str, on_state: StateListener
+    ) -> WorkflowOutcome:
+        """Run an execution to its end on the clock."""
+        execution = self.start_workflow(arn, data, name, on_state)
+        self.run_until(execution.done)
+        return WorkflowOutcome(
+            execution.name,
+            execution.status,
+            len(execution.history.events),
+            execution.error or "",
+            execution.cause or "",
+            f"{self.cloud.context.state}/logs",
+        )
+
+    def note(self, hop: str, began_s: float) -> None:
+        """Keep that a hop began then on the run's clock, and ends now."""
+        self.cloud.latency.note(hop, began_s)
+
+    def hops(self) -> Iterator[tuple[str, float, float]]:
+        """Yield every hop that was gone: name, beginning and duration in seconds."""
+        yield from self.cloud.latency.samples
+
+    def keep(self) -> None:
+        """Keep the dashboards' figures for `fleetwin dashboard`."""
+        self.cloud.keep_dashboards()
 
     def serve_files(self, host: str, folder: Path) -> None:
         """Have a folder of this machine be what DataSync finds on a file server."""

@@ -42,6 +42,8 @@ DOCUMENTED: dict[str, frozenset[str]] = {
             "PreconditionFailed",
         ]
     ),
+    # "Common Error Types" in the CloudFormation API reference.
+    "cloudformation": frozenset({"ValidationError"}),
     # Recorded: the front end answers the HTTP status for a body over its limit.
     "sagemaker-runtime": frozenset({"413"}),
 }

@@ -103,6 +103,7 @@ services.add(
     lambda w: {**alarm_of(w), "DatapointsToAlarm": 9},
 )
 services.add("cloudwatch", "InvalidNextToken", "DescribeAlarms", lambda w: {"NextToken": "x"})
+services.add("cloudformation", "ValidationError", "DescribeStacks", lambda w: {"StackName": "none"})
 services.add(
     "cloudwatch",
     "InvalidParameterInput",

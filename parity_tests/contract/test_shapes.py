@@ -29,6 +29,7 @@ from parity_tests.contract import (
     examples_registry,
     examples_sagemaker_jobs,
     examples_sns,
+    examples_stacks,
     examples_storage,
     examples_streams,
     examples_tables,
@@ -58,6 +59,7 @@ EXAMPLES: list[Example] = [
         examples_datasync,
         examples_events,
         examples_workflows,
+        examples_stacks,
     )
     for group in vars(module).values()
     if isinstance(group, Examples)
@@ -94,6 +96,7 @@ SERVICES_OF_FILES = {
         "tuning",
     ): ("sagemaker", "sagemaker-runtime"),
     ("workflows", "asl"): ("stepfunctions",),
+    ("stacks",): ("cloudformation",),
 }
 """Whose errors the files raise, by the beginnings of their names."""
 

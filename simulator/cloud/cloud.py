@@ -52,6 +52,7 @@ from simulator.cloud.sagemaker_transform import TransformJobs
 from simulator.cloud.sagemaker_tuning import TuningJobs
 from simulator.cloud.sns import Sns
 from simulator.cloud.spark_s3a import find_s3a_jars
+from simulator.cloud.stacks import Stacks
 from simulator.cloud.template import Deployment, deploy
 from simulator.cloud.workflows import Workflows
 from simulator.errors import EnvironmentMissing
@@ -255,6 +256,7 @@ class Cloud:
             ("logs", self.logs.operations()),
             ("stepfunctions", self.workflows.operations()),
             ("sns", self.sns.operations()),
+            ("cloudformation", Stacks(self.context, lambda: self.deployment).operations()),
         ]
         for service, operations in own:
             self.dispatch.register(service, operations)

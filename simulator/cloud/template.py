@@ -45,6 +45,8 @@ class Deployment:
     resources: dict[str, Created] = field(default_factory=dict)
     outputs: dict[str, Any] = field(default_factory=dict)
     recorded_only: dict[str, list[str]] = field(default_factory=dict)
+    parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """The parameters' values of each stack, by its name."""
 
     def find(self, type_name: str) -> list[Created]:
         """Return the resources of one type in the order of creation."""
@@ -280,6 +282,7 @@ class _Deployer:
     def _deployment(self, nodes: list[Node]) -> Deployment:
         qualified = len(self.stacks) > 1
         done = Deployment()
+        done.parameters = {name: dict(scope.parameters) for name, scope in self.scopes.items()}
         for stack, logical_id in nodes:
             key = f"{stack}/{logical_id}" if qualified else logical_id
             done.resources[key] = self.created[stack, logical_id]

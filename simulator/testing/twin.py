@@ -18,10 +18,11 @@ from urllib.parse import urlsplit
 import simpy
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
+from simulator.boto_clients import local_session
 from simulator.cloud.isolation import PLAIN
 from simulator.cloud.resources import Created
 from simulator.fleet.delivery import Message
-from simulator.targets import SNAPSHOT, Embedded, Packed, local_session
+from simulator.targets import SNAPSHOT, Embedded, Packed
 
 
 class Twin:

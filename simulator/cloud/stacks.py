@@ -1,0 +1,149 @@
+"""CloudFormation, to read: which stacks a twin was booted from, and what they made.
+
+Clients look names up with it that are generated or end in an account's number: the AWS CLI, and
+`simulator.deployed` on a stack that may be here or on AWS. Stacks are made and changed by the
+twin's own commands; the operations that would do that are refused by name, as any that a service
+does not list. Source: CloudFormation API reference, actions of the same names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from simulator.cloud.context import Context
+from simulator.cloud.errors import AwsError
+from simulator.cloud.operations import Answer, Call, Operation, Params
+from simulator.cloud.pages import page
+
+if TYPE_CHECKING:
+    from simulator.cloud.template import Deployment
+
+PAGE = 100
+COMPLETE = "CREATE_COMPLETE"
+
+
+@dataclass
+class Stacks:
+    """The stacks of the twin's deployment; there are none before it has booted."""
+
+    context: Context
+    deployment: Callable[[], Deployment | None]
+    made: datetime = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.made = self.context.engine.now()
+
+    def operations(self) -> dict[str, Operation]:
+        """Return the operations that read."""
+        return {
+            "DescribeStacks": Operation(self._describe, resources=self._arns),
+            "ListStacks": Operation(self._list),
+            "ListStackResources": Operation(self._resources, resources=self._arns),
+            "DescribeStackResources": Operation(self._all_resources, resources=self._arns),
+        }
+
+    def _names(self) -> list[str]:
+        deployment = self.deployment()
+        return [] if deployment is None else sorted(deployment.parameters)
+
+    def _id(self, name: str) -> str:
+        return self.context.arn("cloudformation", f"stack/{name}/fleetwin")
+
+    def _arns(self, params: Params) -> list[str]:
+        name = params.get("StackName", "*")
+        return [name if name.startswith("arn:") else self._id(name)]
+
+    def _known(self, wanted: str | None) -> str:
+        """Return the name of the stack that was named, or whose id was given."""
+        for name in self._names():
+            if wanted in (name, self._id(name)):
+                return name
+        raise AwsError("ValidationError", f"Stack with id {wanted} does not exist")
+
+    def _describe(self, call: Call) -> Answer:
+        wanted = call.params.get("StackName")
+        names = [self._known(wanted)] if wanted else self._names()
+        shown, token = page(names, PAGE, call.params.get("NextToken"), "ValidationError")
+        return _with_token({"Stacks": [self._stack(name) for name in shown]}, token)
+
+    def _stack(self, name: str) -> dict[str, Any]:
+        deployment = self.deployment()
+        assert deployment is not None, "a stack is known"
+        several = len(deployment.parameters) > 1
+        outputs = {
+            key.removeprefix(f"{name}/") if several else key: value
+            for key, value in deployment.outputs.items()
+            if not several or key.startswith(f"{name}/")
+        }
+        return {
+            **self._head(name),
+            "DisableRollback": False,
+            "NotificationARNs": [],
+            "Parameters": [
+                {"ParameterKey": key, "ParameterValue": _text(value)}
+                for key, value in deployment.parameters[name].items()
+                if value is not None
+            ],
+            "Outputs": [
+                {"OutputKey": key, "OutputValue": _text(value)} for key, value in outputs.items()
+            ],
+            "Tags": [],
+        }
+
+    def _head(self, name: str) -> dict[str, Any]:
+        return {
+            "StackId": self._id(name),
+            "StackName": name,
+            "CreationTime": self.made,
+            "StackStatus": COMPLETE,
+        }
+
+    def _list(self, call: Call) -> Answer:
+        wanted = call.params.get("StackStatusFilter") or [COMPLETE]
+        names = self._names() if COMPLETE in wanted else []
+        shown, token = page(names, PAGE, call.params.get("NextToken"), "ValidationError")
+        return _with_token({"StackSummaries": [self._head(name) for name in shown]}, token)
+
+    def _resources(self, call: Call) -> Answer:
+        found = list(self._of(self._known(call.params["StackName"])))
+        shown, token = page(found, PAGE, call.params.get("NextToken"), "ValidationError")
+        for each in shown:
+            each["LastUpdatedTimestamp"] = self.made
+        return _with_token({"StackResourceSummaries": shown}, token)
+
+    def _all_resources(self, call: Call) -> Answer:
+        name, logical_id = call.params.get("StackName"), call.params.get("LogicalResourceId")
+        if name is None:
+            # By a resource's physical id the service finds the stack; nothing of ours asks so.
+            raise AwsError("ValidationError", "Parameters [StackName] must not be null")
+        name = self._known(name)
+        head = {"StackId": self._id(name), "StackName": name, "Timestamp": self.made}
+        found = [
+            {**head, **each}
+            for each in self._of(name)
+            if logical_id in (None, each["LogicalResourceId"])
+        ]
+        return {"StackResources": found[:PAGE]}
+
+    def _of(self, name: str) -> Iterator[dict[str, Any]]:
+        deployment = self.deployment()
+        assert deployment is not None, "a stack is known"
+        for resource in deployment.resources.values():
+            if resource.stack == name:
+                yield {
+                    "LogicalResourceId": resource.logical_id,
+                    "PhysicalResourceId": resource.physical_id,
+                    "ResourceType": resource.type,
+                    "ResourceStatus": COMPLETE,
+                }
+
+
+def _text(value: Any) -> str:
+    return ",".join(value) if isinstance(value, list) else str(value)
+
+
+def _with_token(answer: Answer, token: str | None) -> Answer:
+    return answer if token is None else {**answer, "NextToken": token}
