@@ -33,6 +33,8 @@ GROUPS = {
     "AWS::CloudWatch::Alarm": "alarms",
     "AWS::CloudWatch::CompositeAlarm": "alarms",
     "AWS::DataSync::": "maintenance transfer",
+    "AWS::IoT::Policy": "machines",
+    "AWS::IoT::ThingType": "machines",
     "AWS::Glue::Database": "catalog",
     "AWS::Glue::Table": "catalog",
 }

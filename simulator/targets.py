@@ -191,6 +191,8 @@ class Embedded:
             start, state, speed=speed, seed=seed, port=port, isolation=isolation, remote=remote
         )
         self._assembly, self._assets = assembly, assets
+        self._policies: list[str] = []
+        self._provisioned: set[str] = set()
         if cold:
             self.cloud.glue.start_cold()
         if not is_ours(self.cloud.gateway.url):
@@ -211,6 +213,7 @@ class Embedded:
         deployment = self.cloud.boot(
             self._assembly, parameters, prewarmed=prewarmed, archives=archives
         )
+        self._policies = [each.physical_id for each in deployment.find("AWS::IoT::Policy")]
         if prewarmed:
             self.cloud.engine.run(self.cloud.prewarm())
             failures = self.cloud.functions.invocations.load_failures()
@@ -227,8 +230,26 @@ class Embedded:
         return dict(deployment.recorded_only) if deployment is not None else {}
 
     def publish(self, messages: Sequence[Any]) -> Any:
-        """Take MQTT messages from the machines (the broker's side of the connection)."""
+        """Take MQTT messages from the machines (the broker's side of the connection).
+
+        Where the stack has IoT policies, a machine is provisioned before its first message.
+        """
+        if self._policies:
+            for client_id in {each.client_id for each in messages} - self._provisioned:
+                self.provision(client_id)
         return self.cloud.iot.publish_batch(messages)
+
+    def provision(self, client_id: str) -> None:
+        """Make a machine's thing, and attach its certificate to it and the policies to that.
+
+        On AWS whoever brings machines into service does the same with their certificates.
+        """
+        certificate = self.cloud.iot.access.certificate_of(client_id)
+        self.call("iot", "CreateThing", thingName=client_id)
+        self.call("iot", "AttachThingPrincipal", thingName=client_id, principal=certificate)
+        for policy in self._policies:
+            self.call("iot", "AttachPolicy", policyName=policy, target=certificate)
+        self._provisioned.add(client_id)
 
     def on_alert(self, listener: Callable[[str], None]) -> None:
         """Have ``listener`` told of every message of the alert topic when it is published."""

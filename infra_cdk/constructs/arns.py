@@ -10,6 +10,11 @@ def regional(service: str, resource: str) -> str:
     return f"arn:{Aws.PARTITION}:{service}:{Aws.REGION}:{Aws.ACCOUNT_ID}:{resource}"
 
 
+def iot(resource: str) -> str:
+    """Return an IoT ARN; ``resource`` is such as ``topic/a/b``."""
+    return regional("iot", resource)
+
+
 def sagemaker(resource: str) -> str:
     """Return a SageMaker ARN; ``resource`` is such as ``endpoint/name``."""
     return regional("sagemaker", resource)

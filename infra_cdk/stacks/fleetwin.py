@@ -13,6 +13,7 @@ from infra_cdk.constructs.batch import BatchScoring
 from infra_cdk.constructs.catalog import Catalog
 from infra_cdk.constructs.compaction import Compaction
 from infra_cdk.constructs.dashboard import Dashboard
+from infra_cdk.constructs.devices import Devices
 from infra_cdk.constructs.etl import FeaturesJob
 from infra_cdk.constructs.ingestion import Detector, RawWriter
 from infra_cdk.constructs.lake import Lake
@@ -79,6 +80,7 @@ class FleetwinStack(Stack):
         tables = Tables(self, "Tables", config)
         catalog = Catalog(self, "Catalog", config, lake)
         stream = Stream(self, "Ingestion", config, lake)
+        Devices(self, "Devices", config)
         alerting = Alerting(self, "Alerting", config)
         raw_writer = RawWriter(
             self,

@@ -18,10 +18,12 @@ from botocore.exceptions import ClientError
 
 from parity_tests.contract import (
     errors_catalog,
+    errors_devices,
     errors_services,
     errors_storage,
     examples_catalog,
     examples_datasync,
+    examples_devices,
     examples_events,
     examples_jobs,
     examples_lake,
@@ -57,6 +59,7 @@ EXAMPLES: list[Example] = [
         examples_lake,
         examples_catalog,
         examples_datasync,
+        examples_devices,
         examples_events,
         examples_workflows,
         examples_stacks,
@@ -69,6 +72,7 @@ CASES: list[ErrorCase] = [
     *errors_storage.storage.all,
     *errors_services.services.all,
     *errors_catalog.catalog.all,
+    *errors_devices.devices.all,
 ]
 
 SOURCES = Path(cloud_module.__file__).parent

@@ -30,6 +30,7 @@ CONDITION_KEYS = frozenset(
         "aws:sourcearn",
         "cloudwatch:namespace",
         "iam:passedtoservice",
+        "iot:connection.thing.isattached",
         "s3:delimiter",
         "s3:prefix",
         "sns:protocol",

@@ -1,8 +1,8 @@
-"""AWS IoT Core: the broker's limits and its topic rules.
+"""AWS IoT Core: the broker's limits, whom it admits, and its topic rules.
 
 The fleet publishes in process, in batches, through `Iot.publish_batch`; clients of the twin
-through iot-data's Publish. Rules come from the template. Subscriptions, things, certificates
-and shadows are not here.
+through iot-data's Publish. Rules come from the template; things are in `iot_registry`, who may
+connect and publish in `iot_policies`. Subscriptions and shadows are not here.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import orjson
 
 from simulator.cloud.context import Context
 from simulator.cloud.errors import AwsError, NotSupportedByTwin
+from simulator.cloud.iot_access import Access
 from simulator.cloud.iot_actions import Action, Actions, Outgoing, Publishing, parse_action
 from simulator.cloud.iot_sql import UNDEFINED, Publication, Statement, matches, parse
 from simulator.cloud.operations import Answer, Call, Operation, Params
@@ -31,12 +32,14 @@ TOPICS_REMEMBERED = 100_000
 class PublishResult:
     """How many messages of a batch the broker took, and how many it refused or discarded.
 
-    ``discarded_positions`` are the places of the latter in the batch as it was given.
+    ``discarded_positions`` are the places of the latter in the batch as it was given. ``denied``:
+    how many of them no policy allowed.
     """
 
     delivered: int
     discarded: int
     discarded_positions: tuple[int, ...] = ()
+    denied: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,7 @@ class Iot:
         self._start_epoch_s = context.engine.start.timestamp()
         self._connections: dict[str, TokenBucket] = {}
         self._actions = Actions(context, self._republish, self._publication)
+        self.access = Access(context)
         self.sql_errors = 0
 
     def operations(self) -> dict[str, Operation]:
@@ -102,7 +106,7 @@ class Iot:
         table = {
             name: Operation(execute, resources=self._resources) for name, execute in on_rule.items()
         }
-        return table | {"ListTopicRules": Operation(self._list)}
+        return table | {"ListTopicRules": Operation(self._list)} | self.access.operations()
 
     def data_operations(self) -> dict[str, Operation]:
         """Return the operations of ``iot-data`` that run here."""
@@ -118,12 +122,16 @@ class Iot:
         """Take messages as the broker would, in the order in which they reach it.
 
         A payload over 128 KB is refused; what a connection sends beyond 100 messages a second
-        is discarded without a word (AWS IoT guide, "message broker limits").
+        is discarded without a word (AWS IoT guide, "message broker limits"). So is what no policy
+        allows, where there are policies; its client is disconnected, and connects again.
         """
         in_time = sorted(range(len(messages)), key=lambda i: messages[i].at_s)
-        dropped = {i for i in in_time if not self._admit(messages[i])}
+        denied = self.access.denied(messages, in_time) if self.access.decides else frozenset()
+        dropped = {i for i in in_time if i in denied or not self._admit(messages[i])}
         self._apply([messages[i] for i in in_time if i not in dropped])
-        return PublishResult(len(messages) - len(dropped), len(dropped), tuple(sorted(dropped)))
+        return PublishResult(
+            len(messages) - len(dropped), len(dropped), tuple(sorted(dropped)), len(denied)
+        )
 
     def _admit(self, message: Publishing) -> bool:
         bucket = self._connections.get(message.client_id)

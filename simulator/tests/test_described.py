@@ -79,6 +79,11 @@ def topic_rule(cloud: Cloud, name: str, values: Values) -> Values:
     return {**found, "TopicRulePayload": found}
 
 
+def iot_policy(cloud: Cloud, name: str, values: Values) -> Values:
+    found = cloud.call("iot", "GetPolicy", policyName=name)
+    return {**found, "PolicyDocument": json.loads(found["policyDocument"])}
+
+
 def bucket_policy(cloud: Cloud, name: str, values: Values) -> Values:
     policy = cloud.call("s3", "GetBucketPolicy", Bucket=name)["Policy"]
     return {"Bucket": name, "PolicyDocument": json.loads(policy)}
@@ -173,6 +178,8 @@ DESCRIBE: dict[str, Describe] = {
     "AWS::Glue::Database": glue_database,
     "AWS::Glue::Job": one("glue", "GetJob", "JobName", "Job"),
     "AWS::Glue::Table": glue_table,
+    "AWS::IoT::Policy": iot_policy,
+    "AWS::IoT::ThingType": one("iot", "DescribeThingType", "thingTypeName"),
     "AWS::IoT::TopicRule": topic_rule,
     "AWS::Kinesis::Stream": one(
         "kinesis", "DescribeStreamSummary", "StreamName", "StreamDescriptionSummary"

@@ -3,6 +3,7 @@
 from simulator.cloud.resources import (
     catalog,
     declared,
+    devices,
     eventing,
     functions,
     lake_formation,
@@ -26,6 +27,7 @@ __all__ = [
     "Resource",
     "catalog",
     "declared",
+    "devices",
     "eventing",
     "functions",
     "lake_formation",

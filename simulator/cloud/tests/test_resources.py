@@ -27,6 +27,7 @@ from simulator.errors import TemplateError
 SNAPSHOTS = Path(__file__).parents[3] / "infra_cdk" / "snapshots"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/worker"
 AGENT = f"arn:aws:datasync:us-east-1:{ACCOUNT}:agent/agent-00000000000000000"
+CERTIFICATE = f"arn:aws:iot:us-east-1:{ACCOUNT}:cert/{64 * '0'}"
 TRUST = {
     "Version": "2012-10-17",
     "Statement": [
@@ -67,6 +68,11 @@ MINIMAL: dict[str, dict[str, Any]] = {
         "PolicyDocument": policy("s3:*", Principal="*", Effect="Deny"),
     },
     "AWS::Kinesis::Stream": {"ShardCount": 1},
+    "AWS::IoT::Policy": {"PolicyDocument": policy("iot:Connect")},
+    "AWS::IoT::PolicyPrincipalAttachment": {"PolicyName": "p", "Principal": CERTIFICATE},
+    "AWS::IoT::Thing": {},
+    "AWS::IoT::ThingPrincipalAttachment": {"ThingName": "t", "Principal": CERTIFICATE},
+    "AWS::IoT::ThingType": {},
     "AWS::IoT::TopicRule": {"TopicRulePayload": {"Sql": "SELECT * FROM 'a'", "Actions": []}},
     "AWS::Lambda::Function": {"Role": ROLE, "Code": {"S3Bucket": "assets", "S3Key": "a.zip"}},
     "AWS::Lambda::EventSourceMapping": {"FunctionName": "f"},
