@@ -1,4 +1,7 @@
-"""CloudWatch, Logs, EventBridge and IAM with another endpoint behind the twin; moto plays it."""
+"""CloudWatch, Logs, EventBridge and IAM with another endpoint behind the twin.
+
+moto plays it and, where it was prepared, LocalStack is it.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from simulator import localstack_host
 from simulator.cloud.cloud import Cloud
 from simulator.cloud.errors import AwsError
 from simulator.cloud.remote_endpoint import OPTIONAL, RemoteEndpoint
@@ -34,10 +38,23 @@ MAY_LIST = {
 }
 
 
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    """Return the URL of moto's server in another process."""
-    with moto_server() as url:
+@pytest.fixture(
+    scope="module", params=["moto", pytest.param("localstack", marks=pytest.mark.localstack)]
+)
+def endpoint(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Return the URL of moto's server in another process, or of LocalStack where it is prepared."""
+    if request.param == "moto":
+        with moto_server() as url:
+            yield url
+        return
+    environment = localstack_host.prepared()
+    if environment is None:
+        pytest.skip(
+            "no LocalStack was prepared: run `make localstack` once, or have FLEETWIN_LOCALSTACK "
+            "name the environment that it made"
+        )
+    python = environment / "bin" / "python"
+    with localstack_host.running(python, environment / "files") as (url, _):
         yield url
 
 
@@ -51,7 +68,8 @@ def there(endpoint: str) -> RemoteEndpoint:
 def twin(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """Return a twin that forwards to the endpoint."""
     remote = RemoteEndpoint(endpoint)
-    assert list(remote.check()) == []
+    # LocalStack has to download its DynamoDB.
+    assert set(remote.check()) <= {"dynamodb"}
     cloud = Cloud(START, tmp_path_factory.mktemp("twin"), remote=remote)
     yield cloud
     cloud.close()
