@@ -298,6 +298,12 @@ services.add(
 services.add(
     "stepfunctions", "InvalidName", "CreateStateMachine", lambda w: _machine_of(w, name="a b")
 )
+services.add(
+    "stepfunctions",
+    "ResourceNotFound",
+    "DescribeMapRun",
+    lambda w: {"mapRunArn": "arn:aws:states:us-east-1:000000000000:mapRun:m/Each:none"},
+)
 services.add("stepfunctions", "InvalidToken", "ListStateMachines", lambda w: {"nextToken": "x"})
 services.add("stepfunctions", "InvalidToken", "SendTaskHeartbeat", lambda w: {"taskToken": "x"})
 services.add(

@@ -163,3 +163,35 @@ workflows.add(
     below("events", "timestamp type id previousEventId executionStartedEventDetails.input")
     + " events.executionStartedEventDetails.roleArn",
 )
+
+
+def _mapped(w: World) -> str:
+    """Return the execution of a distributed map that waits."""
+    processor = {
+        **json.loads(LONG),
+        "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+    }
+    each = {"Type": "Map", "ItemProcessor": processor, "End": True}
+    begin = {"Type": "Pass", "Result": [1, 2], "Next": "Each"}
+    return w.execution(json.dumps({"StartAt": "Begin", "States": {"Begin": begin, "Each": each}}))
+
+
+def _map_run(w: World) -> dict[str, Any]:
+    found = w.do("stepfunctions", "ListMapRuns", executionArn=_mapped(w))
+    return {"mapRunArn": found["mapRuns"][0]["mapRunArn"]}
+
+
+workflows.add(
+    "ListMapRuns",
+    lambda w: {"executionArn": _mapped(w)},
+    below("mapRuns", "executionArn mapRunArn stateMachineArn startDate"),
+)
+_KINDS = ("itemCounts", "executionCounts")
+_COUNTS = "pending running succeeded failed timedOut aborted total resultsWritten"
+workflows.add(
+    "DescribeMapRun",
+    _map_run,
+    "mapRunArn executionArn status startDate maxConcurrency toleratedFailurePercentage"
+    " toleratedFailureCount redriveCount " + " ".join(below(kind, _COUNTS) for kind in _KINDS),
+)
+workflows.add("UpdateMapRun", lambda w: {**_map_run(w), "maxConcurrency": 1})

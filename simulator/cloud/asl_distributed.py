@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import simpy
@@ -21,31 +19,19 @@ from simulator.cloud.asl_fanout import (
     concurrency_of,
     goes_on,
     items_of,
-    tolerated_of,
+    tolerances_of,
 )
 from simulator.cloud.asl_history import History, StateFailure, iso
 from simulator.cloud.asl_interpreter import Frame, Interpreter, Steps
+from simulator.cloud.asl_map_runs import MOST_AT_ONCE, Child, MapRun, Slots
 from simulator.cloud.asl_payload import dumps
 from simulator.cloud.errors import AwsError, NotSupportedByTwin
-
-
-@dataclass
-class Child:
-    """A child execution, for the ResultWriter."""
-
-    name: str
-    input: Any
-    started: datetime
-    status: str = "PENDING"
-    stopped: datetime | None = None
-    output: Any = None
-    failure: StateFailure | None = None
 
 
 def run(frame: Frame, data: Any, processor: dict[str, Any]) -> Steps:
     """Run a child for every item or batch; return their outputs, or where they were written."""
     state, thread, visit = frame.state, frame.thread, frame.visit
-    history = frame.interpreter.history
+    history, now = frame.interpreter.history, frame.interpreter.engine.now
     is_read = "ItemReader" in state
     items = [] if is_read else items_of(frame, data)
     is_redriven = goes_on(frame)
@@ -55,17 +41,25 @@ def run(frame: Frame, data: Any, processor: dict[str, Any]) -> Steps:
         visit.children = {}
         visit.run_arn = _run_arn(frame)
         # A tolerance that is none ends the execution before the map run begins (recorded).
-        tolerated_of(frame, data, len(items))
+        map_run = _begun(frame, *tolerances_of(frame, data))
+    else:
+        map_run = frame.interpreter.map_runs[visit.run_arn]
+        map_run.again(now())
     started: dict[str, Any] = {"mapRunArn": visit.run_arn}
     if is_redriven:
         started["redriveCount"] = frame.context["Execution"]["RedriveCount"]
     kind = "MapRunRedriven" if is_redriven else "MapRunStarted"
     run_started_id = history.add(thread, kind, started)
     try:
-        outputs = yield from _run(frame, data, processor, items, is_read)
+        outputs = yield from _run(frame, data, processor, items, map_run)
     except StateFailure as failure:
+        map_run.end("FAILED", now())
         history.add(thread, "MapRunFailed", failure.details())
         raise
+    except simpy.Interrupt:
+        map_run.end("ABORTED", now())
+        raise
+    map_run.end("SUCCEEDED", now())
     history.add(thread, "MapRunSucceeded")
     history.add(thread, "MapStateSucceeded", aside=True)
     # AWS links the state's exit to the start of the map run, not to its end.
@@ -73,29 +67,53 @@ def run(frame: Frame, data: Any, processor: dict[str, Any]) -> Steps:
     return outputs
 
 
+def _begun(frame: Frame, count: int | None, percentage: float | None) -> MapRun:
+    """Keep and return the map run that begins, with the failures that it bears."""
+    run = frame.interpreter.map_runs[frame.visit.run_arn] = MapRun(
+        frame.visit.run_arn,
+        frame.context["Execution"]["Id"],
+        frame.context["StateMachine"]["Id"],
+        frame.interpreter.engine.now(),
+        frame.visit.children,
+        tolerated_count=count,
+        tolerated_percentage=percentage,
+    )
+    return run
+
+
 def _run(
-    frame: Frame, data: Any, processor: dict[str, Any], items: list[Any], is_read: bool
+    frame: Frame, data: Any, processor: dict[str, Any], items: list[Any], map_run: MapRun
 ) -> Steps:
     state = frame.state
-    concurrency = concurrency_of(frame, data)
-    if is_read:
+    if not map_run.redrives:
+        map_run.concurrency = concurrency_of(frame, data)
+    if "ItemReader" in state:
         found = yield from asl_items.read(frame, data)
         items = items_of(frame, data, found)
-    tolerated = tolerated_of(frame, data, len(items))
     children = _Children(frame, processor, data, items)
+    map_run.items = map_run.executions = len(items)
     if "ItemBatcher" in state:
         values = [children.value_of(index) for index in range(len(items))]
         children.batch(asl_items.batches_of(frame, data, values))
+        map_run.executions = len(children.items)
+    engine = frame.interpreter.engine
+    map_run.slots = Slots(engine.env, map_run.concurrency or MOST_AT_ONCE)
     if "ResultWriter" not in state:
-        return (yield from children.run(concurrency, tolerated))
+        return (yield from children.run(map_run.slots, map_run.tolerated))
     try:
-        yield from children.run(concurrency, tolerated)
+        yield from children.run(map_run.slots, map_run.tolerated)
     except StateFailure as failure:
         # What ended is written although the run has failed.
         if not failure.fatal:
-            yield from _write(frame, data)
+            yield from _written(frame, data, map_run)
         raise
-    return (yield from _write(frame, data))
+    return (yield from _written(frame, data, map_run))
+
+
+def _written(frame: Frame, data: Any, map_run: MapRun) -> Steps:
+    outputs = yield from _write(frame, data)
+    map_run.written = "Resource" in frame.state["ResultWriter"]
+    return outputs
 
 
 class _Children(Iterations):
@@ -134,12 +152,17 @@ class _Children(Iterations):
         interpreter = self.frame.interpreter
         engine = interpreter.engine
         inner = Interpreter(
-            engine, self.processor, interpreter.context, History(engine), interpreter.tasks
+            engine,
+            self.processor,
+            interpreter.context,
+            History(engine),
+            interpreter.tasks,
+            map_runs=interpreter.map_runs,
         )
         inner.language = interpreter.language
         fork = self.fork(index)
         fork.last_id = 0
-        child = Child(engine.new_id(), value, engine.now())
+        child = Child(engine.new_id(), value, engine.now(), self.weight_of(index))
         self.frame.visit.children[index] = child
         try:
             child.output = yield from inner.machine(self.processor, value, fork, extra)

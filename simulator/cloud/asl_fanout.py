@@ -7,6 +7,7 @@ Inline maps write their iterations into the execution's history; distributed one
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import simpy
@@ -14,6 +15,7 @@ import simpy
 from simulator.cloud import asl_jsonata_states
 from simulator.cloud.asl_history import StateFailure, Thread, Visit
 from simulator.cloud.asl_interpreter import Frame, Interpreter, Steps
+from simulator.cloud.asl_map_runs import MOST_AT_ONCE, Slots
 from simulator.cloud.asl_payload import dumps
 from simulator.cloud.errors import AwsError
 
@@ -53,7 +55,8 @@ def run_map(frame: Frame, data: Any) -> Steps:
     if not goes_on(frame):
         history.add(thread, "MapStateStarted", {"length": len(items)})
     iterations = Iterations(frame, processor, data, items)
-    outputs = yield from iterations.run(concurrency, 0)
+    slots = Slots(frame.interpreter.engine.env, concurrency or MOST_AT_ONCE)
+    outputs = yield from iterations.run(slots, lambda: 0)
     thread.last_id = iterations.last_succeeded_id or thread.last_id
     history.add(thread, "MapStateSucceeded", aside=True)
     return outputs
@@ -91,10 +94,12 @@ class Iterations:
         self._failed = 0
         self.last_succeeded_id = 0
 
-    def run(self, concurrency: int, tolerated: int) -> Steps:
-        """Start iterations as slots get free; stop at the first failure that is too many."""
+    def run(self, slots: Slots, tolerated: Callable[[], int]) -> Steps:
+        """Start iterations as slots get free; stop at the first failure that is too many.
+
+        ``tolerated`` tells how many items may fail: that can change meanwhile.
+        """
         interpreter = self.frame.interpreter
-        slots = simpy.Resource(interpreter.engine.env, capacity=concurrency or 1_000)
         processes = [
             interpreter.engine.process(_guarded(self._iteration(index, slots, tolerated)))
             for index in range(len(self.items))
@@ -102,14 +107,14 @@ class Iterations:
         outputs = yield from _gather(interpreter, processes)
         return [output for output in outputs if not isinstance(output, StateFailure)]
 
-    def _iteration(self, index: int, slots: simpy.Resource, tolerated: int) -> Steps:
+    def _iteration(self, index: int, slots: Slots, tolerated: Callable[[], int]) -> Steps:
         with slots.request() as slot:
             yield slot
             try:
                 return (yield from _part(self.frame.visit, index, self._item(index)))
             except StateFailure as failure:
                 self._failed += self.weight_of(index)
-                if self._failed > tolerated:
+                if self._failed > tolerated():
                     raise self.too_many(failure) from failure
                 return failure
 
@@ -284,16 +289,12 @@ def concurrency_of(frame: Frame, data: Any) -> int:
     return int(value)
 
 
-def tolerated_of(frame: Frame, data: Any, length: int) -> int:
-    """Return how many of the items may fail."""
+def tolerances_of(frame: Frame, data: Any) -> tuple[int | None, float | None]:
+    """Return how many items, and what percentage of them, may fail; None where nothing is said."""
     count = _integer(frame, "ToleratedFailureCount", data)
     percentage = _integer(frame, "ToleratedFailurePercentage", data)
     if count is not None and count < 0:
         raise frame.runtime_error("ToleratedFailureCount cannot be negative.")
     if percentage is not None and not 0 <= percentage <= 100:
         raise frame.runtime_error("ToleratedFailurePercentage must be between 0 and 100.")
-    # Amazon States Language: the state fails when either threshold is exceeded.
-    bounds = [] if count is None else [int(count)]
-    if percentage is not None:
-        bounds.append(int(length * percentage / 100))
-    return min(bounds, default=0)
+    return None if count is None else int(count), percentage

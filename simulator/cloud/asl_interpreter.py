@@ -16,6 +16,7 @@ import simpy
 from simulator.cloud import asl_choice, asl_jsonata_states, asl_payload
 from simulator.cloud.asl_callbacks import Callback
 from simulator.cloud.asl_history import MAX_PAYLOAD_BYTES, History, StateFailure, Thread, Visit, iso
+from simulator.cloud.asl_map_runs import MapRun
 from simulator.cloud.asl_paths import PathNotFound, Scope, read, write
 from simulator.cloud.asl_payload import IntrinsicFailure, PayloadPathError, dumps, render
 from simulator.cloud.engine import Engine
@@ -123,6 +124,7 @@ class Interpreter:
         history: History,
         tasks: Tasks,
         on_state: Callable[[str, str], None] | None = None,
+        map_runs: dict[str, MapRun] | None = None,
     ) -> None:
         self.engine = engine
         self.definition = definition
@@ -130,6 +132,7 @@ class Interpreter:
         self.context = context
         self.history = history
         self.tasks = tasks
+        self.map_runs = {} if map_runs is None else map_runs
         self.on_state = on_state or (lambda name, what: None)
 
     def run(self, data: Any, thread: Thread | None = None) -> Steps:

@@ -22,6 +22,7 @@ from simulator.cloud.asl_callbacks import Callbacks
 from simulator.cloud.asl_execution import Execution, Machine, redrivable
 from simulator.cloud.asl_history import MAX_PAYLOAD_BYTES, History, iso
 from simulator.cloud.asl_interpreter import Interpreter, Steps
+from simulator.cloud.asl_map_runs import MapRuns
 from simulator.cloud.asl_notices import Notices, without_data
 from simulator.cloud.asl_tasks import Job, TaskRunner
 from simulator.cloud.context import Context
@@ -55,6 +56,7 @@ class Executions:
         self._executions: dict[str, Execution] = {}
         self._callbacks = Callbacks(context.engine)
         self._activities = Activities(context, check_name, paged)
+        self._map_runs = MapRuns(self.find, paged)
         self._redrives: dict[tuple[str, str], Answer] = {}
         self.on_state: Callable[[str, str, str], None] = lambda execution, state, what: None
 
@@ -74,6 +76,7 @@ class Executions:
             "GetExecutionHistory": Operation(self._history, resources=execution),
             **self._callbacks.operations(),
             **self._activities.operations(),
+            **self._map_runs.operations(),
         }
 
     def find(self, arn: str) -> Execution:
@@ -179,6 +182,7 @@ class Executions:
             execution.history,
             tasks,
             lambda state, what: self.on_state(execution.name, state, what),
+            self._map_runs.runs,
         )
 
     def _stop(self, call: Call) -> Answer:
