@@ -173,11 +173,13 @@ class Metrics:
         per_period = period_s // RESOLUTION_S
         first = int(start_s // RESOLUTION_S)
         for number in range(periods):
-            merged = StatisticSet()
-            for minute in range(first + number * per_period, first + (number + 1) * per_period):
-                for sets in chosen:
-                    if minute in sets:
-                        merged.merge(sets[minute])
+            minutes = range(first + number * per_period, first + (number + 1) * per_period)
+            found = [sets[minute] for minute in minutes for sets in chosen if minute in sets]
+            # Alarms ask every minute, mostly about minutes with no data or one set of it.
+            merged = found[0] if len(found) == 1 else StatisticSet()
+            if len(found) > 1:
+                for each in found:
+                    merged.merge(each)
             values.append(merged.value(statistic) if merged.count else None)
         return values
 

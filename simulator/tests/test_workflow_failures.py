@@ -7,14 +7,17 @@ apart from the interpreter.
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 
 from simulator.cloud.asl_resources import failure_of, parse_resource
+from simulator.cloud.assembly import load_assembly
 from simulator.cloud.errors import AwsError
 from simulator.cloud.validation import service_model
+from simulator.targets import SNAPSHOT
 from simulator.tests.workflow_stand_ins import (
     FOLDER,
     JOB_S,
@@ -118,9 +121,27 @@ def check_waits(state: Mapping[str, Any], times: list[float], lost_s: float, err
         assert jitter or later - sooner - lost_s == pytest.approx(wait_s)
 
 
-def test_there_are_workflows_to_try() -> None:
-    assert {file for file, _ in FILES} >= {"training", "features", "compaction", "batch", "nightly"}
-    assert len(CASES) > 50
+def deployed() -> Iterator[tuple[str, str]]:
+    """Yield (workflow, name of a Task state) of every machine in the stack's template."""
+    for stack in load_assembly(SNAPSHOT).stacks:
+        for body in stack.resources.values():
+            if body["Type"] == "AWS::StepFunctions::StateMachine":
+                properties = body["Properties"]
+                for states in machines_in(json.loads(properties["DefinitionString"])):
+                    for name, state in states.items():
+                        if state["Type"] == "Task":
+                            yield properties["StateMachineName"].rpartition("-")[2], name
+
+
+def test_every_task_of_every_workflow_that_the_stack_deploys_is_tried_with_failures() -> None:
+    found = list(deployed())
+    assert len(found) > 30
+    # A name that comes twice in a workflow would be tried once.
+    assert sorted(found) == sorted((file, name) for file, _, name, _ in tasks())
+    assert len(set(found)) == len(found)
+    tried = {(file, name) for file, name, _, _ in CASES}
+    assert tried == set(found)
+    assert len(CASES) > 150
 
 
 @pytest.mark.parametrize(("file", "name", "error", "how"), CASES)
