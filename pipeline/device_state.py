@@ -11,6 +11,7 @@ import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,7 +119,7 @@ class _Accepted:
     device: list[int] = field(default_factory=list)
     event_time_ms: list[int] = field(default_factory=list)
     seq: list[int] = field(default_factory=list)
-    values: list[list[float] | NDArray[np.float64]] = field(default_factory=list)
+    values: list[tuple[float, ...] | NDArray[np.float64]] = field(default_factory=list)
 
 
 def advance(
@@ -166,6 +167,7 @@ def _accept(
     readings, bursts = _Accepted(), _Accepted()
     lateness_ms = spec.allowed_lateness_ms
     late = duplicates = 0
+    in_order = itemgetter(*spec.sensors, *spec.sensors[:1])
     for message in messages:
         number = index[message.device_id]
         progress = ordered[number].progress
@@ -181,7 +183,7 @@ def _accept(
         target.event_time_ms.append(message.event_time_ms)
         target.seq.append(message.seq)
         if isinstance(message, Reading):
-            target.values.append([message.values[name] for name in spec.sensors])
+            target.values.append(in_order(message.values)[:-1])
         else:
             target.values.append(
                 burst_features(

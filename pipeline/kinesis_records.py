@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import binascii
+from binascii import a2b_base64
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipeline.errors import InvalidReading
 from pipeline.messages import Burst, Reading, decode
 from pipeline.settings import FeatureSpec
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One record of a shard. ``arrival_ms`` is when the stream took it (epoch)."""
 
     shard_id: str
@@ -23,8 +22,7 @@ class Record:
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Arrived:
+class Arrived(NamedTuple):
     """A record whose message is valid."""
 
     record: Record
@@ -45,19 +43,17 @@ def records(event: Mapping[str, Any]) -> list[Record]:
     Form of the event: Lambda developer guide, "Process Amazon Kinesis Data Streams records";
     ``eventID`` is ``<shard id>:<sequence number>``.
     """
-    found = []
-    for record in event["Records"]:
-        kinesis = record["kinesis"]
-        found.append(
-            Record(
-                shard_id=record["eventID"].partition(":")[0],
-                sequence_number=kinesis["sequenceNumber"],
-                partition_key=kinesis["partitionKey"],
-                arrival_ms=round(kinesis["approximateArrivalTimestamp"] * 1000),
-                payload=binascii.a2b_base64(kinesis["data"]),
-            )
+    return [
+        Record(
+            record["eventID"].partition(":")[0],
+            kinesis["sequenceNumber"],
+            kinesis["partitionKey"],
+            round(kinesis["approximateArrivalTimestamp"] * 1000),
+            a2b_base64(kinesis["data"]),
         )
-    return found
+        for record in event["Records"]
+        for kinesis in (record["kinesis"],)
+    ]
 
 
 def runs(batch: Iterable[Record], devices: int) -> list[list[Record]]:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from math import isfinite, isnan, nan
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -45,8 +46,7 @@ _reading_items = itemgetter(*_READING_FIELDS)
 _burst_items = itemgetter(*_BURST_FIELDS)
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """One value of each sensor at one moment; ``seq`` counts the device's readings from 0.
 
     NaN stands for a sensor that gave no value; it travels as a value that is not there.
@@ -74,6 +74,7 @@ class Burst:
     samples: NDArray[np.int16]
 
 
+@lru_cache(4096)
 def is_device_id(text: str) -> bool:
     """Tell whether a text may name a device: letters, digits, hyphens, underscores, 64 at most."""
     return _DEVICE_ID.fullmatch(text) is not None
@@ -197,7 +198,7 @@ def _check_header(schema: Any, device_id: Any, seq: Any, event_time_ms: Any) -> 
     """Check the fields that both kinds of message have."""
     if type(schema) is not int or schema != SCHEMA:
         raise InvalidReading(f"schema is not {SCHEMA}")
-    if type(device_id) is not str or not _DEVICE_ID.fullmatch(device_id):
+    if type(device_id) is not str or not is_device_id(device_id):
         raise InvalidReading("device_id is not 1 to 64 letters, digits, '_' or '-'")
     if type(seq) is not int or not 0 <= seq <= MAX_SEQ:
         raise InvalidReading("seq is not a whole number from 0 to 2^53 - 1")

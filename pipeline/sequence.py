@@ -92,7 +92,9 @@ class Progress:
 
         Late is a message older than the watermark by more than the allowed lateness.
         """
-        if not seen.add(seq):
+        if seq == seen.newest + 1 and not seen.missing:
+            seen.newest = seq  # The next one, as almost always.
+        elif not seen.add(seq):
             return Arrival.DUPLICATE
         if event_time_ms > self.watermark_ms:
             self.watermark_ms = event_time_ms
