@@ -1,36 +1,43 @@
 """How fast the embedded target is: readings through the pipeline, PutRecords over HTTP.
 
-``python -m benchmarks.pipeline`` writes `results/pipeline.json`. The readings stand beside real
-time, what goes over HTTP beside moto's own server, another process on this machine.
+``python -m benchmarks.pipeline`` writes `results/pipeline.json`. The readings go from the broker
+through rule, stream and mappings to both functions, with a model in service and every limit and
+permission on; beside them real time, and the processor time that two cores have for each at the
+wanted rate. PutRecords stands beside moto's own server, by turns. Details: where the time of a
+reading goes (`hops`).
 """
 
 from __future__ import annotations
 
+import gc
 import gzip
-import json
 import os
-import subprocess
+import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import boto3
-import numpy as np
 
+from benchmarks.by_processes import answer_of
+from benchmarks.hops import OTHER, Stopwatch, per_reading_us, processor_s
 from benchmarks.moto_server import environment, moto_server
-from benchmarks.put_records import RECORD_BYTES, RECORDS
+from benchmarks.put_records import BOTO3, RAW, RECORD_BYTES, RECORDS
+from benchmarks.readings import START, messages, put_in_service, trained
 from benchmarks.result import finish, parser
 from benchmarks.row import Row
-from pipeline.messages import Reading, encode_reading, telemetry_topic
 from simulator.cloud.cloud import Cloud
-from simulator.fleet.delivery import Message
 from simulator.targets import Embedded
 
-START = datetime(2026, 1, 5, tzinfo=UTC)
-MACHINES = 20
+FLEETS = (20, 100)
+"""The demo's machines, and as many as fill a batch of the mapping in its window."""
+WANTED_PER_S = 20_000.0
+CORES = 2
 SHARDS = 100
 STREAM = "bench"
 
@@ -38,112 +45,183 @@ STREAM = "bench"
 def main(arguments: Sequence[str]) -> int:
     """Measure, print and write; return the exit code."""
     chosen = parser("pipeline", __doc__).parse_args(arguments)
-    return finish("pipeline", measure(quick=chosen.quick), chosen)
+    rows, details = measure(quick=chosen.quick)
+    return finish("pipeline", rows, chosen, details)
 
 
-def measure(*, quick: bool) -> list[Row]:
-    """Return the rows; ``quick`` sends a tenth of the messages."""
-    seconds, requests = (150, 10) if quick else (1_500, 100)
-    with tempfile.TemporaryDirectory(prefix="fleetwin-bench-") as folder:
-        rate = _through_the_pipeline(Path(folder), seconds)
-        ours = _put_records_ours(Path(folder, "put"), requests)
-    moto = _put_records_moto(requests)
+def measure(*, quick: bool) -> tuple[list[Row], dict[str, Any]]:
+    """Return the rows and the details; ``quick`` sends a tenth of the messages."""
+    readings, rounds, requests = (3_000, 1, 10) if quick else (30_000, 3, 60)
+    rows: list[Row] = []
+    details: dict[str, Any] = {"steps": {}, "processes": {}, "rounds": {}}
+    model = trained(max(FLEETS), 600 if quick else 1_500)
+    for machines in FLEETS:
+        found = through_the_pipeline(machines, readings, rounds, model)
+        rows += rows_of(machines, found)
+        details["processes"][machines] = found[-1].processes_us
+        details["rounds"][machines] = [(round(f.per_s), round(f.processor_us, 1)) for f in found]
+    rows += put_records(rounds, requests)
+    for machines in FLEETS:  # Last: the steps stay timed.
+        details["steps"][machines] = steps(machines, readings, model)
+    return rows, details
+
+
+@dataclass(frozen=True)
+class Found:
+    """One round: readings a second of real time, and processor time a reading by process."""
+
+    per_s: float
+    processes_us: dict[str, float]
+
+    @property
+    def processor_us(self) -> float:
+        """The processor time of the processes that a reading passes; Spark's start is not."""
+        return sum(us for name, us in self.processes_us.items() if name != OTHER)
+
+
+def rows_of(machines: int, found: Sequence[Found]) -> list[Row]:
+    """Return a fleet's two rows: of the middle round, and of the least disturbed one."""
+    what = f"published to stored and detected ({machines} machines, a model in service)"
     return [
         Row(
-            f"published to stored and detected ({MACHINES} machines, no model in service)",
-            rate,
+            what,
+            statistics.median(each.per_s for each in found),
             "readings/s",
             "real time at 1 Hz",
-            float(MACHINES),
-            floor=20_000.0,
+            float(machines),
+            floor=WANTED_PER_S,
         ),
         Row(
-            f"PutRecords over HTTP, {RECORDS} x {RECORD_BYTES} B a request",
-            ours,
-            "records/s",
-            "moto's server",
-            moto,
-            floor=50_000.0,
+            f"{what}: processor time of all processes",
+            min(each.processor_us for each in found),
+            "us/reading",
+            f"what {CORES} cores have at {WANTED_PER_S:,.0f} readings/s",
+            CORES / WANTED_PER_S * 1e6,
+            ceiling=CORES / WANTED_PER_S * 1e6,
         ),
     ]
 
 
-def _through_the_pipeline(state: Path, seconds: int) -> float:
-    """Return readings per second from topic rule to both functions' ends."""
-    batches = [_readings(second) for second in range(seconds)]
-    target = Embedded(START, state, speed=None, seed=1)
-    try:
-        target.boot({})
-        origin = target.clock.now
-        began = time.perf_counter()
-        for second, batch in enumerate(batches):
-            at_s = origin + second
-            target.publish([Message(t, p, device, at_s) for t, p, device in batch])
-            target.run_until(at_s + 1.0)
-        target.drain()
-        took_s = time.perf_counter() - began
+@contextmanager
+def booted(model: bytes) -> Iterator[Embedded]:
+    """Yield the pipeline with a model in service; the collector as a run sets it."""
+    with tempfile.TemporaryDirectory(prefix="fleetwin-bench-") as folder:
+        target = Embedded(START, Path(folder), speed=None, seed=1)
+        try:
+            target.boot({})
+            put_in_service(target, model)
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(50_000, 20, 20)
+            yield target
+        finally:
+            target.close()
+
+
+def through_the_pipeline(machines: int, readings: int, rounds: int, model: bytes) -> list[Found]:
+    """Send the same number of readings several times; raises RuntimeError if one is not stored."""
+    seconds = readings // machines
+    with booted(model) as target:
+        origin_s = target.clock.now
+        send(target, machines, 0, 60, origin_s)
+        found = []
+        for number in range(rounds):
+            before, first_s = processor_s(), 60 + number * seconds
+            took_s = send(target, machines, first_s, seconds, origin_s)
+            used = per_reading_us(before, processor_s(), machines * seconds)
+            found.append(Found(machines * seconds / took_s, used))
         stored = sum(
             len(gzip.decompress(body).splitlines())
             for _, body in target.objects(target.bucket("raw"), "telemetry/")
         )
-        if stored != seconds * MACHINES:
-            raise RuntimeError(f"{stored} of {seconds * MACHINES} readings were stored")
-    finally:
-        target.close()
-    return seconds * MACHINES / took_s
+    if stored != (sent := machines * (60 + rounds * seconds)):
+        raise RuntimeError(f"{stored} of {sent} readings were stored")
+    return found
 
 
-def _readings(second: int) -> list[tuple[str, bytes, str]]:
-    """Return (topic, payload, device) of one second of the fleet."""
-    rng = np.random.default_rng(second)
-    start_ms = int(START.timestamp() * 1000)
-    batch = []
-    for number in range(MACHINES):
-        device = f"pump-{number:03d}"
-        noise = rng.standard_normal(4)
-        values = {
-            "temperature_c": 60.0 + noise[0],
-            "velocity_mm_s_rms": 2.0 + 0.1 * noise[1],
-            "pressure_bar": 6.0 + 0.1 * noise[2],
-            "current_a": 25.0 + 0.2 * noise[3],
-        }
-        reading = Reading(
-            device, second, start_ms + second * 1000, {k: float(v) for k, v in values.items()}
+def send(target: Embedded, machines: int, first_s: int, seconds: int, origin_s: float) -> float:
+    """Publish a second after the other until all is processed; return real seconds."""
+    batches = messages(machines, first_s, seconds, origin_s)
+    began = time.perf_counter()
+    for number, batch in enumerate(batches, first_s):
+        target.publish(batch)
+        target.run_until(origin_s + number + 1.0)
+    target.drain()
+    return time.perf_counter() - began
+
+
+def steps(machines: int, readings: int, model: bytes) -> dict[str, dict[str, float]]:
+    """Return microseconds a reading of each step, by process."""
+    seconds = readings // machines
+    with tempfile.TemporaryDirectory(prefix="fleetwin-bench-") as folder:
+        stopwatch = Stopwatch(Path(folder))
+        with booted(model) as target:
+            origin_s = target.clock.now
+            send(target, machines, 0, 60, origin_s)
+            before = stopwatch.taken_s()
+            send(target, machines, 60, seconds, origin_s)
+            after = stopwatch.taken_s()
+    return {
+        name: per_reading_us(before.get(name, {}), taken, machines * seconds)
+        for name, taken in after.items()
+    }
+
+
+def put_records(rounds: int, requests: int) -> list[Row]:
+    """Measure our gateway and moto's server by turns, by prepared requests and by boto3."""
+    rates: dict[tuple[str, str], list[float]] = {}
+    for _ in range(rounds):
+        for server in ("ours", "moto"):
+            with (ours if server == "ours" else moto)() as variables:
+                for how in (RAW, BOTO3):
+                    found = client(variables, requests, how)
+                    rates.setdefault((server, how), []).append(found)
+    middle = {place: statistics.median(found) for place, found in rates.items()}
+    name = f"PutRecords over HTTP, {RECORDS} x {RECORD_BYTES} B a request"
+    return [
+        Row(
+            f"{name}, {words}",
+            middle["ours", how],
+            "records/s",
+            "moto's server",
+            middle["moto", how],
+            floor=floor,
+            limits=limits,
         )
-        batch.append((telemetry_topic(device), encode_reading(reading), device))
-    return batch
+        for how, words, floor, limits in (
+            (RAW, "prepared requests", 50_000.0, "value"),
+            (BOTO3, "boto3 as client", 2.0, "ratio"),
+        )
+    ]
 
 
-def _put_records_ours(state: Path, requests: int) -> float:
-    """Return records per second through our gateway, on the real clock as shards count by it."""
-    cloud = Cloud(START, state, speed=1.0)
-    try:
-        cloud.call("kinesis", "CreateStream", StreamName=STREAM, ShardCount=SHARDS)
-        cloud.engine.run_in_background_until_called()
-        return _client(cloud.environment(), requests)
-    finally:
-        cloud.engine.interrupt()
-        cloud.close()
+@contextmanager
+def ours() -> Iterator[dict[str, str]]:
+    """Yield the variables of our gateway, on the real clock as shards count by it."""
+    with tempfile.TemporaryDirectory(prefix="fleetwin-bench-") as folder:
+        cloud = Cloud(START, Path(folder), speed=1.0)
+        try:
+            cloud.call("kinesis", "CreateStream", StreamName=STREAM, ShardCount=SHARDS)
+            cloud.engine.run_in_background_until_called()
+            yield cloud.environment()
+        finally:
+            cloud.engine.interrupt()
+            cloud.close()
 
 
-def _put_records_moto(requests: int) -> float:
-    """Return records per second through moto's server."""
+@contextmanager
+def moto() -> Iterator[dict[str, str]]:
+    """Yield the variables of moto's server, with the same stream."""
     with moto_server() as (variables, _):
         with environment(variables):
             boto3.client("kinesis").create_stream(StreamName=STREAM, ShardCount=SHARDS)
-        return _client(variables, requests)
+        yield variables
 
 
-def _client(variables: dict[str, str], requests: int) -> float:
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.put_records", STREAM, str(requests)],
-        env={**os.environ, **variables},
-        cwd=Path(__file__).parents[1],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    answer = json.loads(done.stdout)
+def client(variables: dict[str, str], requests: int, how: str) -> float:
+    """Return records a second; raises RuntimeError when some were refused."""
+    module = "benchmarks.put_records"
+    answer = answer_of(module, STREAM, requests, how, variables={**os.environ, **variables})
     if answer["failed"]:
         raise RuntimeError(f"{answer['failed']} records were refused")
     return requests * RECORDS / float(answer["seconds"])

@@ -108,7 +108,7 @@ def test_batch_and_online_agree_when_a_sensor_gives_no_value(
 ) -> None:
     rng = np.random.default_rng(seed)
     messages = [
-        replace(m, values={**m.values, "pressure_bar": float("nan")})
+        m._replace(values={**m.values, "pressure_bar": float("nan")})
         if isinstance(m, Reading) and rng.random() < silent
         else m
         for m in stream(weather)

@@ -16,6 +16,7 @@ import pytest
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.regions import EndpointRulesetResolver as Resolver
 
 from simulator.cloud.processes import RUNTIME
 
@@ -85,6 +86,8 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Iterator[Connect]:
     """Return a function that makes a server and an S3 client that takes the short way to it."""
     opened: list[Any] = []
     before = list(INITIALIZERS)
+    # Set to itself, so that what `install` puts there is taken away at the end.
+    monkeypatch.setattr(Resolver, "construct_endpoint", Resolver.construct_endpoint)
 
     def make(answer: Handler, **options: Any) -> tuple[Server, Any]:
         server = Server(answer, **options)
@@ -177,3 +180,28 @@ def test_an_endpoint_elsewhere_is_left_to_botocore(monkeypatch: pytest.MonkeyPat
 
     request = AWSRequest("GET", "http://198.51.100.1/box").prepare()
     assert load().Transport("http://127.0.0.1:1").send(request) is None
+
+
+@pytest.mark.parametrize("service", ["dynamodb", "s3", "sns", "sagemaker-runtime"])
+def test_an_endpoint_that_is_worked_out_once_is_the_one_of_every_call(
+    service: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = boto3.Session("AKIA", "secret", region_name="us-east-1")
+    client: Any = session.client(service, endpoint_url="http://127.0.0.1:9")  # type: ignore[call-overload]
+    calls: dict[str, dict[str, Any]] = {
+        "BatchGetItem": {"RequestItems": {"arn:aws:dynamodb:us-east-1:1:table/t": {}}},
+        "TransactWriteItems": {"TransactItems": [{"Put": {"TableName": "t"}}]},
+        "GetObject": {"Bucket": "one"},
+        "PutObject": {"Bucket": "two"},
+        "Publish": {},
+        "InvokeEndpoint": {},
+    }
+    known = client.meta.service_model
+    asked = [(known.operation_model(n), a) for n, a in calls.items() if n in known.operation_names]
+    assert asked
+    resolver = client._ruleset_resolver
+    long_way = [resolver.construct_endpoint(model, dict(a), {}) for model, a in asked]
+    monkeypatch.setattr(Resolver, "construct_endpoint", Resolver.construct_endpoint)
+    load().remember_dynamodb_endpoint(Resolver)
+    for _ in range(2):
+        assert [resolver.construct_endpoint(model, dict(a), {}) for model, a in asked] == long_way
