@@ -24,7 +24,7 @@ ABSENT = {
         "none was prepared: run `make localstack` once, or have FLEETWIN_LOCALSTACK name the "
         "environment that it made"
     ),
-    "aws": "`fleetwin run` has no target aws yet; nothing has been run in a real account",
+    "aws": "nothing has been run in a real account; these tests never talk to one",
 }
 """Targets of the design that a comparison may be missing with, and why."""
 

@@ -179,8 +179,8 @@ def test_an_endpoint_that_is_not_there_is_an_error_with_its_cure() -> None:
         ("localstack", "https://kinesis.us-east-1.amazonaws.com", "is AWS"),
         ("localstack", "https://s3.cn-north-1.amazonaws.com.cn", "is AWS"),
         ("localstack", "127.0.0.1:4566", "must be a URL"),
-        ("aws", None, "a run takes embedded or localstack"),
-        ("embedded", "http://127.0.0.1:1", "--endpoint only localstack"),
+        ("aws", None, "--target aws: choose embedded, localstack"),
+        ("embedded", "http://127.0.0.1:1", "--endpoint is for localstack"),
     ],
 )
 def test_other_targets_and_aws_are_refused(target: str, url: str | None, why: str) -> None:
