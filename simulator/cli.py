@@ -20,6 +20,7 @@ from simulator import (
     cli_assembly,
     cli_dashboard,
     cli_dead_letters,
+    cli_deploy,
     cli_history,
     cli_iam,
     cli_import,
@@ -58,6 +59,8 @@ app.command()(cli_sql.sql)
 app.command()(cli_trace.trace)
 app.command()(cli_dashboard.dashboard)
 app.command()(cli_assembly.assembly)
+app.command()(cli_deploy.deploy)
+app.command()(cli_deploy.destroy)
 app.command("import")(cli_import.import_history)
 
 Seed = Annotated[int | None, typer.Option(help="Random seed; the same seed gives the same report.")]
@@ -246,10 +249,11 @@ def up(
 ) -> None:
     """Keep the twin running, so that boto3 or the AWS CLI can talk to it; Ctrl-C ends it.
 
-    Prints the variables to export.
+    Prints the variables to export. `fleetwin deploy` changes its stack meanwhile.
     """
     from datetime import UTC, datetime
 
+    from simulator.cloud.deployments import Deployments
     from simulator.run import parameters_of
     from simulator.targets import SNAPSHOT, Embedded, remote_of
 
@@ -278,7 +282,7 @@ def up(
             for name, value in twin.environment().items():
                 print(f"export {name}={shlex.quote(value)}")
             sys.stdout.flush()
-            twin.cloud.engine.run(None)
+            Deployments(twin.cloud).serve()
         finally:
             twin.close()
 

@@ -32,6 +32,11 @@ functions.add(
 )
 functions.add("GetFunctionConfiguration", _f, _CONFIGURATION)
 functions.add("UpdateFunctionConfiguration", lambda w: {**_f(w), "Timeout": 60}, _CONFIGURATION)
+functions.add(
+    "UpdateFunctionCode",
+    lambda w: {**_f(w), **function_of(w, w.new("code"))["Code"]},
+    _CONFIGURATION,
+)
 functions.add("DeleteFunction", _f, "StatusCode")
 functions.add("ListFunctions", lambda w: _f(w) and {"MaxItems": 1}, "Functions NextMarker")
 functions.add("Invoke", lambda w: {**_f(w), "Payload": b"{}"}, "StatusCode ExecutedVersion Payload")
@@ -56,6 +61,11 @@ def _permitted(w: World) -> dict[str, Any]:
     named = _f(w)
     w.do("lambda", "AddPermission", **named, **PERMISSION)
     return named
+
+
+functions.add(
+    "RemovePermission", lambda w: {**_permitted(w), "StatementId": PERMISSION["StatementId"]}
+)
 
 
 functions.add("GetPolicy", _permitted, "Policy RevisionId")
@@ -129,6 +139,14 @@ _RUN = """Id Attempt JobName StartedOn LastModifiedOn CompletedOn JobRunState Pr
 AllocatedCapacity ExecutionTime Timeout MaxCapacity WorkerType NumberOfWorkers LogGroupName
 GlueVersion"""
 glue.add("CreateJob", job_of, "Name")
+glue.add(
+    "UpdateJob",
+    lambda w: {
+        **_job(w),
+        "JobUpdate": {k: v for k, v in job_of(w).items() if k not in ("Name", "Tags")},
+    },
+    "JobName",
+)
 glue.add("GetJob", _job, below("Job", _JOB))
 glue.add("DeleteJob", _job, "JobName")
 

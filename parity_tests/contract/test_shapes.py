@@ -84,7 +84,7 @@ SERVICES_OF_FILES = {
     ("iot",): ("iot", "iot-data"),
     ("logs", "log_"): ("logs",),
     ("alarm", "composite", "dashboards", "extended", "metric"): ("cloudwatch",),
-    ("functions", "event_source", "mapping", "invocations"): ("lambda",),
+    ("functions", "function_", "event_source", "mapping", "invocations"): ("lambda",),
     ("glue", "partition_expr"): ("glue",),
     ("datasync",): ("datasync",),
     ("lake_formation",): ("lakeformation",),

@@ -23,6 +23,7 @@ from simulator.cloud.datasync import DataSync
 from simulator.cloud.dispatch import Dispatch
 from simulator.cloud.dynamodb import DynamoDb
 from simulator.cloud.engine import Engine
+from simulator.cloud.errors import NotSupportedByTwin
 from simulator.cloud.event_source_mappings import EventSourceMappings
 from simulator.cloud.events import Events
 from simulator.cloud.forward import Forwarder
@@ -52,6 +53,8 @@ from simulator.cloud.sagemaker_transform import TransformJobs
 from simulator.cloud.sagemaker_tuning import TuningJobs
 from simulator.cloud.sns import Sns
 from simulator.cloud.spark_s3a import find_s3a_jars
+from simulator.cloud.stack_changes import ChangeSet, plan
+from simulator.cloud.stack_update import delete, update
 from simulator.cloud.stacks import Stacks
 from simulator.cloud.template import Deployment, deploy
 from simulator.cloud.workflows import Workflows
@@ -174,6 +177,34 @@ class Cloud:
                 )
         iam_store.save(self.iam, self.context.state)
         return self.deployment
+
+    def plan(self, assembly: Path, parameters: Mapping[str, str]) -> ChangeSet:
+        """Return what an assembly would change; raises TemplateError for what cannot be."""
+        return plan(self._deployed(), load_assembly(assembly), self.context, parameters)
+
+    def update(self, changes: ChangeSet) -> list[str]:
+        """Apply a change set; return what the clean-up could not delete.
+
+        Raises UpdateFailed, everything being as before.
+        """
+        done = update(self._deployed(), changes, self.context)
+        self.deployment = done.deployment
+        iam_store.save(self.iam, self.context.state)
+        return done.left_behind
+
+    def destroy(self) -> None:
+        """Delete the stack; raises DeletionFailed with what is left."""
+        try:
+            self.deployment = delete(self._deployed(), self.context)
+        finally:
+            iam_store.save(self.iam, self.context.state)
+
+    def _deployed(self) -> Deployment:
+        if self._behind is not None:
+            raise NotSupportedByTwin("an update of what another endpoint executes")
+        if self.context.processes.without_source_trees:
+            raise NotSupportedByTwin("an update of a twin that runs built archives")
+        return self.deployment or Deployment()
 
     def prewarm(self) -> simpy.Process:
         """Start the functions' workers; the event succeeds when they can run."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from simulator.cloud.errors import AwsError
 from simulator.cloud.isolation import Isolation, Plain
 from simulator.cloud.latency import Latency
+from simulator.errors import EnvironmentMissing
 
 if TYPE_CHECKING:
     from simulator.cloud.dispatch import Dispatch
@@ -31,6 +32,11 @@ def _unheard(
 def _no_topic(topic_arn: str, token: str) -> str:
     """Be where subscriptions are confirmed while there is no SNS."""
     raise AwsError("NotFound", "Topic does not exist", 404)
+
+
+def _not_deploying(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Be who is asked for deployments where nobody carries them out."""
+    raise EnvironmentMissing("this twin takes no deployments; one that `fleetwin up` keeps up does")
 
 
 def _staged() -> None:
@@ -69,6 +75,8 @@ class Context:
     """Called before a job reads S3's files: where objects are elsewhere, it fetches them."""
     s3a_jars: tuple[Path, ...] = ()
     """With these Spark reads what a job may only read through the gateway, not from files."""
+    deploy: Callable[[Mapping[str, Any]], dict[str, Any]] = field(default=_not_deploying)
+    """Changes the stack (`deployments`); called by the gateway's threads."""
     cloudwatch: Metrics = field(init=False)
     logs: Logs = field(init=False)
     latency: Latency = field(init=False)

@@ -21,22 +21,25 @@ from simulator.cloud.context import Context
 from simulator.cloud.errors import AwsError, NotSupportedByTwin
 from simulator.cloud.function_code import Code, code_of
 from simulator.cloud.function_policies import permission_statement
+from simulator.cloud.function_updates import (
+    RECORDED,
+    FunctionUpdates,
+    check_runtime,
+    environment_of,
+    log_group_of,
+    log_stream_of,
+    sha_text,
+)
 from simulator.cloud.invocations import Durations, Function, Invocation, Invocations
 from simulator.cloud.operations import Answer, Call, Execute, Operation, Params
 
 MAX_SYNC_BYTES = 6_291_456
 MAX_ASYNC_BYTES = 1_048_576
-MAX_ENVIRONMENT_BYTES = 4096
 LOG_TAIL_BYTES = 4096
 """The end of the log that an answer carries when asked for (Invoke API reference, LogType)."""
 ASYNC_RETRY_AFTER_S = (60.0, 120.0)
 """Lambda tries an asynchronous event again after one and after two minutes."""
 
-RECORDED: dict[str, Any] = {
-    "TracingConfig": {"Mode": "PassThrough"},
-    "EphemeralStorage": {"Size": 512},
-}
-"""Settings that a description repeats, with Lambda's defaults; they change nothing here."""
 TAKEN = {"Publish", "PackageType"}
 USED = {
     "FunctionName", "Runtime", "Role", "Handler", "Code", "Description", "Timeout",
@@ -58,7 +61,7 @@ class Functions:
         self._context = context
         self._engine = context.engine
         self._by_name: dict[str, Function] = {}
-        self._policies: dict[str, dict[str, Any]] = {}
+        self.policies: dict[str, dict[str, Any]] = {}
         self._pending = 0
         self.invocations = Invocations(context, durations, wall_floor_s)
 
@@ -75,12 +78,12 @@ class Functions:
             "CreateFunction": on_function(self._create, passes=True),
             "GetFunction": on_function(self._get),
             "GetFunctionConfiguration": on_function(self._get_configuration),
-            "UpdateFunctionConfiguration": on_function(self._update, passes=True),
             "DeleteFunction": on_function(self._delete),
             "ListFunctions": Operation(self._list),
             "Invoke": on_function(self._invoke, "lambda:InvokeFunction"),
             "AddPermission": on_function(self._add_permission),
             "GetPolicy": on_function(self._get_policy),
+            **FunctionUpdates(self, self._context).operations(),
         }
 
     # -- in process
@@ -139,11 +142,8 @@ class Functions:
             raise NotSupportedByTwin(f"lambda:CreateFunction {min(unknown)}")
         if params.get("PackageType", "Zip") != "Zip":
             raise NotSupportedByTwin("lambda:CreateFunction PackageType Image")
-        if not params.get("Runtime", "").startswith("python"):
-            raise NotSupportedByTwin(f"lambda runtime {params.get('Runtime')}")
-        code = self._code(params["Code"])
-        log_group = params.get("LoggingConfig", {}).get("LogGroup", f"/aws/lambda/{name}")
-        instance = hashlib.md5(f"{name}/{code.key}".encode(), usedforsecurity=False).hexdigest()
+        check_runtime(params.get("Runtime"))
+        code = self.code(params["Code"])
         function = Function(
             name=name,
             arn=self._arn(name),
@@ -151,14 +151,14 @@ class Functions:
             handler=params["Handler"],
             runtime=params["Runtime"],
             folder=code.folder,
-            code_sha=b64encode(code.sha256).decode(),
+            code_sha=sha_text(code),
             code_size=code.size_b,
-            log_group=log_group,
-            log_stream=f"{self._engine.now():%Y/%m/%d}/[$LATEST]{instance}",
-            last_modified=self._modified(),
+            log_group=log_group_of(name, params),
+            log_stream=log_stream_of(name, code, self._engine.now()),
+            last_modified=self.modified(),
             timeout_s=params.get("Timeout", 3),
             memory_mb=params.get("MemorySize", 128),
-            environment=_environment(params),
+            environment=environment_of(params),
             description=params.get("Description", ""),
             tags=dict(params.get("Tags", {})),
             architectures=list(params.get("Architectures", ["x86_64"])),
@@ -166,9 +166,9 @@ class Functions:
             recorded={key: params.get(key, default) for key, default in RECORDED.items()},
         )
         self._by_name[name] = function
-        return self._configuration(function)
+        return self.configuration(function)
 
-    def _code(self, code: Params) -> Code:
+    def code(self, code: Params) -> Code:
         """Return the code behind an asset's key."""
         if "S3Key" not in code:
             raise NotSupportedByTwin(f"lambda code given as {', '.join(sorted(code))}")
@@ -185,42 +185,18 @@ class Functions:
     def _get(self, call: Call) -> Answer:
         function = self.named(call.params["FunctionName"])
         return {
-            "Configuration": self._configuration(function),
+            "Configuration": self.configuration(function),
             "Code": {"RepositoryType": "S3", "Location": function.folder.as_uri()},
             "Tags": dict(function.tags),
         }
 
     def _get_configuration(self, call: Call) -> Answer:
-        return self._configuration(self.named(call.params["FunctionName"]))
-
-    def _update(self, call: Call) -> Answer:
-        params = call.params
-        function = self.named(params["FunctionName"])
-        used = {
-            "FunctionName",
-            "Role",
-            "Handler",
-            "Timeout",
-            "MemorySize",
-            "Environment",
-        }
-        if unknown := set(params) - used - {"Description"}:
-            raise NotSupportedByTwin(f"lambda:UpdateFunctionConfiguration {min(unknown)}")
-        if "Environment" in params:
-            function.environment = _environment(params)
-        function.role = params.get("Role", function.role)
-        function.handler = params.get("Handler", function.handler)
-        function.timeout_s = params.get("Timeout", function.timeout_s)
-        function.memory_mb = params.get("MemorySize", function.memory_mb)
-        function.description = params.get("Description", function.description)
-        function.last_modified = self._modified()
-        self.invocations.forget(function)
-        return self._configuration(function)
+        return self.configuration(self.named(call.params["FunctionName"]))
 
     def _delete(self, call: Call) -> Answer:
         function = self.named(call.params["FunctionName"])
         del self._by_name[function.name]
-        self._policies.pop(function.name, None)
+        self.policies.pop(function.name, None)
         self.invocations.forget(function)
         return {"StatusCode": 204}
 
@@ -228,13 +204,13 @@ class Functions:
         after, limit = call.params.get("Marker", ""), call.params.get("MaxItems", 50)
         names = sorted(name for name in self._by_name if name > after)
         shown = names[:limit]
-        answer: Answer = {"Functions": [self._configuration(self._by_name[n]) for n in shown]}
+        answer: Answer = {"Functions": [self.configuration(self._by_name[n]) for n in shown]}
         return answer | ({"NextMarker": shown[-1]} if len(names) > limit else {})
 
     def _add_permission(self, call: Call) -> Answer:
         params = call.params
         function = self.named(params["FunctionName"])
-        policy = self._policies.setdefault(
+        policy = self.policies.setdefault(
             function.name, {"Version": "2012-10-17", "Id": "default", "Statement": []}
         )
         sid = params["StatementId"]
@@ -254,19 +230,21 @@ class Functions:
 
     def _get_policy(self, call: Call) -> Answer:
         function = self.named(call.params["FunctionName"])
-        if function.name not in self._policies:
+        if function.name not in self.policies:
             raise AwsError(
                 "ResourceNotFoundException",
                 "The resource you requested does not exist.",
                 status=404,
             )
-        policy = self._policies[function.name]
+        policy = self.policies[function.name]
         return {"Policy": orjson.dumps(policy).decode(), "RevisionId": _revision(policy)}
 
-    def _modified(self) -> str:
+    def modified(self) -> str:
+        """Return what LastModified says for a change now."""
         return f"{self._engine.now():%Y-%m-%dT%H:%M:%S}.000+0000"
 
-    def _configuration(self, function: Function) -> Answer:
+    def configuration(self, function: Function) -> Answer:
+        """Return a function as descriptions show it."""
         answer: Answer = {
             "FunctionName": function.name,
             "FunctionArn": function.arn,
@@ -352,19 +330,6 @@ def _revision(described: Params) -> str:
     """Return an id that changes whenever what is described does."""
     digest = hashlib.md5(orjson.dumps(described), usedforsecurity=False)
     return str(uuid.UUID(bytes=digest.digest(), version=4))
-
-
-def _environment(params: Params) -> dict[str, str]:
-    variables = dict(params.get("Environment", {}).get("Variables", {}))
-    size = len(orjson.dumps(variables))
-    if size > MAX_ENVIRONMENT_BYTES:
-        raise AwsError(
-            "InvalidParameterValueException",
-            "Lambda was unable to configure your environment variables because the environment "
-            f"variables you have provided exceeded the 4KB limit. String measured: "
-            f"{orjson.dumps(variables).decode()}",
-        )
-    return variables
 
 
 def _payload(payload: Any, kind: str) -> bytes:

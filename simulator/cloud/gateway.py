@@ -3,13 +3,14 @@
 A thin skin: parse the request with botocore's models, find the caller by the access key,
 have the engine's thread execute it, serialise the answer. Listens on loopback only.
 `/_fleetwin/sleep` lets a worker's time.sleep wait on the run's clock; `/_fleetwin/confirm` is
-the SubscribeURL of subscriptions.
+the SubscribeURL of subscriptions; `/_fleetwin/deploy` changes the stack (`deployments`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import re
 import socket
 import socketserver
@@ -24,7 +25,7 @@ from simulator.cloud import protocols
 from simulator.cloud.context import Context
 from simulator.cloud.errors import AwsError
 from simulator.cloud.operations import Principal
-from simulator.errors import EnvironmentMissing, InvariantBroken
+from simulator.errors import EnvironmentMissing, InvariantBroken, SimulatorError
 
 _CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/")
 _MAX_BODY = 128 * 1024 * 1024
@@ -143,7 +144,7 @@ class _Handler(socketserver.StreamRequestHandler):
         body = self._body()
         target = urlsplit(self.path)
         if target.path.startswith("/_fleetwin/"):
-            self._serve_own(target.path, target.query)
+            self._serve_own(target.path, target.query, body)
             return
         wire = _answered(
             self.context, self._execute, self.command, target.path, target.query, self.headers, body
@@ -170,7 +171,7 @@ class _Handler(socketserver.StreamRequestHandler):
             return answer
         return context.engine.blocked(principal.worker, answer)
 
-    def _serve_own(self, path: str, query: str) -> None:
+    def _serve_own(self, path: str, query: str, body: bytes) -> None:
         arguments = parse_qs(query)
         if path == "/_fleetwin/sleep":
             worker = arguments["worker"][0]
@@ -180,6 +181,8 @@ class _Handler(socketserver.StreamRequestHandler):
             self._answer(204, {}, b"")
         elif path == "/_fleetwin/confirm":
             self._confirm(arguments)
+        elif path == "/_fleetwin/deploy" and self.command == "POST":
+            self._deploy(body)
         elif path == "/_fleetwin/health":
             self._answer(200, {"Content-Type": "text/plain"}, b"fleetwin")
         else:
@@ -194,6 +197,17 @@ class _Handler(socketserver.StreamRequestHandler):
             self._answer(error.status, {"Content-Type": "text/plain"}, error.message.encode())
         else:
             self._answer(200, {"Content-Type": "text/plain"}, str(arn).encode())
+
+    def _deploy(self, body: bytes) -> None:
+        """Have a deployment carried out for the account's root; 400 is what the twin refuses."""
+        try:
+            if _principal(self.context, self.headers, "", "").role_arn is not None:
+                raise AwsError("AccessDenied", "only the account's root deploys", 403)
+            answer = self.context.deploy(json.loads(body))
+        except SimulatorError as error:
+            self._answer(400, {"Content-Type": "text/plain"}, str(error).encode())
+        else:
+            self._answer(200, {"Content-Type": "application/json"}, json.dumps(answer).encode())
 
     def _body(self) -> bytes:
         if self.headers.get("expect", "").lower() == "100-continue":

@@ -34,6 +34,7 @@ _REFUSED = ("Connections", "CodeGenConfigurationNodes", "JobRunQueuingEnabled")
 class _Job:
     params: Params
     created: datetime
+    modified: datetime
     runs: list[Run] = field(default_factory=list)
 
     @property
@@ -68,6 +69,11 @@ class Glue:
                 self._create,
                 lambda params: self._job_arn(params["Name"]),
                 passes_role={"Role": "glue.amazonaws.com"},
+            ),
+            "UpdateJob": Operation(
+                self._update,
+                self._by_job_name,
+                passes_role={"JobUpdate.Role": "glue.amazonaws.com"},
             ),
             "GetJob": Operation(self._get, self._by_job_name),
             "DeleteJob": Operation(self._delete, self._by_job_name),
@@ -112,8 +118,21 @@ class Glue:
                 "AlreadyExistsException", f"Job with name {params['Name']} already exists."
             )
         _refuse_unsupported(params)
-        self._jobs[params["Name"]] = _Job(dict(params), self._context.engine.now())
+        now = self._context.engine.now()
+        self._jobs[params["Name"]] = _Job(dict(params), now, now)
         return {"Name": params["Name"]}
+
+    def _update(self, call: Call) -> Answer:
+        """Replace a job's definition (Glue API reference, UpdateJob); its runs stay."""
+        name = call.params["JobName"]
+        job, given = self._job(name), dict(call.params["JobUpdate"])
+        if "Role" not in given or "Command" not in given:
+            raise AwsError("InvalidInputException", "Role and Command are required.")
+        _refuse_unsupported(given)
+        tags = {"Tags": job.params["Tags"]} if "Tags" in job.params else {}
+        job.params = {"Name": name, **given, **tags}
+        job.modified = self._context.engine.now()
+        return {"JobName": name}
 
     def _get(self, call: Call) -> Answer:
         job = self._job(call.params["JobName"])
@@ -128,7 +147,7 @@ class Glue:
                 "Timeout": DEFAULT_TIMEOUT_MIN,
                 **shown,
                 "CreatedOn": job.created,
-                "LastModifiedOn": job.created,
+                "LastModifiedOn": job.modified,
             }
         }
 

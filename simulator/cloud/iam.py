@@ -8,8 +8,6 @@ else denied. Permission boundaries, session policies and organisations do not ex
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,29 +15,20 @@ from typing import Any, NamedTuple
 
 from simulator.cloud.errors import AccessDenied, AwsError, NotSupportedByTwin
 from simulator.cloud.iam_conditions import RequestContext
+from simulator.cloud.iam_credentials import credentials
 from simulator.cloud.iam_policies import (
+    AWS_MANAGED,
     PolicyDocument,
     Statement,
     parse_identity_policy,
     parse_resource_policy,
     parse_trust_policy,
+    policy_owner,
 )
 from simulator.cloud.operations import Principal
 
 MEMO_LIMIT = 200_000
 """Remembered decisions before the memo starts afresh: S3 keys are unbounded, memory is not."""
-
-AWS_MANAGED: Mapping[str, PolicyDocument] = {
-    "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole": {
-        "Version": "2012-10-17",
-        "Statement": {
-            "Effect": "Allow",
-            "Action": ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
-            "Resource": "*",
-        },
-    },
-}
-"""AWS's own managed policies that templates may name; any other is refused by name."""
 
 
 class Observed(NamedTuple):
@@ -80,7 +69,7 @@ class Iam:
         self._issued = 0
         self.history: list[tuple[str, tuple[Any, ...]]] = []
         """Every change of roles and policies: the method's name and its arguments."""
-        self._root_key = _credentials("AKIA", f"{account}/root")[:2]
+        self._root_key = credentials("AKIA", f"{account}/root")[:2]
         self._keys[self._root_key[0]] = (self.root, self._root_key[1])
 
     # -- decisions
@@ -193,7 +182,7 @@ class Iam:
         return [statement for document in documents for statement in document]
 
     def _resource_statements(self, resource: str) -> list[Statement]:
-        documents = self._resource.get(_policy_owner(resource), {})
+        documents = self._resource.get(policy_owner(resource), {})
         return [statement for document in documents.values() for statement in document]
 
     def _forget(self) -> None:
@@ -231,6 +220,12 @@ class Iam:
         self.history.append(("put_role_policy", (role_arn, name, document)))
         self._forget()
 
+    def put_trust_policy(self, role_arn: str, document: PolicyDocument) -> None:
+        """Replace a role's trust policy; what it may do stays."""
+        self._role(role_arn).trust = parse_trust_policy(document)
+        self.history.append(("put_trust_policy", (role_arn, document)))
+        self._forget()
+
     def remove_role_policy(self, role_arn: str, name: str) -> None:
         """Remove one inline policy. Raises NoSuchEntity when there is none of that name."""
         if self._role(role_arn).inline.pop(name, None) is None:
@@ -257,6 +252,23 @@ class Iam:
         if policy_arn not in attached:
             attached.append(policy_arn)
         self.history.append(("attach", (role_arn, policy_arn)))
+        self._forget()
+
+    def detach(self, role_arn: str, policy_arn: str) -> None:
+        """Take a managed policy from a role, if it has it."""
+        attached = self._role(role_arn).attached
+        if policy_arn in attached:
+            attached.remove(policy_arn)
+        self.history.append(("detach", (role_arn, policy_arn)))
+        self._forget()
+
+    def remove_managed_policy(self, arn: str) -> None:
+        """Forget a managed policy. Raises DeleteConflict while a role has it."""
+        if any(arn in role.attached for role in self._roles.values()):
+            text = "Cannot delete a policy attached to entities."
+            raise AwsError("DeleteConflict", text, status=409)
+        self._managed.pop(arn, None)
+        self.history.append(("remove_managed_policy", (arn,)))
         self._forget()
 
     def put_resource_policy(self, arn: str, document: PolicyDocument, name: str = "") -> None:
@@ -335,7 +347,7 @@ class Iam:
         self._role(role_arn)
         self._issued += 1
         seed = f"{self.account}/{role_arn}/{session}/{worker}/{self._issued}"
-        key, secret, token = _credentials("ASIA", seed)
+        key, secret, token = credentials("ASIA", seed)
         self._keys[key] = (self._session(role_arn, session, worker), secret)
         return key, secret, token
 
@@ -377,23 +389,6 @@ class Iam:
         session = re.sub(r"[^\w+=,.@-]", "-", session)[:64]
         arn = f"arn:aws:sts::{self.account}:assumed-role/{name}/{session}"
         return Principal(arn=arn, role_arn=role_arn, worker=worker)
-
-
-def _policy_owner(resource: str) -> str:
-    """Return the ARN that carries the policy for ``resource``: an object's is its bucket."""
-    if resource.startswith("arn:aws:s3:::"):
-        return resource.partition("/")[0]
-    if resource.startswith("arn:aws:lambda:"):
-        return ":".join(resource.split(":")[:7])
-    return resource
-
-
-def _credentials(prefix: str, seed: str) -> tuple[str, str, str]:
-    digest = hashlib.sha512(seed.encode()).digest()
-    key = prefix + base64.b32encode(digest[:10]).decode()
-    secret = base64.b64encode(digest[10:40]).decode()
-    token = base64.b64encode(hashlib.sha512(digest).digest() * 2).decode()
-    return key, secret, token
 
 
 def _no_such_entity(message: str) -> AwsError:

@@ -21,6 +21,18 @@ from simulator.cloud.iam_conditions import (
 
 PolicyDocument = Mapping[str, Any]
 
+AWS_MANAGED: Mapping[str, PolicyDocument] = {
+    "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole": {
+        "Version": "2012-10-17",
+        "Statement": {
+            "Effect": "Allow",
+            "Action": ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
+            "Resource": "*",
+        },
+    },
+}
+"""AWS's own managed policies that templates may name; any other is refused by name."""
+
 _STATEMENT_KEYS = frozenset(
     {"Sid", "Effect", "Action", "NotAction", "Resource", "NotResource", "Principal", "Condition"}
 )
@@ -70,6 +82,15 @@ class Statement:
 def matches_pattern(pattern: str, text: str) -> bool:
     """Tell whether ``*`` (any run) and ``?`` (one character) make ``pattern`` equal ``text``."""
     return wildcard_test([pattern])(text)
+
+
+def policy_owner(resource: str) -> str:
+    """Return the ARN that carries the policy for ``resource``: an object's is its bucket."""
+    if resource.startswith("arn:aws:s3:::"):
+        return resource.partition("/")[0]
+    if resource.startswith("arn:aws:lambda:"):
+        return ":".join(resource.split(":")[:7])
+    return resource
 
 
 def parse_identity_policy(document: PolicyDocument) -> tuple[Statement, ...]:

@@ -4,7 +4,7 @@
 resources of all its stacks by what they refer to and brings each about through its mapper
 (`simulator.cloud.resources`). It fails closed: an unknown type, a property that no mapper
 reads, an intrinsic that cannot be resolved or a circle of references is a TemplateError in
-one line. Updates and deletions of a stack do not exist here: a twin starts empty.
+one line. What exists is changed and deleted by `stack_changes` and `stack_update`.
 """
 
 from __future__ import annotations
@@ -20,12 +20,10 @@ from simulator.cloud.context import Context
 from simulator.cloud.intrinsics import Reference, Scope
 from simulator.cloud.resources import IGNORED_TYPES, MAPPINGS, Created, Resource
 from simulator.cloud.resources.declarations import RECORDED
+from simulator.cloud.stack_state import Live, Node
 from simulator.errors import TemplateError, UnknownResourceType
 
 __all__ = ["Assembly", "Deployment", "Stack", "deploy", "load_assembly"]
-
-Node = tuple[str, str]
-"""(stack, logical id)."""
 
 _RESOURCE_KEYS = frozenset(
     {"Type", "Properties", "DependsOn", "Condition", "Metadata", "DeletionPolicy"}
@@ -39,7 +37,8 @@ class Deployment:
 
     ``resources`` and ``outputs`` are keyed by logical id and output name; with several
     stacks by ``<stack>/<name>``, because the same name may stand in two of them.
-    ``recorded_only``: resource type -> its properties in use that change nothing here.
+    ``recorded_only``: resource type -> its properties in use that change nothing here. ``live`` is
+    how each came about, in the order of creation; ``overrides`` are the parameters that were given.
     """
 
     resources: dict[str, Created] = field(default_factory=dict)
@@ -47,6 +46,10 @@ class Deployment:
     recorded_only: dict[str, list[str]] = field(default_factory=dict)
     parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
     """The parameters' values of each stack, by its name."""
+    live: dict[Node, Live] = field(default_factory=dict)
+    overrides: dict[str, str] = field(default_factory=dict)
+    retained: dict[Node, int] = field(default_factory=dict)
+    """Logical ids whose resources of before still exist, and the last generation of them."""
 
     def find(self, type_name: str) -> list[Created]:
         """Return the resources of one type in the order of creation."""
@@ -70,23 +73,28 @@ def deploy(assembly: Assembly, context: Context, parameters: Mapping[str, str]) 
     Raises TemplateError (UnknownResourceType) before the first call wherever the template
     alone shows the fault.
     """
-    return _Deployer(assembly, context, parameters).run()
+    return Deployer(assembly, context, parameters).run()
 
 
 def survey_of(
     assembly: Assembly, context: Context, parameters: Mapping[str, str]
 ) -> list[survey.Row]:
     """Return what the twin makes of each resource type; nothing is created."""
-    return _Deployer(assembly, context, parameters).survey()
+    return Deployer(assembly, context, parameters).survey()
 
 
-class _Deployer:
-    """One deployment under way."""
+class Deployer:
+    """One assembly on its way into the twin: names, order and values of its resources.
+
+    ``created`` is what references lead to; `stack_changes` fills it with what will exist.
+    """
 
     def __init__(self, assembly: Assembly, context: Context, parameters: Mapping[str, str]) -> None:
         self.assembly = assembly
         self.context = context
+        self.overrides = dict(parameters)
         self.created: dict[Node, Created] = {}
+        self.live: dict[Node, Live] = {}
         self.stacks = {stack.name: stack for stack in assembly.stacks}
         _check_environment(assembly, context)
         _check_overrides(assembly, parameters)
@@ -94,6 +102,15 @@ class _Deployer:
         self.exports = dict(self._exports())
 
     def run(self) -> Deployment:
+        """Create everything."""
+        bodies, order = self.checked()
+        self.context.assets.update(self.assembly.assets)
+        for node in order:
+            self._create(node, bodies[node])
+        return self.deployment(bodies)
+
+    def checked(self) -> tuple[dict[Node, Mapping[str, Any]], list[Node]]:
+        """Return the resources and the order of their creation; raises for what cannot be."""
         bodies = self._bodies()
         # First the order: what refers to itself cannot be looked at.
         order = self._order(bodies)
@@ -102,12 +119,19 @@ class _Deployer:
             raise TemplateError(missing)
         for node, body in bodies.items():
             self._check_body(node, body)
-        self.context.assets.update(self.assembly.assets)
-        for node in order:
-            self._create(node, bodies[node])
-        done = self._deployment(list(bodies))
-        done.recorded_only = _recorded_only(bodies.values())
-        return done
+        return bodies, order
+
+    def needs(self, node: Node, body: Mapping[str, Any]) -> tuple[Node, ...]:
+        """Return the resources that one refers to or waits for."""
+        return tuple(dict.fromkeys(self._needs(node, body)))
+
+    def values(self, node: Node, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a resource's properties, references being resolved by ``created``."""
+        stack, logical_id = node
+        found: dict[str, Any] = self.scopes[stack].resolve(
+            body.get("Properties", {}), f"{logical_id}.Properties"
+        )
+        return found
 
     def survey(self) -> list[survey.Row]:
         """Return what would become of every resource."""
@@ -274,16 +298,20 @@ class _Deployer:
 
     def _create(self, node: Node, body: Mapping[str, Any]) -> None:
         stack, logical_id = node
-        path = f"{logical_id}.Properties"
-        values = self.scopes[stack].resolve(body.get("Properties", {}), path)
+        values = self.values(node, body)
         resource = Resource(stack, logical_id, body["Type"], values, self.context)
         self.created[node] = MAPPINGS[body["Type"]].create(resource)
+        self.live[node] = Live.of(
+            self.created[node], values, resource.made, body, self.needs(node, body)
+        )
 
-    def _deployment(self, nodes: list[Node]) -> Deployment:
+    def deployment(self, bodies: Mapping[Node, Mapping[str, Any]]) -> Deployment:
+        """Return what exists: the resources in ``created``, listed as in ``bodies``."""
         qualified = len(self.stacks) > 1
-        done = Deployment()
+        done = Deployment(live=dict(self.live), overrides=self.overrides)
         done.parameters = {name: dict(scope.parameters) for name, scope in self.scopes.items()}
-        for stack, logical_id in nodes:
+        done.recorded_only = _recorded_only(bodies.values())
+        for stack, logical_id in bodies:
             key = f"{stack}/{logical_id}" if qualified else logical_id
             done.resources[key] = self.created[stack, logical_id]
         for each in self.assembly.stacks:

@@ -6,6 +6,7 @@ left unread, so a property that the twin does not know stops the resource before
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -150,7 +151,8 @@ class Resource:
         self.context = context
         self.generation = generation
         self.made: list[Made] = []
-        self.properties = Properties(values, "", self.error)
+        # Mappers rearrange what they take; the values are those that a template is compared by.
+        self.properties = Properties(copy.deepcopy(values), "", self.error)
 
     def error(self, path: str, why: str) -> TemplateError:
         """Return the one-line error that names stack, logical id, property path and type."""

@@ -1,0 +1,109 @@
+"""`fleetwin deploy` and `fleetwin destroy`: change the stack of a twin that is up."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import typer
+
+from simulator.aws_endpoint import is_loopback
+from simulator.errors import EnvironmentMissing, ScenarioError, SimulatorError
+from simulator.targets import SNAPSHOT
+
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Only print what would change, as `cdk diff` does.")
+]
+
+
+def deploy(
+    assembly: Annotated[
+        Path, typer.Option(help="What `cdk synth` wrote (cdk.out); default: our own stack.")
+    ] = SNAPSHOT,
+    parameters: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=VALUE of a template's parameter; repeatable. Others stay."),
+    ] = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Apply an assembly to the twin that AWS_ENDPOINT_URL leads to, as `cdk deploy` does.
+
+    Prints the change set first: what is added, modified in place, replaced, removed. What the
+    twin cannot change is refused before anything is; a failure is rolled back. `fleetwin up`
+    prints the variables to export. Example: fleetwin deploy --assembly cdk.out --dry-run
+    """
+    request = {
+        "do": "deploy",
+        "assembly": str(assembly.resolve()),
+        "parameters": _parameters(parameters or []),
+    }
+    answer = _asked({**request, "dry_run": True})
+    print(answer["table"], flush=True)
+    if dry_run or not answer["changes"]:
+        return
+    answer = _asked(request)
+    for problem in answer["left_behind"]:
+        print(f"fleetwin: not deleted, and no longer the stack's: {problem}", file=sys.stderr)
+    print(f"deployed; the stack has {answer['resources']} resources")
+    for name, value in answer["outputs"].items():
+        print(f"{name} = {value}")
+
+
+def destroy(dry_run: DryRun = False) -> None:
+    """Delete the stack of the twin that AWS_ENDPOINT_URL leads to, as `cdk destroy` does.
+
+    What DeletionPolicy retains stays; what cannot be deleted (a bucket that is not empty) is named
+    and stays, with what it needs. The twin stays up. Example: fleetwin destroy --dry-run
+    """
+    answer = _asked({"do": "destroy", "dry_run": True})
+    print(answer["table"], flush=True)
+    if answer["changes"] and not dry_run:
+        _asked({"do": "destroy"})
+        print("destroyed")
+
+
+def _parameters(given: list[str]) -> dict[str, str]:
+    found = {}
+    for each in given:
+        name, equals, value = each.partition("=")
+        if not name or not equals:
+            raise ScenarioError(f"--parameters {each}: must be NAME=VALUE")
+        found[name] = value
+    return found
+
+
+def _asked(request: dict[str, Any]) -> dict[str, Any]:
+    """Ask the twin; raises SimulatorError with what it refuses."""
+    address = os.environ.get("AWS_ENDPOINT_URL", "")
+    if not is_loopback(address):
+        raise EnvironmentMissing(
+            f"AWS_ENDPOINT_URL is {address or 'not set'}, which is no twin on this machine: "
+            "export what `fleetwin up` prints"
+        )
+    url = urlsplit(address)
+    key = os.environ.get("AWS_ACCESS_KEY_ID", "")
+    headers = {
+        "Authorization": f"FLEETWIN Credential={key}/deploy",
+        "Content-Type": "application/json",
+    }
+    connection = http.client.HTTPConnection(url.hostname or "", url.port or 80)
+    try:
+        connection.request("POST", "/_fleetwin/deploy", json.dumps(request), headers)
+        response = connection.getresponse()
+        body = response.read().decode()
+    except OSError as error:
+        raise EnvironmentMissing(
+            f"no twin answers at {url.geturl()} ({error}); start one with `fleetwin up` and "
+            "export what it prints"
+        ) from error
+    finally:
+        connection.close()
+    if response.status != 200:
+        raise SimulatorError(body)
+    found: dict[str, Any] = json.loads(body)
+    return found
