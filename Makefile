@@ -53,6 +53,7 @@ test: $(DEV_STAMP)
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 parity: $(DEV_STAMP)
+	FLEETWIN_LOCALSTACK=$${FLEETWIN_LOCALSTACK-$(wildcard $(CURDIR)/.venv-localstack)} \
 	FLEETWIN_PARITY_REPORT=$${FLEETWIN_PARITY_REPORT:-out/parity} \
 		$(BIN)/python -m pytest -n 2 --dist loadfile parity_tests $(ARGS)
 	@cat $${FLEETWIN_PARITY_REPORT:-out/parity}/journey.txt

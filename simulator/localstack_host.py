@@ -118,11 +118,14 @@ def install(environment: Path, folder: Path) -> Path:
 
 
 def prepared() -> Path | None:
-    """Return the environment that `make localstack`, or FLEETWIN_LOCALSTACK, has ready.
+    """Return the environment that FLEETWIN_LOCALSTACK names, if it is ready.
 
-    Ready is one with LocalStack and what executes Kinesis: nothing is installed for it any more.
+    Only where somebody asks: the journey takes minutes there. Ready is one with LocalStack and
+    what executes Kinesis: nothing is installed for it any more.
     """
-    environment = Path(os.environ.get(VARIABLE) or ROOT / ".venv-localstack").absolute()
+    if not os.environ.get(VARIABLE):
+        return None
+    environment = Path(os.environ[VARIABLE]).absolute()
     is_ready = (environment / f".localstack-{VERSION}").exists()
     return environment if is_ready and _kinesis(environment / "files").is_dir() else None
 

@@ -21,8 +21,8 @@ LOCALSTACK = "embedded against localstack"
 
 ABSENT = {
     "localstack": (
-        "none was prepared: run `make localstack` once, or have FLEETWIN_LOCALSTACK name the "
-        "environment that it made"
+        "none was named: run `make localstack` once and then `make parity`, or have "
+        "FLEETWIN_LOCALSTACK name the environment that it made"
     ),
     "aws": "nothing has been run in a real account; these tests never talk to one",
 }

@@ -50,8 +50,8 @@ def endpoint(request: pytest.FixtureRequest) -> Iterator[str]:
     environment = localstack_host.prepared()
     if environment is None:
         pytest.skip(
-            "no LocalStack was prepared: run `make localstack` once, or have FLEETWIN_LOCALSTACK "
-            "name the environment that it made"
+            "no LocalStack was named: run `make localstack` once and then `make parity`, or have "
+            "FLEETWIN_LOCALSTACK name the environment that it made"
         )
     python = environment / "bin" / "python"
     with localstack_host.running(python, environment / "files") as (url, _):
