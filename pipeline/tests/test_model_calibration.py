@@ -133,15 +133,28 @@ def test_the_measured_rate_of_false_alarms_is_about_the_designed_one() -> None:
         everything.features[first],
     )
     artefact = train(history, chosen).artefact
-    rule = Rule(3, 1.0, chosen.exit_level, chosen.enter_rows, chosen.exit_rows, 60_000)
+    assert artefact.rule.memory_rows == chosen.memory_rows
+    rule = Rule(
+        3,
+        1.0,
+        chosen.exit_level,
+        chosen.enter_rows,
+        chosen.exit_rows,
+        60_000,
+        memory_rows=chosen.memory_rows,
+    )
     opened = 0
     for unit in range(units):
         live = ~first & (np.array(everything.device_ids) == f"m{unit}")
         parts = artefact.model.parts([f"m{unit}"] * int(live.sum()), everything.features[live])
         scores = artefact.combination.score(parts)
+        names = [f"m{unit}"] * int(live.sum())
+        vectors = artefact.model.level_vectors(names, everything.features[live])
+        levels = (vectors / artefact.combination.slow_threshold).tolist()
         state = EpisodeState()
-        for moment, score in zip(everything.event_time_ms[live], scores, strict=True):
-            state, step = advance(state, rule, int(moment), float(score))
+        scored = zip(everything.event_time_ms[live], scores, levels, strict=True)
+        for moment, score, deviations in scored:
+            state, step = advance(state, rule, int(moment), float(score), deviations)
             opened += step.opened
     days = units * rows * healthy.SPEC.hop_ms / MS_PER_DAY
     expected = per_day * days
