@@ -26,7 +26,7 @@ COLUMNS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("Workflows", "#b0275f", ("AWS::StepFunctions::",)),
     ("Jobs, models", "#1f7a5c", ("AWS::Glue::Job", "AWS::SageMaker::")),
     ("Data", "#2f6f2f", ("AWS::S3::", "AWS::DynamoDB::", "AWS::Glue::")),
-    ("Watching", "#2a5db0", ("AWS::CloudWatch::", "AWS::SNS::", "AWS::SQS::")),
+    ("Watching", "#2a5db0", ("AWS::CloudWatch::", "AWS::SNS::", "AWS::SQS::", "AWS::QuickSight::")),
 )
 """Heading, colour and types of each column; a type is in the first that names its beginning."""
 GROUPS = {
@@ -34,6 +34,7 @@ GROUPS = {
     "AWS::CloudWatch::CompositeAlarm": "alarms",
     "AWS::DataSync::": "maintenance transfer",
     "AWS::IoT::Policy": "machines",
+    "AWS::QuickSight::": "reports",
     "AWS::IoT::ThingType": "machines",
     "AWS::Glue::Database": "catalog",
     "AWS::Glue::Table": "catalog",

@@ -21,6 +21,7 @@ from infra_cdk.constructs.maintenance import MaintenanceLog
 from infra_cdk.constructs.monitoring import Monitoring
 from infra_cdk.constructs.nightly import Nightly
 from infra_cdk.constructs.parameters import Parameters
+from infra_cdk.constructs.reporting import Reporting
 from infra_cdk.constructs.stream import Stream
 from infra_cdk.constructs.tables import Tables
 from infra_cdk.constructs.training import SageMakerRoles
@@ -167,6 +168,7 @@ class FleetwinStack(Stack):
             server=server,
             activation_key=activation_key,
         )
+        Reporting(self, "Reporting", config, database=config.underscored)
         functions = {"raw-writer": raw_writer, "detector": detector}
         alarms = Alarms(
             self,

@@ -19,6 +19,7 @@ from botocore.exceptions import ClientError
 from parity_tests.contract import (
     errors_catalog,
     errors_devices,
+    errors_quicksight,
     errors_services,
     errors_storage,
     examples_catalog,
@@ -28,6 +29,7 @@ from parity_tests.contract import (
     examples_jobs,
     examples_lake,
     examples_logs,
+    examples_quicksight,
     examples_registry,
     examples_sagemaker_jobs,
     examples_sns,
@@ -54,6 +56,7 @@ EXAMPLES: list[Example] = [
         examples_logs,
         examples_sns,
         examples_jobs,
+        examples_quicksight,
         examples_registry,
         examples_sagemaker_jobs,
         examples_lake,
@@ -73,6 +76,7 @@ CASES: list[ErrorCase] = [
     *errors_services.services.all,
     *errors_catalog.catalog.all,
     *errors_devices.devices.all,
+    *errors_quicksight.quicksight.all,
 ]
 
 SOURCES = Path(cloud_module.__file__).parent
@@ -87,6 +91,7 @@ SERVICES_OF_FILES = {
     ("functions", "function_", "event_source", "mapping", "invocations"): ("lambda",),
     ("glue", "partition_expr"): ("glue",),
     ("datasync",): ("datasync",),
+    ("quicksight",): ("quicksight",),
     ("lake_formation",): ("lakeformation",),
     ("events", "event_patterns", "event_targets"): ("events",),
     (

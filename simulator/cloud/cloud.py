@@ -42,6 +42,7 @@ from simulator.cloud.logs import Logs
 from simulator.cloud.metric_queries import MetricQueries
 from simulator.cloud.metrics import Metrics
 from simulator.cloud.processes import Processes
+from simulator.cloud.quicksight import QuickSight
 from simulator.cloud.quotas import Quotas
 from simulator.cloud.remote import Behind
 from simulator.cloud.remote_endpoint import RemoteEndpoint
@@ -109,6 +110,7 @@ class Cloud:
         self.dynamodb = DynamoDb(context)
         self.kinesis = Kinesis(context)
         self.iot = Iot(context)
+        self.quicksight = QuickSight(context)
         self.functions = Functions(context)
         self.mappings = EventSourceMappings(context, self.functions, self.kinesis)
         self.catalog = Catalog(context)
@@ -265,6 +267,7 @@ class Cloud:
             ("dynamodb", self.dynamodb.operations()),
             ("kinesis", self.kinesis.operations()),
             ("iot", self.iot.operations()),
+            ("quicksight", self.quicksight.operations()),
             ("iot-data", self.iot.data_operations()),
             ("lambda", self.functions.operations()),
             ("lambda", self.mappings.operations()),

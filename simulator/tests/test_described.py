@@ -22,7 +22,9 @@ from simulator.cloud.context import Context
 from simulator.cloud.resources import Resource
 from simulator.targets import SNAPSHOT
 
-PARAMETERS = {"MaintenanceServer": "plant", "AgentActivationKey": "-".join(["LOCAL"] * 5)}
+PARAMETERS = {"MaintenanceServer": "plant", "AgentActivationKey": "-".join(["LOCAL"] * 5)} | {
+    "QuickSightPrincipal": "arn:aws:quicksight:us-east-1:000000000000:user/default/reader"
+}
 """With them there is a resource of every type in the template."""
 
 Values = dict[str, Any]
@@ -82,6 +84,20 @@ def topic_rule(cloud: Cloud, name: str, values: Values) -> Values:
 def iot_policy(cloud: Cloud, name: str, values: Values) -> Values:
     found = cloud.call("iot", "GetPolicy", policyName=name)
     return {**found, "PolicyDocument": json.loads(found["policyDocument"])}
+
+
+def quicksight(kind: str) -> Describe:
+    """Return what describes a resource, with its definition where it has one."""
+
+    def describe(cloud: Cloud, physical_id: str, values: Values) -> Values:
+        named = {"AwsAccountId": values["AwsAccountId"], f"{kind}Id": physical_id}
+        found = cloud.call("quicksight", f"Describe{kind}", **named)[kind]
+        if kind in ("Analysis", "Dashboard"):
+            defined = cloud.call("quicksight", f"Describe{kind}Definition", **named)
+            found = {**found, "Definition": defined["Definition"]}
+        return {"AwsAccountId": values["AwsAccountId"], **found}
+
+    return describe
 
 
 def bucket_policy(cloud: Cloud, name: str, values: Values) -> Values:
@@ -188,6 +204,10 @@ DESCRIBE: dict[str, Describe] = {
     "AWS::Lambda::Function": one("lambda", "GetFunctionConfiguration", "FunctionName"),
     "AWS::Logs::LogGroup": log_group,
     "AWS::Logs::MetricFilter": metric_filter,
+    **{
+        f"AWS::QuickSight::{kind}": quicksight(kind)
+        for kind in ("Analysis", "Dashboard", "DataSet", "DataSource")
+    },
     "AWS::S3::Bucket": bucket,
     "AWS::S3::BucketPolicy": bucket_policy,
     "AWS::SNS::Subscription": one(
@@ -228,6 +248,10 @@ NOT_DESCRIBED = {
     ("AWS::Kinesis::Stream", "StreamEncryption"): "the answer has its members one by one",
     ("AWS::Lambda::EventSourceMapping", "FunctionName"): "the answer has FunctionArn",
     ("AWS::Lambda::Function", "Code"): ELSEWHERE,
+    **{
+        (f"AWS::QuickSight::{kind}", "Permissions"): "there are no users; kept only"
+        for kind in ("Analysis", "Dashboard", "DataSet", "DataSource")
+    },
     ("AWS::SNS::Topic", "TopicName"): NAME,
     ("AWS::SQS::Queue", "QueueName"): NAME,
     ("AWS::SSM::Parameter", "Tier"): ELSEWHERE,
