@@ -21,7 +21,7 @@ LISTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("sns", "ListTopics", {}),
     ("sns", "ListSubscriptions", {}),
     ("sqs", "ListQueues", {}),
-    ("cloudwatch", "DescribeAlarms", {}),
+    ("cloudwatch", "DescribeAlarms", {"AlarmTypes": ["MetricAlarm", "CompositeAlarm"]}),
     ("cloudwatch", "ListDashboards", {}),
     ("events", "ListRules", {}),
     ("logs", "DescribeLogGroups", {}),
@@ -69,7 +69,7 @@ def _described(cloud: Cloud) -> Iterator[tuple[str, Any]]:
     for role in cloud.iam.role_arns():
         name = role.rpartition("/")[2]
         session = cloud.iam._session(role, "s", None)
-        allowed = [cloud.iam.may(session, action, target) for action, target in ASKED]
+        allowed = {f"{a} {target}": cloud.iam.may(session, a, target) for a, target in ASKED}
         yield f"role {name}", allowed
 
 
@@ -99,18 +99,24 @@ def _each(service: str, answer: dict[str, Any]) -> Iterator[tuple[str, dict[str,
         yield arn, {"DescribeStateMachine": {"stateMachineArn": arn}}
     for name in answer.get("TableNames", []):
         which = {"TableName": name}
-        yield name, {"DescribeTable": which, "DescribeTimeToLive": which}
+        names = ("DescribeTable", "DescribeTimeToLive", "DescribeContinuousBackups")
+        yield name, dict.fromkeys(names, which)
     for rule in answer.get("Rules", []) if service == "events" else []:
         yield rule["Name"], {"ListTargetsByRule": {"Rule": rule["Name"]}}
     for one in answer.get("Parameters", []):
         yield one["Name"], {"GetParameter": {"Name": one["Name"]}}
     for one in answer.get("DatabaseList", []):
         yield one["Name"], {"GetTables": {"DatabaseName": one["Name"]}}
+    for one in answer.get("DashboardEntries", []):
+        yield one["DashboardName"], {"GetDashboard": {"DashboardName": one["DashboardName"]}}
     for function in answer.get("Functions", []):
         yield function["FunctionName"], {"GetPolicy": {"FunctionName": function["FunctionName"]}}
 
 
 DRAWN = {
+    "CreationTime",
+    "EarliestRestorableDateTime",
+    "LatestRestorableDateTime",
     "AlarmConfigurationUpdatedTimestamp",
     "CreatedTimestamp",
     "CreateTime",
