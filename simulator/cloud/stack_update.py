@@ -153,6 +153,7 @@ class _Update:
             context.assets.update(assets)
             raise UpdateFailed(f"{error}\nUPDATE_ROLLBACK_COMPLETE: all is as before") from error
         done.retained = dict(self._old.retained)
+        done.updated = context.engine.now() if self._old.live else None
         self._clean_up(done)
         return Outcome(done, self._left_behind)
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 PAGE = 100
 COMPLETE = "CREATE_COMPLETE"
+UPDATED = "UPDATE_COMPLETE"
 
 
 @dataclass
@@ -94,16 +95,23 @@ class Stacks:
         }
 
     def _head(self, name: str) -> dict[str, Any]:
+        deployment = self.deployment()
+        updated = deployment.updated if deployment is not None else None
         return {
             "StackId": self._id(name),
             "StackName": name,
             "CreationTime": self.made,
-            "StackStatus": COMPLETE,
+            "StackStatus": self._status(),
+            **({"LastUpdatedTime": updated} if updated is not None else {}),
         }
 
+    def _status(self) -> str:
+        deployment = self.deployment()
+        return COMPLETE if deployment is None or deployment.updated is None else UPDATED
+
     def _list(self, call: Call) -> Answer:
-        wanted = call.params.get("StackStatusFilter") or [COMPLETE]
-        names = self._names() if COMPLETE in wanted else []
+        wanted = call.params.get("StackStatusFilter") or [self._status()]
+        names = self._names() if self._status() in wanted else []
         shown, token = page(names, PAGE, call.params.get("NextToken"), "ValidationError")
         return _with_token({"StackSummaries": [self._head(name) for name in shown]}, token)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
@@ -48,6 +49,8 @@ class Deployment:
     """The parameters' values of each stack, by its name."""
     live: dict[Node, Live] = field(default_factory=dict)
     overrides: dict[str, str] = field(default_factory=dict)
+    updated: datetime | None = None
+    """When it was last updated; None of what is as it was created."""
     retained: dict[Node, int] = field(default_factory=dict)
     """Logical ids whose resources of before still exist, and the last generation of them."""
 

@@ -121,6 +121,23 @@ def test_parameters_of_the_template_keep_their_values_when_none_is_given(
     assert cloud.call("ssm", "GetParameter", Name="/p")["Parameter"]["Value"] == "other"
 
 
+def test_the_stacks_status_says_that_it_was_updated(cloud: Cloud) -> None:
+    def status() -> list[str]:
+        stacks = cloud.call("cloudformation", "DescribeStacks")["Stacks"]
+        return [stack["StackStatus"] for stack in stacks]
+
+    apply(cloud, P=parameter("old"))
+    assert status() == ["CREATE_COMPLETE"]
+    apply(cloud, P=parameter("new"))
+    assert status() == ["UPDATE_COMPLETE"]
+    summaries = cloud.call("cloudformation", "ListStacks", StackStatusFilter=["UPDATE_COMPLETE"])[
+        "StackSummaries"
+    ]
+    assert [one["StackName"] for one in summaries] == ["Dev"]
+    cloud.destroy()
+    assert status() == []
+
+
 # -- replacement
 
 
