@@ -254,11 +254,7 @@ class _Planner:
 
     def _check_free(self, node: Node, kind: str, made: list[Made], name: str) -> None:
         """Refuse a name that a resource of the stack has, this one's predecessor included."""
-        try:
-            taken = [self._taken[key] for key in names_taken(made) if key in self._taken]
-        except CannotChange as error:
-            self._refuse(node, kind, name, f"the twin could not take {error} back")
-            return
+        taken = [self._taken[key] for key in names_taken(made) if key in self._taken]
         if node in taken:
             self._refuse(
                 node,

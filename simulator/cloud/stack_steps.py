@@ -60,9 +60,9 @@ def key_of(made: Made) -> tuple[str, str, str]:
 
 
 def names_taken(calls: Iterable[Made]) -> set[tuple[str, str, str]]:
-    """Return the keys of what nothing else may be called like."""
-    known = ((made, effect_of(made)) for made in calls)
-    return {key_of(made) for made, effect in known if effect.key and not effect.shared}
+    """Return the keys of what nothing else may be called like, as far as calls are known."""
+    known = ((made, EFFECTS.get((made.service, made.operation))) for made in calls)
+    return {key_of(made) for made, one in known if one and one.key and not one.shared}
 
 
 def is_shared(calls: Sequence[Made]) -> bool:

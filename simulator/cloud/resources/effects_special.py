@@ -218,3 +218,10 @@ def filter_undone(made: Made) -> Iterable[Ask]:
     data = made.params["TableData"]
     given = {name: data[name] for name in FILTER_NAMES if name in data}
     yield Ask("lakeformation", "DeleteDataCellsFilter", given)
+
+
+def thing_type_undone(made: Made) -> Iterable[Ask]:
+    """Deprecate a thing type and delete it; IoT wants five minutes between the two."""
+    which = {"thingTypeName": made.params["thingTypeName"]}
+    yield Ask("iot", "DeprecateThingType", which)
+    yield Ask("iot", "DeleteThingType", which)

@@ -277,18 +277,50 @@ _DATASYNC = {
     ),
 }
 
+_IOT = {
+    "CreateTopicRule": Effect(
+        ("ruleName",),
+        undone_by("DeleteTopicRule", "ruleName"),
+        updated_by("ReplaceTopicRule", "ruleName", whole=True),
+    ),
+    "CreateThing": Effect(
+        ("thingName",),
+        undone_by("DeleteThing", "thingName"),
+        updated_by("UpdateThing", "thingName"),
+    ),
+    "CreateThingType": Effect(("thingTypeName",), special.thing_type_undone, fixed),
+    "CreatePolicy": Effect(("policyName",), undone_by("DeletePolicy", "policyName"), fixed),
+    "AttachPolicy": Effect(
+        ("policyName", "target"), undone_by("DetachPolicy", "policyName", "target"), fixed
+    ),
+    "AttachThingPrincipal": Effect(
+        ("thingName", "principal"),
+        undone_by("DetachThingPrincipal", "thingName", "principal"),
+        fixed,
+    ),
+}
+
+
+def _report(kind: str) -> Effect:
+    """Return the effect of making a thing of QuickSight; none is updated in place here."""
+    which = ("AwsAccountId", f"{kind}Id")
+    return Effect(which, undone_by(f"Delete{kind}", *which), fixed)
+
+
+_QUICKSIGHT = {
+    "CreateDataSource": _report("DataSource"),
+    "CreateDataSet": _report("DataSet"),
+    "CreateAnalysis": _report("Analysis"),
+    "CreateDashboard": _report("Dashboard"),
+}
+
 EFFECTS: dict[tuple[str, str], Effect] = {
     (service, operation): effect
     for service, table in {
         "s3": _S3,
         "kinesis": _KINESIS,
-        "iot": {
-            "CreateTopicRule": Effect(
-                ("ruleName",),
-                undone_by("DeleteTopicRule", "ruleName"),
-                updated_by("ReplaceTopicRule", "ruleName", whole=True),
-            )
-        },
+        "iot": _IOT,
+        "quicksight": _QUICKSIGHT,
         "lambda": _LAMBDA,
         "dynamodb": _DYNAMODB,
         "glue": _GLUE,

@@ -11,11 +11,12 @@ import pytest
 
 from simulator.cloud.cloud import Cloud
 from simulator.cloud.errors import AwsError
-from simulator.cloud.resources import MAPPINGS
+from simulator.cloud.resources import MAPPINGS, Resource
 from simulator.cloud.resources.effects_table import EFFECTS
 from simulator.cloud.resources.replacement import CREATE_ONLY
+from simulator.cloud.stack_steps import undoing
 from simulator.cloud.stack_update import DeletionFailed, UpdateFailed
-from simulator.cloud.tests.recording import only, written
+from simulator.cloud.tests.recording import only, recording_context, written
 from simulator.cloud.tests.stack_answers import described
 from simulator.cloud.tests.stack_bench import (
     POOL,
@@ -25,7 +26,10 @@ from simulator.cloud.tests.stack_bench import (
     trust,
     twin,
 )
+from simulator.cloud.tests.test_resources import MINIMAL
 from simulator.errors import TemplateError
+
+SNAPSHOT = Path(__file__).parents[3] / "infra_cdk" / "snapshots"
 
 STREAM = resource("AWS::Kinesis::Stream", {"Name": "s", "ShardCount": 1})
 LONGER = resource(
@@ -352,6 +356,22 @@ def test_a_functions_new_code_and_settings_run_and_its_permissions_follow(
 
 def test_every_type_has_its_row_of_what_needs_a_replacement() -> None:
     assert set(CREATE_ONLY) == set(MAPPINGS)
+
+
+@pytest.mark.parametrize("type_name", sorted(MINIMAL))
+def test_every_call_of_every_mapper_can_be_taken_back(tmp_path: Path, type_name: str) -> None:
+    context, _ = recording_context(tmp_path)
+    made = Resource("Dev", "R", type_name, MINIMAL[type_name], context)
+    MAPPINGS[type_name].create(made)
+    assert [(one.service, one.operation) for one in made.made if not undoing(one)] == []
+
+
+def test_our_own_stack_is_deployed_again_without_a_change_and_destroyed(cloud: Cloud) -> None:
+    cloud.boot(SNAPSHOT, {}, prewarmed=False)
+    assert cloud.plan(SNAPSHOT, {}).table() == "nothing changes"
+    cloud.destroy()
+    assert cloud.deployment is not None
+    assert cloud.deployment.resources == {}
 
 
 def test_every_effect_is_of_an_operation_that_exists(cloud: Cloud) -> None:
