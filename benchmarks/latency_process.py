@@ -91,14 +91,17 @@ def ours(count: int) -> Found:
                 reading = Reading(
                     "pump-001", number + WARM_UP, at_ms, {**values, "current_a": 25.0}
                 )
-                twin.target.publish([_message(reading)])
+                if twin.target.publish([_message(reading)]).delivered != 1:
+                    raise RuntimeError("the broker refused a reading")
                 twin.drain()
 
             def _message(reading: Reading) -> Any:
                 from simulator.fleet.delivery import Message
 
                 topic = telemetry_topic(reading.device_id)
-                return Message(topic, encode_reading(reading), "test", twin.target.clock.now)
+                return Message(
+                    topic, encode_reading(reading), reading.device_id, twin.target.clock.now
+                )
 
             began_s = twin.target.clock.now
             found["one reading"] = quantiles_ms(one_reading, max(10, count // 10))
