@@ -50,7 +50,7 @@ run: $(RUN_STAMP)
 	$(BIN)/fleetwin run $(SCENARIO) --out out $(ARGS)
 
 test: $(DEV_STAMP)
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 parity: $(DEV_STAMP)
 	FLEETWIN_LOCALSTACK=$${FLEETWIN_LOCALSTACK-$(wildcard $(CURDIR)/.venv-localstack)} \

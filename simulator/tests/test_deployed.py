@@ -84,6 +84,7 @@ def _options(scenario: Path, out: Path) -> Options:
     return Options(Scenario.load(str(scenario)), out, target="aws", asked_for_aws=True)
 
 
+@pytest.mark.slow
 def test_a_run_reaches_a_stack_by_boto3_alone_and_is_scored_there(
     stack: dict[str, str], scenario: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
