@@ -18,9 +18,10 @@ from benchmarks.by_processes import answer_of
 from benchmarks.moto_server import client_variables, moto_server
 from benchmarks.result import finish, parser
 from benchmarks.row import Row
+from simulator.aws_endpoint import LOCALSTACK
 from simulator.cloud.cloud import Cloud
 from simulator.errors import SimulatorError
-from simulator.targets import LOCALSTACK, remote_of
+from simulator.targets import remote_of
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 CLIENT = "benchmarks.http_client"

@@ -17,7 +17,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from simulator.boto_clients import clients_of
 from simulator.cli import app
 from simulator.cloud.remote_endpoint import RemoteEndpoint
 from simulator.errors import EnvironmentMissing, ParityError
@@ -25,6 +24,7 @@ from simulator.parity.cassette import Cassette, Step, plain, rich
 from simulator.parity.conversation import STEPS
 from simulator.parity.normal import Normaliser, differences, same_error
 from simulator.parity.recorder import Partner, record, replay
+from simulator.targets import clients_of
 from simulator.testing.plugin import START
 from simulator.testing.twin import Twin
 

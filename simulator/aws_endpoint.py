@@ -1,4 +1,4 @@
-"""Which AWS a command may talk to; the commands that change what lies on a target ask here.
+"""Which AWS a command may talk to; what changes or reaches something on a target asks here.
 
 A twin is behind a loopback address. A command that was meant for the twin must not reach a real
 account because a variable is missing, so an account has to be named: ``--target aws``.
@@ -8,11 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from ipaddress import ip_address
+from typing import Any
 from urllib.parse import urlsplit
+
+import boto3
+import botocore.session
 
 from simulator.errors import EnvironmentMissing
 
 TARGETS = ("embedded", "aws")
+
+LOCALSTACK = "http://127.0.0.1:4566"
+"""Where `make localstack` starts it."""
 
 
 def endpoint_of(target: str, environment: Mapping[str, str]) -> str | None:
@@ -50,3 +57,53 @@ def is_loopback(url: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def local_session(key: str, secret: str, region: str) -> boto3.session.Session:
+    """Return a session that knows nothing of the profiles and files of whoever runs this."""
+    nothing: Any = (None, [], None, None)
+    names = ("profile", "config_file", "credentials_file")
+    inner = botocore.session.Session(dict.fromkeys(names, nothing))
+    return boto3.session.Session(key, secret, region_name=region, botocore_session=inner)
+
+
+def account_session() -> boto3.session.Session:
+    """Return a session of the user's own account; raises EnvironmentMissing for what it lacks."""
+    session = boto3.session.Session()
+    if session.region_name is None:
+        raise EnvironmentMissing("--target aws: no region: export AWS_REGION, or AWS_PROFILE")
+    if session.get_credentials() is None:
+        raise EnvironmentMissing("--target aws: no credentials: export AWS_PROFILE, or log in")
+    return session
+
+
+def not_of_aws(url: str) -> None:
+    """Raise EnvironmentMissing for what is no URL, or one of AWS's."""
+    parts = urlsplit(url)
+    host = (parts.hostname or "").rstrip(".")
+    if parts.scheme not in ("http", "https") or not host:
+        raise EnvironmentMissing(f"--endpoint {url}: must be a URL such as {LOCALSTACK}")
+    if host.endswith(AWS_DOMAINS):
+        raise EnvironmentMissing(
+            f"--endpoint {url}: is AWS; a run never talks to it, name a LocalStack of your own"
+        )
+
+
+def only_here(endpoint: str | None) -> None:
+    """Raise EnvironmentMissing unless an endpoint is on loopback."""
+    host = urlsplit(endpoint or "").hostname
+    if host not in ("127.0.0.1", "localhost", "::1"):
+        raise EnvironmentMissing(
+            f"--endpoint {endpoint}: must be on this machine, such as http://127.0.0.1:4566"
+        )
+
+
+AWS_DOMAINS = (
+    "amazonaws.com",
+    "amazonaws.com.cn",
+    "amazonaws.eu",
+    "api.aws",
+    "aws.amazon.com",
+    "on.aws",
+)
+"""Below these everything is AWS's."""

@@ -129,10 +129,11 @@ def record(
 
     On aws it makes a bucket, a stream of one shard, a table, a queue, a topic and a log group,
     all named fleetwin-parity-..., sends a few bytes to each and deletes them; some cents at most.
-    Nothing is ever sent to aws by another command, or without --target aws --yes.
+    Besides run with --target aws --yes, no other command sends anything to aws.
     """
     from simulator.parity.conversation import STEPS
     from simulator.parity.recorder import record as hold
+    from simulator.targets import absent_at
 
     if target not in TARGETS:
         raise ParityError(f"--target {target}: choose one of {', '.join(TARGETS)}")
@@ -142,14 +143,10 @@ def record(
             "add --yes if that is what you want"
         )
     today = datetime.now(UTC).date()
-    steps = STEPS
-    if target == "localstack" and endpoint is not None:
-        from simulator.boto_clients import absent_at
-
-        absent = absent_at(endpoint)
-        steps = tuple(each for each in STEPS if each.service not in absent)
-        for service in sorted({each.service for each in STEPS} & set(absent)):
-            print(f"fleetwin: {endpoint} has no {service}: left out", file=sys.stderr)
+    absent = absent_at(target, endpoint)
+    steps = tuple(each for each in STEPS if each.service not in absent)
+    for service in sorted({each.service for each in STEPS} & set(absent)):
+        print(f"fleetwin: {endpoint} has no {service}: left out", file=sys.stderr)
     with _partner(target, endpoint) as partner:
         run = "fleetwin-parity" if target == "embedded" else f"fleetwin-parity-{time.time_ns():x}"
         found = hold(partner, steps, run, today)
@@ -198,7 +195,7 @@ def _partner(target: str, endpoint: str | None) -> Iterator[Partner]:
     from simulator.parity.recorder import Partner
 
     if target != "embedded":
-        from simulator.boto_clients import clients_of
+        from simulator.targets import clients_of
 
         clients = clients_of(target, REGION, endpoint)
         yield Partner(target, REGION, clients, time.sleep, time.monotonic)

@@ -42,6 +42,7 @@ from simulator.targets import (
     Embedded,
     Packed,
     deployed,
+    is_deployed,
     remote_of,
     template_default,
 )
@@ -92,7 +93,7 @@ def run(options: Options) -> RunReport:
     latencies = chosen_models(options.latency)
     start = recording.start if recording else options.scenario.start
     options.out.mkdir(parents=True, exist_ok=True)
-    if options.target == "aws" and options.endpoint is None:
+    if is_deployed(options.target, options.endpoint):
         target: Target = deployed(
             start,
             options.assembly or SNAPSHOT,

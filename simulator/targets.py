@@ -2,7 +2,8 @@
 
 A target brings up what stands behind the AWS endpoint, hands the machines a way to publish and
 the composition root a way to look. `embedded` is everything in this process and its children, on
-the run's own clock; `localstack` is the same with another endpoint of this machine behind it.
+the run's own clock; `localstack` is the same with another endpoint of this machine behind it;
+`aws` is a deployed stack.
 """
 
 from __future__ import annotations
@@ -11,15 +12,22 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 import boto3
 import simpy
 from botocore.config import Config
 
+from simulator.aws_endpoint import (
+    LOCALSTACK,
+    account_session,
+    local_session,
+    not_of_aws,
+    only_here,
+)
 from simulator.cloud import iam_store
 from simulator.cloud.assembly import Archives, load_assembly
 from simulator.cloud.cloud import Cloud
@@ -83,6 +91,44 @@ def look_at(assembly: Path, start: datetime, state: Path) -> list[Row]:
         cloud.close()
 
 
+def clients_of(target: str, region: str, endpoint: str | None) -> Callable[[str], Any]:
+    """Return what makes boto3 clients of a target that is not ours, for conversations.
+
+    ``localstack`` is an endpoint of this machine, and nothing is ever sent elsewhere. ``aws`` is
+    the account of the credentials that boto3 finds: the caller must have been asked for it.
+    Raises EnvironmentMissing for another target, or an endpoint that is not on loopback.
+    """
+    if target == "localstack":
+        only_here(endpoint)
+        session = local_session("test", "test", region)
+        address = {"endpoint_url": endpoint}
+    elif target == "aws" and endpoint is None:
+        session, address = boto3.session.Session(region_name=region), {}
+    else:
+        raise EnvironmentMissing(f"--target {target}: choose embedded, localstack or aws")
+    make: Any = session.client  # Its overloads want a literal.
+    # A throttled call is an answer like any other and must not be asked again.
+    once = Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"})
+    return lambda service: make(service, config=once, **address)
+
+
+def absent_at(target: str, endpoint: str | None) -> Sequence[str]:
+    """Return the services that LocalStack's endpoint does not execute and need not.
+
+    None on another target. Raises EnvironmentMissing, also for an address elsewhere.
+    """
+    if target != "localstack" or endpoint is None:
+        return ()
+    only_here(endpoint)
+    with closing(RemoteEndpoint(endpoint)) as remote:
+        return remote.check()
+
+
+def is_deployed(target: str, endpoint: str | None) -> bool:
+    """Tell whether a run is on a deployed stack and not on a twin of this process."""
+    return target == "aws" and endpoint is None
+
+
 def deployed(
     start: datetime, assembly: Path, *, asked: bool, say: Callable[[str], None]
 ) -> Deployed:
@@ -95,21 +141,12 @@ def deployed(
         raise EnvironmentMissing(
             "--target aws publishes to the stack in your AWS account, which costs money: add --yes"
         )
-    session = boto3.session.Session()
-    if session.region_name is None:
-        raise EnvironmentMissing("--target aws: no region: export AWS_REGION, or AWS_PROFILE")
-    if session.get_credentials() is None:
-        raise EnvironmentMissing("--target aws: no credentials: export AWS_PROFILE, or log in")
-    make: Any = session.client  # Its overloads want a literal.
+    make: Any = account_session().client  # Its overloads want a literal.
     patient = Config(
         retries={"mode": "standard", "max_attempts": 8}, max_pool_connections=PUBLISHERS
     )
     names = [stack.name for stack in load_assembly(assembly).stacks]
     return Deployed(lambda service: make(service, config=patient), names, start, say)
-
-
-LOCALSTACK = "http://127.0.0.1:4566"
-"""Where `make localstack` starts it."""
 
 
 def remote_of(target: str, endpoint: str | None) -> RemoteEndpoint | None:
@@ -126,28 +163,11 @@ def remote_of(target: str, endpoint: str | None) -> RemoteEndpoint | None:
             "for localstack"
         )
     url = endpoint or LOCALSTACK
-    parts = urlsplit(url)
-    host = (parts.hostname or "").rstrip(".")
-    if parts.scheme not in ("http", "https") or not host:
-        raise EnvironmentMissing(f"--endpoint {url}: must be a URL such as {LOCALSTACK}")
-    if host.endswith(_AWS_DOMAINS):
-        raise EnvironmentMissing(
-            f"--endpoint {url}: is AWS; a run never talks to it, name a LocalStack of your own"
-        )
+    not_of_aws(url)
     remote = RemoteEndpoint(url)
     for service in remote.check():
         print(f"fleetwin: {url} does not execute {service}; the twin does", file=sys.stderr)
     return remote
-
-
-_AWS_DOMAINS = (
-    "amazonaws.com",
-    "amazonaws.com.cn",
-    "amazonaws.eu",
-    "api.aws",
-    "aws.amazon.com",
-    "on.aws",
-)
 
 
 class Packed(Protocol):

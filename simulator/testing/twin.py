@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import simpy
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
-from simulator.boto_clients import local_session
+from simulator.aws_endpoint import local_session
 from simulator.cloud.isolation import PLAIN
 from simulator.cloud.resources import Created
 from simulator.fleet.delivery import Message

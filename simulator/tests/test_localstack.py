@@ -14,11 +14,12 @@ from urllib.request import urlopen
 
 import pytest
 
+from simulator.aws_endpoint import LOCALSTACK
 from simulator.cloud.cloud import Cloud
 from simulator.cloud.tests.twin import START
 from simulator.errors import EnvironmentMissing
 from simulator.localstack_host import KINESIS, PRELOAD, ROOT, VERSION, python_313, settings
-from simulator.targets import LOCALSTACK, remote_of
+from simulator.targets import remote_of
 
 
 def program(path: Path, text: str) -> str:

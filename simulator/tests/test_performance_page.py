@@ -12,7 +12,7 @@ from benchmarks.hops import per_reading_us
 from benchmarks.put_records import prepared
 from benchmarks.result import RESULTS, ROOT, load
 from benchmarks.self_time import SelfTime
-from simulator.boto_clients import local_session
+from simulator.aws_endpoint import local_session
 
 
 def test_the_page_is_what_the_results_make() -> None:

@@ -28,6 +28,18 @@ class OneCall:
     longest: int = 64
 
 
+_SENT = honoured("test_alarms.test_actions_run_when_the_state_changes_and_not_while_it_lasts")
+
+_OF_ALARMS = {
+    "AlarmName": NAMED,
+    "ActionsEnabled": honoured("test_alarms.test_no_action_runs_while_actions_are_disabled"),
+    "AlarmActions": _SENT,
+    "OKActions": _SENT,
+    "InsufficientDataActions": _SENT,
+    "AlarmDescription": stored("text for people; what an alarm sends repeats it"),
+}
+"""What metric alarms and composite ones have in common."""
+
 TABLE = (
     OneCall(
         "AWS::Glue::Job",
@@ -75,20 +87,7 @@ TABLE = (
         "cloudwatch:alarm:{name}",
         longest=255,
         properties={
-            "AlarmName": NAMED,
-            "ActionsEnabled": honoured(
-                "test_alarms.test_no_action_runs_while_actions_are_disabled"
-            ),
-            "AlarmActions": honoured(
-                "test_alarms.test_actions_run_when_the_state_changes_and_not_while_it_lasts"
-            ),
-            "OKActions": honoured(
-                "test_alarms.test_actions_run_when_the_state_changes_and_not_while_it_lasts"
-            ),
-            "InsufficientDataActions": honoured(
-                "test_alarms.test_actions_run_when_the_state_changes_and_not_while_it_lasts"
-            ),
-            "AlarmDescription": stored("text for people; what an alarm sends repeats it"),
+            **_OF_ALARMS,
             "ComparisonOperator": honoured(
                 "test_alarms.test_an_alarm_that_could_not_be_evaluated_is_refused_when_it_is_put"
             ),
@@ -141,20 +140,7 @@ TABLE = (
         "cloudwatch:alarm:{name}",
         longest=255,
         properties={
-            "AlarmName": NAMED,
-            "ActionsEnabled": honoured(
-                "test_alarms.test_no_action_runs_while_actions_are_disabled"
-            ),
-            "AlarmActions": honoured(
-                "test_alarms.test_actions_run_when_the_state_changes_and_not_while_it_lasts"
-            ),
-            "OKActions": honoured(
-                "test_alarms.test_actions_run_when_the_state_changes_and_not_while_it_lasts"
-            ),
-            "InsufficientDataActions": honoured(
-                "test_alarms.test_actions_run_when_the_state_changes_and_not_while_it_lasts"
-            ),
-            "AlarmDescription": stored("text for people; what an alarm sends repeats it"),
+            **_OF_ALARMS,
             "AlarmRule": honoured(
                 "test_composite_alarms.test_a_composite_alarm_follows_its_children_and_acts_on_a_change"
             ),
