@@ -16,15 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detection.episodes import Rule
 from pipeline.errors import JobInputError
+from pipeline.model.alarms import rule_of, scored
 from pipeline.model.artefact import Artefact
 from pipeline.model.dataset import Dataset
 from pipeline.monitoring import blocks, health
 from pipeline.monitoring.columns import Column, column_of_numbers, statistics, stored_sketch
 from pipeline.monitoring.constraints import suggest
 from pipeline.monitoring.sketch import KllSketch
-from pipeline.settings import FeatureSpec
 
 Floats = NDArray[np.float64]
 
@@ -89,15 +88,6 @@ def load(statistics_file: Path, constraints_file: Path) -> Baseline:
     return found
 
 
-def episode_rule(model: Artefact) -> Rule:
-    """Return the detector's rule for this model."""
-    spec = FeatureSpec.parse(model.notes["hyperparameters"]["feature_spec"])
-    rule = model.rule
-    return Rule(
-        rule.smoothing_rows, rule.enter, rule.exit, rule.enter_rows, rule.exit_rows, spec.window_ms
-    )
-
-
 def drift_names(model: Artefact) -> tuple[str, ...]:
     """Return the columns that are judged for drift: what the model looks at, and the score."""
     return (*(model.feature_names[column] for column in model.model.columns), SCORE)
@@ -120,12 +110,10 @@ def make(model: Artefact, data: Dataset, window_ms: int, margin_ms: int) -> Base
     """
     if not len(data):
         raise JobInputError("the reference has no rows")
-    parts = model.model.parts(data.device_ids, data.features)
-    empty = np.isnan(model.model.looked_at(data.features)).all(axis=1)
-    numbers = np.where(empty, np.nan, model.combination.score(parts))
-    scores: list[float | None] = [None if np.isnan(one) else one for one in numbers.tolist()]
+    scores, levels = scored(model, data.device_ids, data.features)
+    numbers = np.array(scores, np.float64)
     alarmed = health.in_alarm(
-        data.device_ids, data.event_time_ms, scores, episode_rule(model), margin_ms
+        data.device_ids, data.event_time_ms, scores, levels, rule_of(model), margin_ms
     )
     # Whatever the share in alarm: a model is not monitored against its own false alarms.
     kept = np.flatnonzero(~alarmed)

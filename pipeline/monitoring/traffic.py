@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 MS_PER_HOUR = 3_600_000
 
+_Row = tuple[int, list[object], float | None, tuple[float, ...]]
+
 
 class S3(Protocol):
     """The operations of boto3's client in use."""
@@ -34,7 +36,8 @@ class S3(Protocol):
 class Traffic:
     """Rows by device and event time; `values` are the features as they were sent.
 
-    `arrived_ms` is when the endpoint was asked (inferenceTime). `unreadable` records could not
+    `arrived_ms` is when the endpoint was asked (inferenceTime). `levels` are each row's deviations
+    for the slow mean, none where the model has no such thing. `unreadable` records could not
     be understood, `foreign` rows were scored by another model than the one that is monitored.
     """
 
@@ -43,6 +46,7 @@ class Traffic:
     arrived_ms: NDArray[np.int64]
     values: list[list[object]]
     scores: list[float | None]
+    levels: list[tuple[float, ...]]
     unreadable: int = 0
     foreign: int = 0
 
@@ -58,6 +62,7 @@ class Traffic:
             self.arrived_ms[rows],
             [self.values[row] for row in chosen],
             [self.scores[row] for row in chosen],
+            [self.levels[row] for row in chosen],
             self.unreadable,
             self.foreign,
         )
@@ -70,7 +75,7 @@ class Traffic:
 
 def read_lines(lines: Iterable[bytes], model_version: str) -> Traffic:
     """Return the rows of captured lines; a row that is there twice counts once."""
-    rows: dict[tuple[str, int], tuple[int, list[object], float | None]] = {}
+    rows: dict[tuple[str, int], _Row] = {}
     unreadable = foreign = 0
     for line in lines:
         if not line.strip():
@@ -82,7 +87,8 @@ def read_lines(lines: Iterable[bytes], model_version: str) -> Traffic:
                 for row in asked["rows"]
             ]
             scores = [None if score is None else float(score) for score in answer["scores"]]
-            if len(scores) != len(found):
+            levels = [tuple(map(float, each)) for each in answer.get("levels", [()] * len(found))]
+            if not len(scores) == len(levels) == len(found):
                 raise ValueError("as many scores as rows")
         except (KeyError, TypeError, ValueError):
             unreadable += 1
@@ -90,8 +96,8 @@ def read_lines(lines: Iterable[bytes], model_version: str) -> Traffic:
         if answer.get("model_version") != model_version:
             foreign += len(found)
             continue
-        for (key, features), score in zip(found, scores, strict=True):
-            rows.setdefault(key, (arrived_ms, features, score))
+        for (key, features), score, deviations in zip(found, scores, levels, strict=True):
+            rows.setdefault(key, (arrived_ms, features, score, deviations))
     keys = sorted(rows)
     return Traffic(
         [device_id for device_id, _ in keys],
@@ -99,6 +105,7 @@ def read_lines(lines: Iterable[bytes], model_version: str) -> Traffic:
         np.array([rows[key][0] for key in keys], np.int64),
         [rows[key][1] for key in keys],
         [rows[key][2] for key in keys],
+        [rows[key][3] for key in keys],
         unreadable,
         foreign,
     )

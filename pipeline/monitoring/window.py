@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.model.alarms import rule_of
 from pipeline.model.artefact import Artefact
 from pipeline.monitoring import health
 from pipeline.monitoring.baseline import (
@@ -18,7 +19,6 @@ from pipeline.monitoring.baseline import (
     Baseline,
     drift_names,
     drift_values,
-    episode_rule,
 )
 from pipeline.monitoring.blocks import distances
 from pipeline.monitoring.columns import Column, column_of_numbers, column_of_values, statistics
@@ -79,7 +79,8 @@ class Monitor:
             traffic.device_ids,
             traffic.event_time_ms,
             traffic.scores,
-            episode_rule(model),
+            traffic.levels,
+            rule_of(model),
             margin_ms,
         )
 

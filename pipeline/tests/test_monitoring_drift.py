@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -11,8 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pipeline.errors import JobInputError
+from pipeline.model.alarms import rule_of, scored
 from pipeline.monitoring import blocks, health
-from pipeline.monitoring.baseline import episode_rule
 from pipeline.monitoring.window import Monitor
 from pipeline.tests import healthy, monitored
 
@@ -101,6 +102,31 @@ def test_without_the_gate_faults_would_be_drift() -> None:
     assert "flow_mean" in monitor.judge(*monitored.window(104)).drifted
 
 
+def test_a_slow_fault_that_no_row_shows_is_in_alarm_for_the_monitor_as_it_is_for_the_detector() -> (
+    None
+):
+    since_ms, _ = monitored.window(102)
+    slow = 0.3 * np.eye(healthy.WIDTH)[3]
+    moved = monitored.shifted(monitored.rows_of(3, 8, 100), slow, range(1), since_ms)
+    rows = monitored.traffic(moved)
+    rule = rule_of(monitored.model())
+    assert rule.memory_rows
+    known = (rows.device_ids, rows.event_time_ms, rows.scores)
+    by_rows = health.in_alarm(*known, (), replace(rule, memory_rows=0), 0)
+    marked = health.in_alarm(*known, rows.levels, rule, 0)
+    late = np.array([name == "m0" for name in rows.device_ids])
+    late &= rows.event_time_ms >= since_ms + 2 * monitored.WINDOW_MS
+    assert by_rows[late].mean() < 0.1
+    assert marked[late].mean() > 0.9
+    assert marked[~late & (np.array(rows.device_ids) != "m0")].mean() < 0.1
+    monitor = Monitor(monitored.model(), monitored.baseline(), rows, 0)
+    assert (monitor._alarmed == marked).all()
+    # What is made of stored rows is what the endpoint answered.
+    scores, levels = scored(monitored.model(), rows.device_ids, moved.features)
+    assert np.allclose(np.array(rows.scores, np.float64), np.array(scores, np.float64))
+    assert np.allclose(rows.levels, levels, atol=1e-6)
+
+
 def test_a_window_with_few_healthy_rows_is_not_judged_for_drift() -> None:
     everything = monitored.rows_of(3, 1, 100)
     few = everything.at(np.arange(0, len(everything), 3, dtype=np.int64))
@@ -144,14 +170,12 @@ def test_rows_near_an_episode_count_as_in_alarm_and_others_do_not() -> None:
     times_ms = np.arange(100, dtype=np.int64) * healthy.SPEC.hop_ms
     scores = [0.1] * 40 + [5.0] * 20 + [0.1] * 40
     marked = health.in_alarm(
-        ["m0"] * 100, times_ms, scores, episode_rule(monitored.model()), 10 * healthy.SPEC.hop_ms
+        ["m0"] * 100, times_ms, scores, (), rule_of(monitored.model()), 10 * healthy.SPEC.hop_ms
     )
     rows = np.flatnonzero(marked).tolist()
     assert set(range(30, 70)) <= set(rows) <= set(range(25, 80))
     assert rows == list(range(rows[0], rows[-1] + 1))
-    other = health.in_alarm(
-        ["m1"] * 100, times_ms, [None] * 100, episode_rule(monitored.model()), 0
-    )
+    other = health.in_alarm(["m1"] * 100, times_ms, [None] * 100, (), rule_of(monitored.model()), 0)
     assert not other.any()
 
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from pipeline.features import Signals, feature_rows
-from pipeline.model import hyperparameters
+from pipeline.model import alarms, hyperparameters
 from pipeline.model.artefact import Artefact
 from pipeline.model.dataset import Dataset
 from pipeline.model.fitting import train
@@ -72,13 +72,14 @@ def trained(rows: Dataset, seed: int = 0) -> Artefact:
 
 def scored(model: Artefact, rows: Dataset) -> Traffic:
     """Return rows as the monitoring job reads them of the endpoint's capture."""
-    scores = model.combination.score(model.model.parts(rows.device_ids, rows.features))
+    scores, levels = alarms.scored(model, rows.device_ids, rows.features)
     return Traffic(
         rows.device_ids,
         rows.event_time_ms,
         rows.event_time_ms,
         rows.features.tolist(),
-        scores.tolist(),
+        scores,
+        [tuple(each) for each in levels] or [()] * len(rows),
     )
 
 
@@ -130,8 +131,8 @@ class Month:
         served = self.models[model]
         start_ms, end_ms = (self.base_ms + hour * HOUR_MS for hour in (hours.start, hours.stop))
         rows = scored(served, self.rows.within(start_ms, end_ms))
-        rule = baselines.episode_rule(served)
-        marked = in_alarm(rows.device_ids, rows.event_time_ms, rows.scores, rule, 0)
+        rule = alarms.rule_of(served)
+        marked = in_alarm(rows.device_ids, rows.event_time_ms, rows.scores, rows.levels, rule, 0)
         names = np.array(rows.device_ids)
         begun = marked & ~np.concatenate([[False], marked[:-1] & (names[1:] == names[:-1])])
         return int(begun.sum()), float(marked.mean())
