@@ -6,6 +6,8 @@ import http.client
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -33,9 +35,10 @@ def deploy(
 ) -> None:
     """Apply an assembly to the twin that AWS_ENDPOINT_URL leads to, as `cdk deploy` does.
 
-    Prints the change set first: what is added, modified in place, replaced, removed. What the
-    twin cannot change is refused before anything is; a failure is rolled back. `fleetwin up`
-    prints the variables to export. Example: fleetwin deploy --assembly cdk.out --dry-run
+    Prints the change set first: what is added, modified in place, replaced, removed; then each
+    step. What the twin cannot change is refused before anything is; a failure is rolled back.
+    `fleetwin up` prints the variables to export.
+    Example: fleetwin deploy --assembly cdk.out --dry-run
     """
     request = {
         "do": "deploy",
@@ -46,7 +49,7 @@ def deploy(
     print(answer["table"], flush=True)
     if dry_run or not answer["changes"]:
         return
-    answer = _asked(request)
+    answer = _followed(request)
     for problem in answer["left_behind"]:
         print(f"fleetwin: not deleted, and no longer the stack's: {problem}", file=sys.stderr)
     print(f"deployed; the stack has {answer['resources']} resources")
@@ -63,7 +66,7 @@ def destroy(dry_run: DryRun = False) -> None:
     answer = _asked({"do": "destroy", "dry_run": True})
     print(answer["table"], flush=True)
     if answer["changes"] and not dry_run:
-        _asked({"do": "destroy"})
+        _followed({"do": "destroy"})
         print("destroyed")
 
 
@@ -79,6 +82,28 @@ def _parameters(given: list[str]) -> dict[str, str]:
 
 def _asked(request: dict[str, Any]) -> dict[str, Any]:
     """Ask the twin; raises SimulatorError with what it refuses."""
+    with _answer_to(request) as response:
+        found: dict[str, Any] = json.load(response)
+    return found
+
+
+def _followed(request: dict[str, Any]) -> dict[str, Any]:
+    """Ask the twin and print what happens; raises SimulatorError with what it refuses."""
+    with _answer_to({**request, "progress": True}) as response:
+        for line in response:
+            said = json.loads(line)
+            if "event" in said:
+                print(said["event"], flush=True)
+            elif "error" in said:
+                raise SimulatorError(said["error"])
+            else:
+                found: dict[str, Any] = said["answer"]
+                return found
+    raise EnvironmentMissing("the twin ended before the deployment did")
+
+
+@contextmanager
+def _answer_to(request: dict[str, Any]) -> Iterator[http.client.HTTPResponse]:
     address = os.environ.get("AWS_ENDPOINT_URL", "")
     if not is_loopback(address):
         raise EnvironmentMissing(
@@ -95,7 +120,9 @@ def _asked(request: dict[str, Any]) -> dict[str, Any]:
     try:
         connection.request("POST", "/_fleetwin/deploy", json.dumps(request), headers)
         response = connection.getresponse()
-        body = response.read().decode()
+        if response.status != 200:
+            raise SimulatorError(response.read().decode())
+        yield response
     except OSError as error:
         raise EnvironmentMissing(
             f"no twin answers at {url.geturl()} ({error}); start one with `fleetwin up` and "
@@ -103,7 +130,3 @@ def _asked(request: dict[str, Any]) -> dict[str, Any]:
         ) from error
     finally:
         connection.close()
-    if response.status != 200:
-        raise SimulatorError(body)
-    found: dict[str, Any] = json.loads(body)
-    return found

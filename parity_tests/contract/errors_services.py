@@ -105,6 +105,9 @@ services.add(
 services.add("cloudwatch", "InvalidNextToken", "DescribeAlarms", lambda w: {"NextToken": "x"})
 services.add("cloudformation", "ValidationError", "DescribeStacks", lambda w: {"StackName": "none"})
 services.add(
+    "cloudformation", "ValidationError", "DescribeStackEvents", lambda w: {"StackName": "none"}
+)
+services.add(
     "cloudwatch",
     "InvalidParameterInput",
     "PutDashboard",

@@ -41,3 +41,11 @@ stacks.add(
     _stack,
     " ".join(f"StackResources.{name}" for name in f"{_RESOURCE} StackName Timestamp".split()),
 )
+stacks.add(
+    "DescribeStackEvents",
+    _stack,
+    " ".join(
+        f"StackEvents.{name}" for name in f"{_RESOURCE} StackId StackName EventId Timestamp".split()
+    )
+    + " NextToken",
+)

@@ -55,7 +55,8 @@ from simulator.cloud.sagemaker_tuning import TuningJobs
 from simulator.cloud.sns import Sns
 from simulator.cloud.spark_s3a import find_s3a_jars
 from simulator.cloud.stack_changes import ChangeSet, plan
-from simulator.cloud.stack_update import delete, update
+from simulator.cloud.stack_deletion import delete
+from simulator.cloud.stack_update import update
 from simulator.cloud.stacks import Stacks
 from simulator.cloud.template import Deployment, deploy
 from simulator.cloud.workflows import Workflows

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from simulator.cloud.errors import AwsError
 from simulator.cloud.isolation import Isolation, Plain
 from simulator.cloud.latency import Latency
+from simulator.cloud.stack_events import Listener, StackEvents
 from simulator.errors import EnvironmentMissing
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def _no_topic(topic_arn: str, token: str) -> str:
     raise AwsError("NotFound", "Topic does not exist", 404)
 
 
-def _not_deploying(request: Mapping[str, Any]) -> dict[str, Any]:
+def _not_deploying(request: Mapping[str, Any], told: Listener | None = None) -> dict[str, Any]:
     """Be who is asked for deployments where nobody carries them out."""
     raise EnvironmentMissing("this twin takes no deployments; one that `fleetwin up` keeps up does")
 
@@ -75,14 +76,18 @@ class Context:
     """Called before a job reads S3's files: where objects are elsewhere, it fetches them."""
     s3a_jars: tuple[Path, ...] = ()
     """With these Spark reads what a job may only read through the gateway, not from files."""
-    deploy: Callable[[Mapping[str, Any]], dict[str, Any]] = field(default=_not_deploying)
-    """Changes the stack (`deployments`); called by the gateway's threads."""
+    deploy: Callable[[Mapping[str, Any], Listener | None], dict[str, Any]] = field(
+        default=_not_deploying
+    )
+    """Changes the stack (`deployments`) and tells of each step; called by the gateway's threads."""
+    stack_events: StackEvents = field(init=False)
     cloudwatch: Metrics = field(init=False)
     logs: Logs = field(init=False)
     latency: Latency = field(init=False)
 
     def __post_init__(self) -> None:
         self.latency = Latency(self.engine, self.seed)
+        self.stack_events = StackEvents(self.engine.now, self.arn)
 
     def arn(self, service: str, resource: str, *, regional: bool = True) -> str:
         """Return ``arn:aws:<service>:<region>:<account>:<resource>``; S3 and IAM have no region."""

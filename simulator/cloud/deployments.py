@@ -16,12 +16,20 @@ from typing import Any, Protocol
 from simulator.cloud.context import Context
 from simulator.cloud.engine import Engine
 from simulator.cloud.stack_changes import ChangeSet, removal
+from simulator.cloud.stack_events import Listener, StackEvent
 from simulator.cloud.template import Deployment
 from simulator.errors import SimulatorError
 
 DEPLOY, DESTROY = "deploy", "destroy"
 Request = Mapping[str, Any]
 """``do`` (deploy, destroy), ``dry_run``; of a deployment ``assembly`` and ``parameters``."""
+
+
+_Asked = tuple[Request, Listener | None, Future[dict[str, Any]]]
+
+
+def _nobody(event: StackEvent) -> None:
+    """Be who listens where nobody wants to."""
 
 
 class _Twin(Protocol):
@@ -41,20 +49,21 @@ class Deployments:
 
     def __init__(self, cloud: _Twin) -> None:
         self._cloud = cloud
-        self._asked: queue.SimpleQueue[tuple[Request, Future[dict[str, Any]]]] = queue.SimpleQueue()
+        self._asked: queue.SimpleQueue[_Asked] = queue.SimpleQueue()
         self._one = threading.Lock()
         self._stopped = False
         cloud.context.deploy = self.ask
 
-    def ask(self, request: Request) -> dict[str, Any]:
+    def ask(self, request: Request, told: Listener | None = None) -> dict[str, Any]:
         """Have a request carried out and return what came of it; from any other thread.
 
-        Raises SimulatorError: what the twin refuses, what failed and was rolled back.
+        ``told`` is called with each event of the stacks meanwhile, on the engine's thread. Raises
+        SimulatorError: what the twin refuses, what failed and was rolled back.
         """
         answer: Future[dict[str, Any]] = Future()
         # The next one waits here: an interruption would also end what a deployment waits for.
         with self._one:
-            self._asked.put((request, answer))
+            self._asked.put((request, told, answer))
             self._cloud.engine.interrupt()
             return answer.result()
 
@@ -63,9 +72,11 @@ class Deployments:
         while not self._stopped:
             self._cloud.engine.run(None)
             while not self._asked.empty():
-                request, answer = self._asked.get()
+                request, told, answer = self._asked.get()
                 try:
-                    answer.set_result(self._carried_out(request))
+                    with self._cloud.context.stack_events.heard_by(told or _nobody):
+                        done = self._carried_out(request)
+                    answer.set_result(done)
                 except SimulatorError as error:
                     answer.set_exception(error)
 

@@ -199,15 +199,40 @@ class _Handler(socketserver.StreamRequestHandler):
             self._answer(200, {"Content-Type": "text/plain"}, str(arn).encode())
 
     def _deploy(self, body: bytes) -> None:
-        """Have a deployment carried out for the account's root; 400 is what the twin refuses."""
+        """Have a deployment carried out for the account's root; 400 is what the twin refuses.
+
+        With ``progress`` in the request the answer is a line of JSON for each event of the stacks
+        as it happens, and a last one with ``answer`` or ``error``.
+        """
+        request = json.loads(body)
         try:
             if _principal(self.context, self.headers, "", "").role_arn is not None:
                 raise AwsError("AccessDenied", "only the account's root deploys", 403)
-            answer = self.context.deploy(json.loads(body))
+            if request.get("progress"):
+                self._deploy_aloud(request)
+                return
+            answer = self.context.deploy(request, None)
         except SimulatorError as error:
             self._answer(400, {"Content-Type": "text/plain"}, str(error).encode())
         else:
             self._answer(200, {"Content-Type": "application/json"}, json.dumps(answer).encode())
+
+    def _deploy_aloud(self, request: dict[str, Any]) -> None:
+        def say(**what: Any) -> None:
+            # Whoever asked may have gone; the deployment goes on.
+            with contextlib.suppress(OSError):
+                self.wfile.write(json.dumps(what).encode() + b"\n")
+                self.wfile.flush()
+
+        self._closing = True
+        head = "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nConnection: close\r\n\r\n"
+        self.wfile.write(head.encode())
+        try:
+            answer = self.context.deploy(request, lambda event: say(event=event.line()))
+        except SimulatorError as error:
+            say(error=str(error))
+        else:
+            say(answer=answer)
 
     def _body(self) -> bytes:
         if self.headers.get("expect", "").lower() == "100-continue":

@@ -14,7 +14,7 @@ from simulator.cloud.context import Context
 from simulator.cloud.resources import MAPPINGS, Created, Resource
 from simulator.cloud.resources.effects import CannotChange
 from simulator.cloud.resources.mapping import PERMISSIONS, Made
-from simulator.cloud.stack_state import Node
+from simulator.cloud.stack_events import Node
 from simulator.cloud.stack_steps import key_of
 
 

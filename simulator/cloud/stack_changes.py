@@ -19,7 +19,8 @@ from simulator.cloud.resources import Created
 from simulator.cloud.resources.effects import CannotChange
 from simulator.cloud.resources.mapping import Made
 from simulator.cloud.resources.replacement import CREATE_ONLY, changed, replacing
-from simulator.cloud.stack_state import DELETE, POLICIES, Live, Node
+from simulator.cloud.stack_events import Node
+from simulator.cloud.stack_state import DELETE, POLICIES, Live
 from simulator.cloud.stack_steps import names_taken, reverse, steps, undoing
 from simulator.cloud.template import Deployer, Deployment
 from simulator.errors import TemplateError

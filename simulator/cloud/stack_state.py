@@ -8,9 +8,7 @@ from typing import Any
 
 from simulator.cloud.resources import Created
 from simulator.cloud.resources.mapping import Made
-
-Node = tuple[str, str]
-"""(stack, logical id)."""
+from simulator.cloud.stack_events import Node
 
 DELETE, RETAIN, RETAIN_EXCEPT_ON_CREATE = "Delete", "Retain", "RetainExceptOnCreate"
 POLICIES = frozenset({DELETE, RETAIN, RETAIN_EXCEPT_ON_CREATE})

@@ -1,4 +1,4 @@
-"""Execute a change set: create, modify, replace; then remove what is gone. Delete a stack.
+"""Execute a change set: create, modify, replace; then remove what is gone.
 
 As CloudFormation does it: in the order of what needs what; a replaced resource is created anew,
 what refers to it follows, and the old one is deleted in the clean-up, when everything else has
@@ -13,17 +13,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import simpy
-
 from simulator.cloud.context import Context
 from simulator.cloud.errors import AwsError
 from simulator.cloud.planned import Planned
 from simulator.cloud.resources import MAPPINGS, Created, Resource
-from simulator.cloud.resources.effects import Ask, CannotChange
-from simulator.cloud.resources.mapping import PERMISSIONS, Made
+from simulator.cloud.resources.effects import CannotChange
+from simulator.cloud.resources.mapping import Made
 from simulator.cloud.stack_changes import MODIFY, REPLACE, ChangeSet
-from simulator.cloud.stack_state import DELETE, Live, Node
-from simulator.cloud.stack_steps import Step, is_shared, reverse, steps, taking_back, undoing
+from simulator.cloud.stack_deletion import asked, deleted, retain, take_back
+from simulator.cloud.stack_events import Node
+from simulator.cloud.stack_progress import Progress
+from simulator.cloud.stack_state import DELETE, Live
+from simulator.cloud.stack_steps import Step, is_shared, reverse, steps
 from simulator.cloud.template import Deployment
 from simulator.errors import SimulatorError, TemplateError
 
@@ -32,10 +33,6 @@ _FAILURES = (SimulatorError, CannotChange)
 
 class UpdateFailed(TemplateError):
     """An update that was rolled back, or could not be; says which and why."""
-
-
-class DeletionFailed(TemplateError):
-    """A stack of which something is left, with the reasons."""
 
 
 @dataclass
@@ -54,76 +51,6 @@ def update(old: Deployment, changes: ChangeSet, context: Context) -> Outcome:
     return _Update(old, changes, context).run()
 
 
-def delete(old: Deployment, context: Context) -> Deployment:
-    """Delete every resource in the reverse order of need; return the empty stack.
-
-    What DeletionPolicy retains stays and no longer belongs to it. Raises DeletionFailed when
-    something could not be deleted: it, and what it needs, are what ``old`` has left.
-    """
-    failed: list[str] = []
-    needed: set[Node] = set()
-    for node in list(reversed(old.live)):
-        live = old.live[node]
-        if node in needed:
-            needed |= set(live.needs)
-            continue
-        if live.on_delete != DELETE:
-            _retain(old, node, live)
-        problem = _deleted(context, live) if live.on_delete == DELETE else ""
-        if problem:
-            failed.append(f"{'/'.join(node)}: DELETE_FAILED, {problem}")
-            needed |= set(live.needs)
-            continue
-        del old.live[node]
-    if failed:
-        _keep_only(old)
-        left = ", ".join("/".join(node) for node in old.live)
-        raise DeletionFailed("\n".join([*failed, f"what is left: {left}"]))
-    return Deployment(overrides=old.overrides, retained=old.retained)
-
-
-def _retain(deployment: Deployment, node: Node, live: Live) -> None:
-    """Remember that a resource exists which is the stack's no longer."""
-    last = deployment.retained.get(node, -1)
-    deployment.retained[node] = max(last, live.generation)
-
-
-def _keep_only(deployment: Deployment) -> None:
-    left = {id(live.created) for live in deployment.live.values()}
-    kept = {key: one for key, one in deployment.resources.items() if id(one) in left}
-    deployment.resources = kept
-    deployment.outputs = {}
-
-
-def _deleted(context: Context, live: Live) -> str:
-    """Take back the calls behind a resource; return why that is not possible, or nothing."""
-    try:
-        _take_back(context, live.made)
-    except (AwsError, CannotChange) as error:
-        return str(error)
-    return ""
-
-
-def _take_back(context: Context, made: list[Made]) -> None:
-    """Undo calls, the last first; each that is undone leaves the list."""
-    for one in taking_back(made):
-        for ask in undoing(one):
-            _done(context, ask)
-        made.remove(one)
-
-
-def _done(context: Context, ask: Ask) -> Mapping[str, Any]:
-    """Do one call as the account's root and return its answer."""
-    if ask.service == PERMISSIONS:
-        getattr(context.iam, ask.operation)(**ask.params)
-        return {}
-    answer = context.dispatch(context.dispatch.root, ask.service, ask.operation, ask.params)
-    found: Mapping[str, Any] = (
-        context.engine.run(answer) if isinstance(answer, simpy.Event) else answer
-    )
-    return found
-
-
 class _Update:
     """One update under way."""
 
@@ -133,39 +60,62 @@ class _Update:
         self._deployer = changes.deployer
         self._context = context
         self._changes = {change.node: change for change in changes.changes}
-        self._back: list[Callable[[], None]] = []
+        self._progress = Progress(context, old, changes)
+        self._back: dict[Node, list[Callable[[], None]]] = {}
+        self._created_anew: set[Node] = set()
         self._cleanup: list[tuple[Node, Live]] = []
-        self._left_behind: list[str] = []
+        self._left_behind: dict[Node, str] = {}
 
     def run(self) -> Outcome:
         context, deployer = self._context, self._deployer
         assets = dict(context.assets)
         context.assets.update(deployer.assembly.assets)
         deployer.created, deployer.live = {}, {}
+        self._progress.begun()
         try:
             for node in self._set.order:
                 live = self._brought(node, self._set.bodies[node])
                 deployer.live[node], deployer.created[node] = live, live.created
+                self._progress.finished(node, live)
             done = deployer.deployment(self._set.bodies)
         except _FAILURES as error:
             self._roll_back(error)
             context.assets.clear()
             context.assets.update(assets)
-            raise UpdateFailed(f"{error}\nUPDATE_ROLLBACK_COMPLETE: all is as before") from error
+            said = self._progress.status("COMPLETE")
+            raise UpdateFailed(f"{error}\n{said}: all is as before") from error
         done.retained = dict(self._old.retained)
         done.updated = context.engine.now() if self._old.live else None
+        self._progress.cleaning_up()
         self._clean_up(done)
-        return Outcome(done, self._left_behind)
+        self._progress.ended(self._left_behind)
+        return Outcome(done, list(self._left_behind.values()))
 
     def _roll_back(self, cause: Exception) -> None:
-        for undo in reversed(self._back):
+        progress = self._progress
+        progress.rolling_back(cause)
+        for node in reversed(progress.worked_on):
+            new = self._new_id(node)
+            progress.taken_back(node, new, "IN_PROGRESS")
             try:
-                undo()
+                for undo in reversed(self._back.get(node, [])):
+                    undo()
             except _FAILURES as error:
+                progress.taken_back(node, new, "FAILED", str(error))
+                progress.rolled_back("FAILED")
                 raise UpdateFailed(
-                    f"{cause}\nUPDATE_ROLLBACK_FAILED: {error}; the twin is in neither state, "
-                    "start it afresh"
+                    f"{cause}\n{progress.status('FAILED')}: {error}; the twin is in neither "
+                    "state, start it afresh"
                 ) from error
+            progress.taken_back(node, new, "COMPLETE")
+        progress.rolled_back("COMPLETE")
+
+    def _new_id(self, node: Node) -> str | None:
+        """Return the physical id of what was created anew, "" if it came to none, else None."""
+        if node not in self._created_anew:
+            return None
+        made = self._deployer.created.get(node)
+        return made.physical_id if made is not None else ""
 
     def _clean_up(self, done: Deployment) -> None:
         bodies = self._set.bodies
@@ -176,13 +126,15 @@ class _Update:
             live = replaced.get(node) or (self._old.live[node] if node in policy else None)
             if live is None:
                 continue
-            if policy.get(node, live.on_replace) != DELETE:
-                _retain(done, node, live)
-                continue
-            problem = _deleted(self._context, live)
+            wanted = policy.get(node, live.on_replace)
+            problem = deleted(self._context, node, live, wanted)
+            if problem or wanted != DELETE:
+                retain(done, node, live)
             if problem:
-                _retain(done, node, live)
-                self._left_behind.append(f"{'/'.join(node)}: DELETE_FAILED, {problem}")
+                self._left_behind[node] = f"{'/'.join(node)}: DELETE_FAILED, {problem}"
+
+    def _undo(self, node: Node, undo: Callable[[], None]) -> None:
+        self._back.setdefault(node, []).append(undo)
 
     # -- one resource
 
@@ -191,6 +143,7 @@ class _Update:
         values = self._deployer.values(node, body)
         needs = self._deployer.needs(node, body)
         live, change = self._old.live.get(node), self._changes.get(node)
+        self._progress.started(node, values)
         if live is None:
             generation = self._old.retained.get(node, -1) + 1
             return self._created(node, body, values, needs, generation)
@@ -209,7 +162,8 @@ class _Update:
     ) -> Live:
         resource = Resource(*node, body["Type"], values, self._context, generation)
         # Before it is tried: what a failed creation has made is taken back as well.
-        self._back.append(lambda: _take_back(self._context, resource.made))
+        self._created_anew.add(node)
+        self._undo(node, lambda: take_back(self._context, resource.made))
         created = MAPPINGS[body["Type"]].create(resource)
         return Live.of(created, values, resource.made, body, needs, generation)
 
@@ -258,9 +212,9 @@ class _Update:
         for number, ask in enumerate(step.do):
             if number == 1:
                 # A step of several calls that fails in between is taken back as a whole.
-                self._back.append(lambda: self._taken_back(live, step))
+                self._undo(node, lambda: self._taken_back(live, step))
             try:
-                answer = _done(context, ask)
+                answer = asked(context, ask)
             except AwsError as error:
                 place = f"{node[0]}: {node[1]}.Properties"
                 why = f"{ask.service}:{ask.operation} answered {error}"
@@ -269,12 +223,12 @@ class _Update:
                 after = after._replace(answer=answer)
         if len(step.do) == 1:
             taken = Step(step.do, step.before, after)
-            self._back.append(lambda: self._taken_back(live, taken))
+            self._undo(node, lambda: self._taken_back(live, taken))
         return after
 
     def _taken_back(self, live: Live, step: Step) -> None:
         for ask in reverse(step):
-            answer = _done(self._context, ask)
+            answer = asked(self._context, ask)
             if step.after is None and step.before is not None:
                 # It exists again, and may be called otherwise (a subscription's ARN).
                 place = next(i for i, one in enumerate(live.made) if one is step.before)

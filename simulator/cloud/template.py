@@ -21,8 +21,9 @@ from simulator.cloud.context import Context
 from simulator.cloud.intrinsics import Reference, Scope
 from simulator.cloud.resources import IGNORED_TYPES, MAPPINGS, Created, Resource
 from simulator.cloud.resources.declarations import RECORDED
-from simulator.cloud.stack_state import Live, Node
-from simulator.errors import TemplateError, UnknownResourceType
+from simulator.cloud.stack_events import ASKED_FOR, Node
+from simulator.cloud.stack_state import Live
+from simulator.errors import SimulatorError, TemplateError, UnknownResourceType
 
 __all__ = ["Assembly", "Deployment", "Stack", "deploy", "load_assembly"]
 
@@ -108,9 +109,15 @@ class Deployer:
         """Create everything."""
         bodies, order = self.checked()
         self.context.assets.update(self.assembly.assets)
+        events = self.context.stack_events
+        for name in self.stacks:
+            events.stack(name, "CREATE_IN_PROGRESS", ASKED_FOR)
         for node in order:
             self._create(node, bodies[node])
-        return self.deployment(bodies)
+        done = self.deployment(bodies)
+        for name in self.stacks:
+            events.stack(name, "CREATE_COMPLETE")
+        return done
 
     def checked(self) -> tuple[dict[Node, Mapping[str, Any]], list[Node]]:
         """Return the resources and the order of their creation; raises for what cannot be."""
@@ -190,7 +197,7 @@ class Deployer:
             "AWS::AccountId": context.account,
             "AWS::Partition": "aws",
             "AWS::Region": context.region,
-            "AWS::StackId": context.arn("cloudformation", f"stack/{stack.name}/fleetwin"),
+            "AWS::StackId": context.stack_events.stack_id(stack.name),
             "AWS::StackName": stack.name,
             "AWS::URLSuffix": "amazonaws.com",
         }
@@ -302,8 +309,15 @@ class Deployer:
     def _create(self, node: Node, body: Mapping[str, Any]) -> None:
         stack, logical_id = node
         values = self.values(node, body)
-        resource = Resource(stack, logical_id, body["Type"], values, self.context)
-        self.created[node] = MAPPINGS[body["Type"]].create(resource)
+        events, kind = self.context.stack_events, str(body["Type"])
+        resource = Resource(stack, logical_id, kind, values, self.context)
+        events.resource(node, kind, "", "CREATE_IN_PROGRESS", properties=values)
+        try:
+            made = self.created[node] = MAPPINGS[kind].create(resource)
+        except SimulatorError as error:
+            events.resource(node, kind, "", "CREATE_FAILED", str(error), values)
+            raise
+        events.resource(node, kind, made.physical_id, "CREATE_COMPLETE", properties=values)
         self.live[node] = Live.of(
             self.created[node], values, resource.made, body, self.needs(node, body)
         )

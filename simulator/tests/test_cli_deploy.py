@@ -90,6 +90,28 @@ def test_a_deployment_prints_its_change_set_and_a_dry_run_only_that(
     assert fleetwin("deploy", "--assembly", folder).output == "nothing changes\n"
 
 
+def test_a_deployment_tells_each_step_and_of_a_failure_which_resource_and_why(
+    up: Cloud, tmp_path: Path
+) -> None:
+    done = fleetwin("deploy", "--assembly", changed(tmp_path, another_timeout)).output
+    assert "UPDATE_COMPLETE               AWS::Lambda::Function  ColdStore/" in done
+    assert "  CREATE_COMPLETE               AWS::SNS::Topic  ColdStore/More\n" in done
+
+    def spoil(resources: dict[str, Any]) -> None:
+        given = {"BucketName": "Not A Name"}
+        resources["Late"] = {"Type": "AWS::S3::Bucket", "Properties": given, "DependsOn": "Q"}
+        resources["Q"] = {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "more"}}
+
+    (tmp_path / "two").mkdir()
+    result = CliRunner().invoke(
+        app, ["deploy", "--assembly", changed(tmp_path / "two", spoil)], catch_exceptions=True
+    )
+    assert "CREATE_FAILED                 AWS::S3::Bucket  ColdStore/Late  " in result.output
+    assert "UPDATE_ROLLBACK_COMPLETE      AWS::CloudFormation::Stack  ColdStore\n" in result.output
+    assert isinstance(result.exception, SimulatorError)
+    assert str(result.exception).startswith("ColdStore: Late.Properties: s3:CreateBucket answered")
+
+
 def test_a_refused_deployment_names_what_the_twin_cannot_change(up: Cloud, tmp_path: Path) -> None:
     folder = changed(tmp_path, lambda found: of(found, "AWS::Kinesis::Stream").update(ShardCount=9))
     with pytest.raises(SimulatorError, match=r"Properties\.ShardCount: .*AWS::Kinesis::Stream"):

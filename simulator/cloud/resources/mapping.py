@@ -13,12 +13,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
-import simpy
-
 from simulator.cloud.context import Context
 from simulator.cloud.errors import AwsError
 from simulator.cloud.resources.declarations import TAGS, Declared
 from simulator.cloud.resources.shapes import as_truth, fit, input_shape
+from simulator.cloud.stack_calls import call_as_root
 from simulator.errors import TemplateError
 
 NOT_MAPPED = "property is not mapped by the twin"
@@ -179,9 +178,8 @@ class Resource:
 
     def exists(self, service: str, operation: str, params: dict[str, Any], missing: str) -> bool:
         """Ask whether an earlier twin left something; ``missing`` is the error that says no."""
-        context = self.context
         try:
-            context.dispatch(context.dispatch.root, service, operation, params)
+            call_as_root(self.context, service, operation, params)
         except AwsError as error:
             if error.code != missing:
                 raise
@@ -204,11 +202,8 @@ class Resource:
     def call(self, service: str, operation: str, params: dict[str, Any]) -> dict[str, Any]:
         """Do one operation as the account's root and return its answer, waiting if need be."""
         self.properties.check_all_read()
-        context = self.context
         try:
-            answer = context.dispatch(context.dispatch.root, service, operation, params)
-            if isinstance(answer, simpy.Event):
-                answer = context.engine.run(answer)
+            answer = call_as_root(self.context, service, operation, params)
         except AwsError as error:
             raise self.error("", f"{service}:{operation} answered {error}") from error
         if not operation.startswith(_ASKS):

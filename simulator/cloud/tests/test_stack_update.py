@@ -14,8 +14,9 @@ from simulator.cloud.errors import AwsError
 from simulator.cloud.resources import MAPPINGS, Resource
 from simulator.cloud.resources.effects_table import EFFECTS
 from simulator.cloud.resources.replacement import CREATE_ONLY
+from simulator.cloud.stack_deletion import DeletionFailed
 from simulator.cloud.stack_steps import undoing
-from simulator.cloud.stack_update import DeletionFailed, UpdateFailed
+from simulator.cloud.stack_update import UpdateFailed
 from simulator.cloud.tests.recording import only, recording_context, written
 from simulator.cloud.tests.stack_answers import described
 from simulator.cloud.tests.stack_bench import (
