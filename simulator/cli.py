@@ -6,13 +6,14 @@ that was started.
 
 from __future__ import annotations
 
+import platform
 import shlex
 import signal
 import sys
 import tempfile
-from collections import Counter
+from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -33,9 +34,10 @@ from simulator import (
     cli_workflow,
 )
 from simulator.built_assets import SOURCE, built_assets
+from simulator.cli_help import CHANGE, DATA, FIRST_STEPS, LOOK, PLAN, RUN, lay_out
 from simulator.errors import AssetsError, ScenarioError, SimulatorError
 from simulator.progress import Progress
-from simulator.report import RunReport
+from simulator.report_text import summary
 from simulator.scenario import ReplaySettings, Scenario, list_scenarios
 
 app = typer.Typer(
@@ -45,55 +47,56 @@ app = typer.Typer(
     help="A local twin of a predictive-maintenance pipeline on AWS. Machines are simulated or "
     "replayed; the pipeline's own code really runs: IoT rules, Kinesis, Lambda, Spark, training, "
     "endpoint, alarms. No account, no Docker.",
+    epilog=FIRST_STEPS,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-app.add_typer(cli_scenario.app, name="scenario")
-app.add_typer(cli_iam.app, name="iam")
-app.add_typer(cli_parity.app, name="parity")
-app.add_typer(cli_workflow.app, name="workflow")
-app.command()(cli_history.history)
-app.command()(cli_plan.plan)
-app.command()(cli_publish.publish)
-app.command()(cli_dead_letters.replay_dead_letters)
-app.command()(cli_sql.sql)
-app.command()(cli_trace.trace)
-app.command()(cli_dashboard.dashboard)
-app.command()(cli_assembly.assembly)
-app.command()(cli_deploy.deploy)
-app.command()(cli_deploy.destroy)
-app.command("import")(cli_import.import_history)
+_IN_A_TWIN = "How the twin runs"
+_ELSEWHERE = "Another target"
 
 Seed = Annotated[int | None, typer.Option(help="Random seed; the same seed gives the same report.")]
 Speed = Annotated[
     str, typer.Option(help="Virtual seconds per real second: max, 1 (real time), 60, ...")
 ]
 Port = Annotated[
-    int, typer.Option(help="Port of the AWS endpoint on 127.0.0.1; 0 takes a free one.")
+    int,
+    typer.Option(
+        rich_help_panel=_IN_A_TWIN,
+        min=0,
+        max=65_535,
+        help="Port of the AWS endpoint on 127.0.0.1; 0 takes a free one.",
+    ),
 ]
 
 Isolation = Annotated[
     str,
     typer.Option(
+        rich_help_panel=_IN_A_TWIN,
         help="How training, processing and model containers run: plain, or bubblewrap (Linux) "
-        "with the true /opt/ml and no other file to write."
+        "with the true /opt/ml and no other file to write.",
     ),
 ]
 
 Target = Annotated[
     str,
     typer.Option(
+        rich_help_panel=_ELSEWHERE,
         help="embedded; localstack: what its endpoint executes is executed there; or, for a run, "
-        "aws: the deployed stack in your account, with --yes."
+        "aws: the deployed stack in your account, with --yes.",
     ),
 ]
 Endpoint = Annotated[
     str | None,
-    typer.Option(help="LocalStack's URL; default http://127.0.0.1:4566. Never AWS's."),
+    typer.Option(
+        rich_help_panel=_ELSEWHERE,
+        help="LocalStack's URL; default http://127.0.0.1:4566. Never AWS's.",
+    ),
 ]
 
 Assets = Annotated[
     str,
     typer.Option(
+        rich_help_panel=_IN_A_TWIN,
         metavar="source|built[=FOLDER]",
         help="What functions, jobs, training and endpoint run: the checkout's source, or exactly "
         "the archives that `python -m infra_cdk.build [--wheels]` wrote (to build/assets), with "
@@ -103,6 +106,24 @@ Assets = Annotated[
 
 INTERRUPTED = 130
 """Exit code of a command that Ctrl-C ended, as shells have it: 128 + SIGINT."""
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"fleetwin {version('fleetwin')}, Python {platform.python_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    show_version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and end."
+        ),
+    ] = False,
+) -> None:
+    pass
 
 
 def main() -> None:
@@ -158,7 +179,7 @@ def _scenario(name: str, replay: Path | None, seed: int | None) -> Scenario:
     return scenario if seed is None else scenario.with_seed(seed)
 
 
-@app.command()
+@app.command(rich_help_panel=RUN)
 def run(
     scenario: Annotated[
         str, typer.Argument(help="A built-in scenario (see `fleetwin scenarios`) or a TOML file.")
@@ -177,28 +198,45 @@ def run(
         bool, typer.Option("--zero-severity", help="Inject the faults without any effect.")
     ] = False,
     latency: Annotated[
-        str, typer.Option(help="What hops take on the clock: none, aws, or a file of models.")
+        str,
+        typer.Option(
+            rich_help_panel=_IN_A_TWIN,
+            help="What hops take on the clock: none, aws, or a file of models.",
+        ),
     ] = "none",
     cold: Annotated[
-        bool, typer.Option("--cold", help="A Spark process for each job run, as on Glue; slower.")
+        bool,
+        typer.Option(
+            "--cold",
+            rich_help_panel=_IN_A_TWIN,
+            help="A Spark process for each job run, as on Glue; slower.",
+        ),
     ] = False,
     assets: Assets = "source",
     assembly: Annotated[
         Path | None,
-        typer.Option(help="Another stage of our stack, as `python -m infra_cdk.synth` writes it."),
+        typer.Option(
+            rich_help_panel=_IN_A_TWIN,
+            help="Another stage of our stack, as `python -m infra_cdk.synth` writes it.",
+        ),
     ] = None,
     isolation: Isolation = "plain",
     target: Target = "embedded",
     endpoint: Endpoint = None,
     yes: Annotated[
-        bool, typer.Option("--yes", help="For aws: I know that this costs money in my account.")
+        bool,
+        typer.Option(
+            "--yes",
+            rich_help_panel=_ELSEWHERE,
+            help="For aws: I know that this costs money in my account.",
+        ),
     ] = False,
 ) -> None:
     """Run a fleet through the whole pipeline and report what was found.
 
     Example: fleetwin run demo --seed 7 --out out
-
-    What would be deployed, on the twin: python -m infra_cdk.build; fleetwin run tiny --assets built
+    Your own: fleetwin scenario new mine.toml, then: fleetwin run mine.toml
+    What would be deployed: python -m infra_cdk.build, then: fleetwin run tiny --assets built
     """
     from simulator.run import Options
     from simulator.run import run as run_scenario
@@ -226,7 +264,7 @@ def run(
     print(summary(report, out))
 
 
-@app.command()
+@app.command(rich_help_panel=RUN)
 def up(
     speed: Speed = "1",
     port: Port = 0,
@@ -249,7 +287,11 @@ def up(
 ) -> None:
     """Keep the twin running, so that boto3 or the AWS CLI can talk to it; Ctrl-C ends it.
 
-    Prints the variables to export. `fleetwin deploy` changes its stack meanwhile.
+    Prints the variables to export in another shell; what a client then does is done as in an
+    account: aws s3 ls, or boto3.client("s3").list_buckets(). `fleetwin deploy` changes its stack
+    meanwhile.
+
+    Example: fleetwin up --port 4510
     """
     from datetime import UTC, datetime
 
@@ -287,87 +329,46 @@ def up(
             twin.close()
 
 
-@app.command()
 def prepare() -> None:
     """Make what lets Spark start quickly: once for an environment, about half a minute.
 
     Runs without it too, some seconds slower each. Make's targets do it by themselves.
+
+    Example: fleetwin prepare
     """
     from simulator.cloud.java_archive import make_archive
 
     print(f"fleetwin: Spark's classes are in {make_archive()}")
 
 
-@app.command()
+@app.command(rich_help_panel=RUN)
 def scenarios() -> None:
-    """List the built-in scenarios."""
+    """List the built-in scenarios, each with what it is.
+
+    Example: fleetwin scenarios
+    """
     for name, description in list_scenarios().items():
         print(f"{name:<16} {description}")
 
 
-def summary(report: RunReport, out: Path) -> str:
-    """Return the end of a run in words: what happened, what was found, where to look."""
-    values = report.to_json()
-    readings, delay = values["readings"], values["detection_delay_s"]
-    lines = [
-        "",
-        f"{report.scenario}: seed {report.seed}, {report.virtual_s / 3600:.1f} h of machine time "
-        f"in {report.wall_s:.0f} s",
-        "",
-        f"  readings      {readings['published']:,} published = {readings['lost_in_network']:,} "
-        f"lost + {readings['discarded_by_broker']:,} discarded + "
-        f"{readings['delivered']:,} delivered",
-        f"                {readings['delivered']:,} delivered = {readings['stored']:,} stored + "
-        f"{readings['late']:,} late + {readings['dead_lettered']:,} dead-lettered",
-        f"  faults        {values['faults']['found']} of {values['faults']['total']} found"
-        + (
-            f", median delay {delay['median']:.0f} s, p90 {delay['p90']:.0f} s"
-            if delay["median"] is not None
-            else ""
-        ),
-        f"  false alarms  {values['false_alarms']['episodes']} in {values['machine_days']:.2f} "
-        "healthy machine-days",
-        f"  no model      {values['no_model']['found']} of {values['faults']['total']} found, "
-        f"{values['no_model']['false_alarm_episodes']} false alarms (the same rule on x_hat = 0)",
-        f"  alerts        {values['alerts']} by SNS, one an episode",
-        *_maintenance(values),
-        "",
-    ]
-    for item in values["truth"]:
-        verdict = f"found after {item['delay_s']:.0f} s" if item["found"] else "NOT FOUND"
-        lines.append(
-            f"  {item['device_id']:<18} {item['kind'].replace('_', ' '):<20} "
-            f"severity {item['severity']:.2f}  {verdict}"
-        )
-    lines += [
-        "",
-        f"  {out / 'report.html'}   a picture of every machine",
-        f"  {out / 'report.json'}   the same in numbers",
-    ]
-    return "\n".join(lines)
-
-
-def _maintenance(values: dict[str, Any]) -> list[str]:
-    """Return what was repaired, if anything was: orders, standstill, cost, warning times."""
-    orders = values["maintenance"]
-    if not orders:
-        return []
-    counts = Counter(order["type"] for order in orders)
-    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
-    hours = sum(order["downtime_s"] for order in orders) / 3600
-    cost = sum(order["total_cost"] for order in orders)
-    lines = [
-        f"  maintenance   {len(orders)} orders ({kinds}), {hours:.1f} h of standstill, cost "
-        f"{cost:,.0f}"
-    ]
-    lead = values["lead_time_s"]
-    if lead["median"] is not None:
-        lines.append(
-            f"  lead time     median {lead['median'] / 60:.0f} min from detection to the failure "
-            f"that would come, shortest {lead['shortest'] / 60:.0f} min"
-        )
-    return lines
-
+# Help lists a heading's commands in this order, groups after single commands.
+app.add_typer(cli_scenario.app, name="scenario", rich_help_panel=RUN)
+app.command(rich_help_panel=LOOK)(cli_trace.trace)
+app.command(rich_help_panel=LOOK)(cli_sql.sql)
+app.command(rich_help_panel=LOOK)(cli_dashboard.dashboard)
+app.add_typer(cli_workflow.app, name="workflow", rich_help_panel=LOOK)
+app.add_typer(cli_iam.app, name="iam", rich_help_panel=LOOK)
+app.add_typer(cli_parity.app, name="parity", rich_help_panel=LOOK)
+app.command(rich_help_panel=CHANGE)(cli_deploy.deploy)
+app.command(rich_help_panel=CHANGE)(cli_deploy.destroy)
+app.command(rich_help_panel=CHANGE)(cli_dead_letters.replay_dead_letters)
+app.command("import", rich_help_panel=DATA)(cli_import.import_history)
+app.command(rich_help_panel=DATA)(cli_history.history)
+app.command(rich_help_panel=DATA)(cli_publish.publish)
+app.command(rich_help_panel=PLAN)(cli_plan.plan)
+app.command(rich_help_panel=PLAN)(cli_assembly.assembly)
+app.command(rich_help_panel=PLAN)(prepare)
+lay_out(app)
 
 if __name__ == "__main__":
     main()

@@ -14,7 +14,8 @@ from simulator.targets import SNAPSHOT, look_at
 
 def assembly(
     folder: Annotated[
-        Path, typer.Argument(help="What `cdk synth` wrote (cdk.out); default: our own stack.")
+        Path,
+        typer.Argument(help="What `cdk synth` wrote (cdk.out).", show_default="our own stack"),
     ] = SNAPSHOT,
     properties: Annotated[
         bool, typer.Option("--properties", help="Every property in use, with its verdict.")
@@ -26,7 +27,9 @@ def assembly(
     the type or one of its properties. Below a type stand properties that change nothing here.
     With --properties all of them stand there: enforced (the twin denies or limits by it),
     honoured (what the twin does follows it), recorded only (with the reason), refused.
-    Ends with 1 when something is refused. Start it with: fleetwin up --assembly FOLDER
+    Ends with 1 when something is refused.
+
+    Example: fleetwin assembly cdk.out --properties, then: fleetwin up --assembly cdk.out
     """
     from simulator.cloud import survey
     from simulator.cloud.resources.declarations import REFUSED

@@ -42,6 +42,7 @@ def replay_dead_letters(
 
     Do it when the cause is mended: what is refused again is a dead letter again. Objects move
     to dead-letter-replayed/ once the stream has accepted them.
+
     Example: fleetwin replay-dead-letters --reason "unknown sensor" --drop oil_bar --dry-run
     """
     from botocore.exceptions import BotoCoreError, ClientError

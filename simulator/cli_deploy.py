@@ -25,7 +25,8 @@ DryRun = Annotated[
 
 def deploy(
     assembly: Annotated[
-        Path, typer.Option(help="What `cdk synth` wrote (cdk.out); default: our own stack.")
+        Path,
+        typer.Option(help="What `cdk synth` wrote (cdk.out).", show_default="our own stack"),
     ] = SNAPSHOT,
     parameters: Annotated[
         list[str] | None,
@@ -38,6 +39,7 @@ def deploy(
     Prints the change set first: what is added, modified in place, replaced, removed; then each
     step. What the twin cannot change is refused before anything is; a failure is rolled back.
     `fleetwin up` prints the variables to export.
+
     Example: fleetwin deploy --assembly cdk.out --dry-run
     """
     request = {
@@ -61,7 +63,9 @@ def destroy(dry_run: DryRun = False) -> None:
     """Delete the stack of the twin that AWS_ENDPOINT_URL leads to, as `cdk destroy` does.
 
     What DeletionPolicy retains stays; what cannot be deleted (a bucket that is not empty) is named
-    and stays, with what it needs. The twin stays up. Example: fleetwin destroy --dry-run
+    and stays, with what it needs. The twin stays up.
+
+    Example: fleetwin destroy --dry-run
     """
     answer = _asked({"do": "destroy", "dry_run": True})
     print(answer["table"], flush=True)

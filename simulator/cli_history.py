@@ -49,7 +49,9 @@ def history(
     """Write the whole history of a fleet as files: readings, bursts, truth, work orders.
 
     A device's rows depend on the seed and its id alone: any number of workers and Spark write
-    the same. Example: fleetwin history run-to-failure --days 2 --out history --workers 4
+    the same.
+
+    Example: fleetwin history run-to-failure --days 2 --out history --workers 4
     """
     from simulator.fleet.decisions import read_decisions
     from simulator.fleet.history import HistoryOrder, finish, prepare, write_local

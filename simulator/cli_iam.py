@@ -30,6 +30,8 @@ def report(
     What was not used may still be needed: retries, failures, a path that did not come up. What
     AWS does for a service in its role's name (pulling an image, writing a job's logs) nobody asks
     for here. Ends with 1 when a call was denied.
+
+    Example: fleetwin iam report --role detector
     """
     from simulator.cloud import iam_usage
 

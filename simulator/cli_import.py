@@ -46,6 +46,7 @@ def import_history(
 
     Again, only files that are new or have changed are done. A file that cannot be read is
     reported and left out as a whole; the rest goes on.
+
     Example: fleetwin import history/ --mapping mapping.toml, then: fleetwin sql "show tables"
     """
     from pipeline.errors import JobInputError

@@ -71,7 +71,10 @@ def latency(
         float, typer.Option(help="Share of the mean by which a hop may surely differ.")
     ] = 0.1,
 ) -> None:
-    """Compare how long each hop took in two runs; ends with 1 when one surely differs."""
+    """Compare how long each hop took in two runs; ends with 1 when one surely differs.
+
+    Example: fleetwin parity latency out-embedded out-localstack
+    """
     from simulator.parity.latency_diff import latency_differences, latency_words
     from simulator.parity.latency_fit import TRACES_FILE, load_traces
 
@@ -93,7 +96,10 @@ def fit(
         str | None, typer.Option("--date", help="Of the traces; default: today.")
     ] = None,
 ) -> None:
-    """Fit a model for each hop of a run's traces, for `fleetwin run --latency FILE`."""
+    """Fit a model for each hop of a run's traces, for `fleetwin run --latency FILE`.
+
+    Example: fleetwin parity fit out/traces.jsonl aws.json, then: fleetwin run --latency aws.json
+    """
     from simulator.parity.latency_fit import fit_all, load_traces, save_models
 
     on = day or datetime.now(UTC).date().isoformat()
@@ -130,6 +136,8 @@ def record(
     On aws it makes a bucket, a stream of one shard, a table, a queue, a topic and a log group,
     all named fleetwin-parity-..., sends a few bytes to each and deletes them; some cents at most.
     Besides run with --target aws --yes, no other command sends anything to aws.
+
+    Example: fleetwin parity record cassette.jsonl
     """
     from simulator.parity.conversation import STEPS
     from simulator.parity.recorder import record as hold
@@ -166,6 +174,8 @@ def replay(
     """Hold a cassette's conversation with the embedded twin; ends with 1 when answers differ.
 
     Needs no network. Latencies are not compared: those of the twin are on its own clock.
+
+    Example: fleetwin parity replay cassette.jsonl
     """
     from simulator.parity.cassette import Cassette
     from simulator.parity.recorder import replay as hold_again

@@ -45,7 +45,9 @@ def publish(
     """Publish the live part of a scenario by MQTT 3.1.1 with QoS 1, one connection a machine.
 
     Event times are as if the live part began now. The network's faults are left out: this network
-    is real. Example: fleetwin publish demo --broker mqtt://127.0.0.1:1883 --speed 10
+    is real.
+
+    Example: fleetwin publish demo --broker mqtt://127.0.0.1:1883 --speed 10
     """
     from simulator.fleet.mqtt import Broker, MqttPublisher
     from simulator.fleet.plant import plan_of

@@ -45,7 +45,10 @@ def new(
 
 @app.command()
 def check(files: Annotated[list[str], typer.Argument(help="Files or built-in names.")]) -> None:
-    """Tell for each scenario whether it can run; exit code 1 when one cannot."""
+    """Tell for each scenario whether it can run; exit code 1 when one cannot.
+
+    Example: fleetwin scenario check mine.toml demo
+    """
     from simulator.stack_parameters import stack_parameters
     from simulator.targets import SNAPSHOT
 
@@ -72,7 +75,10 @@ def show(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Another seed: other drawn faults.")] = None,
 ) -> None:
-    """Draw the timeline: faults, failures and repairs, offline periods, machine by machine."""
+    """Draw the timeline: faults, failures and repairs, offline periods, machine by machine.
+
+    Example: fleetwin scenario show mixed --svg mixed.svg
+    """
     from simulator.timeline import text_of, timeline_of
     from simulator.timeline_svg import svg_of
 
@@ -91,7 +97,10 @@ def show(
 
 @app.command()
 def schema() -> None:
-    """Print the JSON Schema of a scenario, for editors that complete and check TOML."""
+    """Print the JSON Schema of a scenario, for editors that complete and check TOML.
+
+    Example: fleetwin scenario schema > scenario.schema.json
+    """
     from simulator.scenario_schema import schema as made
 
     print(json.dumps(made(), indent=2))

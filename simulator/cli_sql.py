@@ -56,6 +56,7 @@ def sql(
 
     Only the partitions that the WHERE clause needs are read. With --role, only what Lake
     Formation (or IAM, for tables open to it) lets that role see.
+
     Example: fleetwin sql "select device_id, count(*) n from features where hour = '02' group by 1"
     """
     try:

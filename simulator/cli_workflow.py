@@ -102,6 +102,7 @@ def run(
 
     On a folder, a twin of it lives as long as the execution, on a clock that does not wait; what
     only a run keeps (streams, endpoints, the state table) is not there.
+
     Example: fleetwin workflow run features --input '{}'
     """
     text = checked_input(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -11,6 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import typer
+
+from simulator.cli import app
+from simulator.scenario import list_scenarios
 from simulator.targets import ROOT, SNAPSHOT
 
 
@@ -36,6 +41,40 @@ def fleetwin(*arguments: str, **changes: str) -> subprocess.CompletedProcess[str
         timeout=120,
         check=False,
     )
+
+
+def parse_fleetwin(arguments: list[str]) -> None:
+    """Parse a command line without running it; raises on an unknown command or option.
+
+    Of a command in a group, documents may leave out what it must be given, and name several at
+    once: `fleetwin workflow run|list|show`.
+    """
+    group = _whole_command()
+    context = group.make_context("fleetwin", list(arguments), resilient_parsing=True)
+    if arguments[0].startswith("-"):
+        return
+    name, command, rest = group.resolve_command(context, list(arguments))
+    if hasattr(command, "resolve_command"):
+        for each in rest[0].split("|"):
+            _parse_below(command, [each, *rest[1:]], context)
+        return
+    scenario = command.make_context(name, list(rest)).params.get("scenario")
+    assert scenario is None or scenario in list_scenarios() or scenario.endswith(".toml")
+
+
+@functools.cache
+def _whole_command() -> Any:
+    return typer.main.get_command(app)
+
+
+def _parse_below(group: Any, arguments: list[str], parent: Any) -> None:
+    context = group.make_context("group", list(arguments), parent=parent, resilient_parsing=True)
+    name, command, rest = group.resolve_command(context, list(arguments))
+    try:
+        command.make_context(name, list(rest), parent=context)
+    except Exception as error:
+        if type(error).__name__ != "MissingParameter":
+            raise
 
 
 def changed_assembly(folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
-from simulator.cli import app, summary
 from simulator.report import Episode, Fault, Readings, RunReport
+from simulator.report_text import summary
 from simulator.scenario import list_scenarios
 from simulator.targets import ROOT
+from simulator.tests.command import parse_fleetwin
 
 GOLDEN = Path(__file__).with_name("golden")
 PAGES = [
@@ -138,16 +138,6 @@ def test_a_command_in_the_documents_exists(page: str, line: str) -> None:
         assert main.exists() or module.with_suffix(".py").exists(), (page, line)
     else:
         raise AssertionError(f"{page} has a command that no test knows: {line}")
-
-
-def parse_fleetwin(arguments: list[str]) -> None:
-    """Parse a command line without running it; raises on an unknown command or option."""
-    group = typer.main.get_command(app)
-    context = group.make_context("fleetwin", list(arguments), resilient_parsing=True)
-    name, command, rest = group.resolve_command(context, list(arguments))  # type: ignore[attr-defined]
-    parsed = command.make_context(name, rest).params
-    scenario = parsed.get("scenario")
-    assert scenario is None or scenario in list_scenarios() or scenario.endswith(".toml")
 
 
 def test_every_make_target_is_explained_by_help_and_needs_no_file() -> None:
