@@ -58,6 +58,11 @@ class Glue:
         if not self._host.cold:
             self._host.prewarm()
 
+    @property
+    def warm(self) -> bool:
+        """Whether Spark has warmed up, which takes wall time: for measurements only."""
+        return self._host.warm
+
     def start_cold(self) -> None:
         """Have each job run start a Spark process of its own."""
         self._host.cold = True

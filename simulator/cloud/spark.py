@@ -79,6 +79,9 @@ class SparkHost:
         self._pending: _Pending | None = None
         self.cold = False
         """One process for each job run, as Glue has it; slower, and nothing is left of the last."""
+        self.warm = False
+        """Whether the process has said that its first job will not wait: wall time, so that no
+        decision of a run may depend on it. For measurements."""
 
     def prewarm(self) -> None:
         """Start the host in the background, unless it runs.
@@ -87,6 +90,7 @@ class SparkHost:
         """
         if self._process is not None and self._process.running:
             return
+        self.warm = False
         started: list[Process] = []
         folder = self._state / "spark"
         (folder / "tmp").mkdir(parents=True, exist_ok=True)
@@ -162,6 +166,7 @@ class SparkHost:
         mark = f"{MARK}{self._token} "
         if line.startswith(mark):
             members: dict[str, Any] = json.loads(line[len(mark) :])
+            self.warm = self.warm or "ready" in members
             if self._pending is not None and members.pop("token", None) == self._pending.token:
                 if self.cold:
                     self._process = None
