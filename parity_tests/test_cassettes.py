@@ -284,7 +284,6 @@ def test_recording_the_twin_makes_no_session_and_no_connection_of_its_own(
     [
         ("--target", "aws"),
         ("--target", "aws", "--endpoint", "http://127.0.0.1:1"),
-        ("--target", "localstack"),
         ("--target", "localstack", "--endpoint", "https://kinesis.us-east-1.amazonaws.com"),
         ("--target", "localstack", "--endpoint", "http://127.0.0.1.example.com:4566"),
         ("--target", "cloud"),

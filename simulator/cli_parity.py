@@ -4,20 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-from simulator.errors import ParityError
-
-if TYPE_CHECKING:
-    from simulator.parity.recorder import Partner
 
 app = typer.Typer(no_args_is_help=True, help="Compare what two targets did with the same scenario.")
 
@@ -110,9 +101,7 @@ def fit(
     print(f"wrote {models}; use it: fleetwin run --latency {models}")
 
 
-TARGETS = ("embedded", "localstack", "aws")
 REGION = "us-east-1"
-START = datetime(2026, 1, 5, tzinfo=UTC)
 
 
 @app.command()
@@ -122,7 +111,7 @@ def record(
         str, typer.Option(help="embedded, localstack (an endpoint of this machine) or aws.")
     ] = "embedded",
     endpoint: Annotated[
-        str | None, typer.Option(help="Of localstack, such as http://127.0.0.1:4566.")
+        str | None, typer.Option(help="Of localstack; default: where `make localstack` starts it.")
     ] = None,
     yes: Annotated[
         bool,
@@ -141,23 +130,15 @@ def record(
     """
     from simulator.parity.conversation import STEPS
     from simulator.parity.recorder import record as hold
-    from simulator.targets import absent_at
+    from simulator.targets import partner_of
+    from simulator.testing.twin import Twin
 
-    if target not in TARGETS:
-        raise ParityError(f"--target {target}: choose one of {', '.join(TARGETS)}")
-    if target == "aws" and not yes:
-        raise ParityError(
-            "--target aws makes things in the account of your credentials and costs some cents; "
-            "add --yes if that is what you want"
-        )
     today = datetime.now(UTC).date()
-    absent = absent_at(target, endpoint)
-    steps = tuple(each for each in STEPS if each.service not in absent)
-    for service in sorted({each.service for each in STEPS} & set(absent)):
-        print(f"fleetwin: {endpoint} has no {service}: left out", file=sys.stderr)
-    with _partner(target, endpoint) as partner:
-        run = "fleetwin-parity" if target == "embedded" else f"fleetwin-parity-{time.time_ns():x}"
-        found = hold(partner, steps, run, today)
+    with partner_of(target, REGION, endpoint, Twin, asked=yes) as partner:
+        steps = tuple(each for each in STEPS if each.service not in partner.absent)
+        for service in sorted({each.service for each in STEPS} & partner.absent):
+            print(f"fleetwin: {endpoint or target} has no {service}: left out", file=sys.stderr)
+        found = hold(partner, steps, partner.run, today)
     found.save(cassette)
     refused = sum(each.error is not None for each in found.played)
     print(f"{len(found.played)} steps on {target}, {refused} of them refused; wrote {cassette}")
@@ -179,13 +160,15 @@ def replay(
     """
     from simulator.parity.cassette import Cassette
     from simulator.parity.recorder import replay as hold_again
+    from simulator.targets import partner_of
+    from simulator.testing.twin import Twin
 
     recorded = Cassette.load(cassette)
     day = date.fromisoformat(today) if today else datetime.now(UTC).date()
     if warning := recorded.warning(day, expires_days):
         print(f"fleetwin: {warning}", file=sys.stderr)
-    with _partner("embedded", None) as partner:
-        found = hold_again(recorded, partner, "fleetwin-parity")
+    with partner_of("embedded", REGION, None, Twin, asked=False) as partner:
+        found = hold_again(recorded, partner, partner.run)
     for mismatch in found:
         print(f"{mismatch.step} ({mismatch.call})")
         for line in mismatch.lines:
@@ -197,25 +180,3 @@ def replay(
     )
     if found:
         raise typer.Exit(1)
-
-
-@contextmanager
-def _partner(target: str, endpoint: str | None) -> Iterator[Partner]:
-    """Yield whom a conversation is held with; a twin of our own ends with it."""
-    from simulator.parity.recorder import Partner
-
-    if target != "embedded":
-        from simulator.targets import clients_of
-
-        clients = clients_of(target, REGION, endpoint)
-        yield Partner(target, REGION, clients, time.sleep, time.monotonic)
-        return
-    from simulator.testing.twin import Twin
-
-    with tempfile.TemporaryDirectory(prefix="fleetwin-") as folder:
-        twin = Twin(START, Path(folder))
-        try:
-            engine = twin.target.cloud.engine
-            yield Partner(target, REGION, twin.client, twin.advance, engine.epoch_s)
-        finally:
-            twin.close()

@@ -7,6 +7,7 @@ SimulatorError
     AssetsError            built archives that are missing, stale or cannot run
     ReplayError            recorded data that cannot be read
     ParityError            two runs, or a cassette, that cannot be compared
+    TransferFailed         a DataSync task that a run depends on did not end well
     InvariantBroken        a bug of ours; the run stops
     AwsError               an answer in AWS's own words (simulator.cloud.errors)
 """
@@ -44,6 +45,10 @@ class ReplayError(SimulatorError):
 
 class ParityError(SimulatorError):
     """Runs or recordings that cannot be compared."""
+
+
+class TransferFailed(SimulatorError):
+    """A DataSync task that a run depends on did not end well; the message has its reason."""
 
 
 class InvariantBroken(SimulatorError):

@@ -36,11 +36,10 @@ from simulator.progress import Progress
 from simulator.report import Fault, RunReport, Stage, Standstill
 from simulator.scenario import Scenario
 from simulator.stack_parameters import stack_parameters
-from simulator.target import Target
+from simulator.target import Packed, Target
 from simulator.targets import (
     SNAPSHOT,
     Embedded,
-    Packed,
     deployed,
     is_deployed,
     remote_of,

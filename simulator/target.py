@@ -14,6 +14,8 @@ from typing import Any, Protocol
 
 import simpy
 
+from simulator.cloud.assembly import Archives
+
 StateListener = Callable[[str, str], None]
 """Told of each state of an execution, and whether it was entered or left."""
 
@@ -32,6 +34,17 @@ class WorkflowOutcome:
     cause: str = ""
     logs: str = ""
     states: tuple[tuple[str, float], ...] = ()
+
+
+class Packed(Protocol):
+    """Archives that were built (`simulator.built_assets`), which a target lays out for itself."""
+
+    @property
+    def folder(self) -> Path:
+        """Where they were built, for messages."""
+
+    def lay_out(self, into: Path) -> Archives:
+        """Copy them to ``into``, emptied before."""
 
 
 class Target(Protocol):

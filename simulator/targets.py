@@ -1,9 +1,8 @@
 """The only file that knows which target a run is on.
 
 A target brings up what stands behind the AWS endpoint, hands the machines a way to publish and
-the composition root a way to look. `embedded` is everything in this process and its children, on
-the run's own clock; `localstack` is the same with another endpoint of this machine behind it;
-`aws` is a deployed stack.
+the composition root a way to look. `embedded` is this process and its children, on the run's own
+clock; `localstack` the same with another endpoint behind it; `aws` a deployed stack.
 """
 
 from __future__ import annotations
@@ -11,11 +10,13 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
-from datetime import datetime
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import boto3
 import simpy
@@ -29,7 +30,7 @@ from simulator.aws_endpoint import (
     only_here,
 )
 from simulator.cloud import iam_store
-from simulator.cloud.assembly import Archives, load_assembly
+from simulator.cloud.assembly import load_assembly
 from simulator.cloud.cloud import Cloud
 from simulator.cloud.gateway import is_ours
 from simulator.cloud.isolation import PLAIN
@@ -39,15 +40,13 @@ from simulator.cloud.survey import Row
 from simulator.cloud.template import deploy, survey_of
 from simulator.cloud.workflows import Execution
 from simulator.deployed import PUBLISHERS, Deployed
-from simulator.errors import AssetsError, EnvironmentMissing, InvariantBroken, SimulatorError
-from simulator.target import StateListener, WorkflowOutcome
+from simulator.errors import AssetsError, EnvironmentMissing, InvariantBroken, TransferFailed
+from simulator.parity.recorder import RUN_NAME, Partner
+from simulator.target import Packed, StateListener, WorkflowOutcome
 
 ROOT = Path(__file__).parents[1]
 SNAPSHOT = ROOT / "infra_cdk" / "snapshots"
-
-
-class TransferFailed(SimulatorError):
-    """A DataSync task that a run depends on did not end well; the message has its reason."""
+PARTNER_START = datetime(2026, 1, 5, tzinfo=UTC)
 
 
 def template_default(parameter: str, assembly: Path = SNAPSHOT) -> str:
@@ -64,8 +63,8 @@ def template_default(parameter: str, assembly: Path = SNAPSHOT) -> str:
 def quiet_twin(start: datetime, state: Path, assembly: Path = SNAPSHOT) -> Cloud:
     """Return a twin on a state folder with the stack's resources, but no Spark and no workers.
 
-    For commands that fill the lake. Roles and rules that an earlier twin had are kept; the rules
-    that start workflows are off. The caller closes it.
+    For commands that fill the lake. Roles of an earlier twin are kept; the rules that start
+    workflows are off. The caller closes it.
     """
     cloud = Cloud(start, state)
     try:
@@ -92,10 +91,8 @@ def look_at(assembly: Path, start: datetime, state: Path) -> list[Row]:
 
 
 def clients_of(target: str, region: str, endpoint: str | None) -> Callable[[str], Any]:
-    """Return what makes boto3 clients of a target that is not ours, for conversations.
+    """Return what makes boto3 clients of a target that is not ours; `partner_of` asks before.
 
-    ``localstack`` is an endpoint of this machine, and nothing is ever sent elsewhere. ``aws`` is
-    the account of the credentials that boto3 finds: the caller must have been asked for it.
     Raises EnvironmentMissing for another target, or an endpoint that is not on loopback.
     """
     if target == "localstack":
@@ -112,20 +109,35 @@ def clients_of(target: str, region: str, endpoint: str | None) -> Callable[[str]
     return lambda service: make(service, config=once, **address)
 
 
-def absent_at(target: str, endpoint: str | None) -> Sequence[str]:
-    """Return the services that LocalStack's endpoint does not execute and need not.
+@contextmanager
+def partner_of(
+    target: str, region: str, endpoint: str | None, twin_of: Callable[..., Any], *, asked: bool
+) -> Iterator[Partner]:
+    """Yield whom a conversation is held with; a twin that ``twin_of`` made for it ends with it.
 
-    None on another target. Raises EnvironmentMissing, also for an address elsewhere.
+    Raises EnvironmentMissing for another name, an address elsewhere, and aws not ``asked`` for.
     """
-    if target != "localstack" or endpoint is None:
-        return ()
-    only_here(endpoint)
-    with closing(RemoteEndpoint(endpoint)) as remote:
-        return remote.check()
+    if target == "embedded" and endpoint is None:
+        folder = tempfile.TemporaryDirectory(prefix="fleetwin-")
+        with folder, closing(twin_of(PARTNER_START, Path(folder.name))) as twin:
+            yield Partner(target, region, twin.client, twin.advance, twin.target.epoch_s)
+        return
+    if target == "aws" and not asked:
+        raise EnvironmentMissing(
+            "--target aws makes things in the account of your credentials and costs some cents; "
+            "add --yes if that is what you want"
+        )
+    url = (endpoint or LOCALSTACK) if target == "localstack" else endpoint
+    clients, absent = clients_of(target, region, url), frozenset[str]()
+    if url:
+        with closing(RemoteEndpoint(url)) as remote:
+            absent = frozenset(remote.check())
+    run = f"{RUN_NAME}-{time.time_ns():x}"  # Others may have left something there.
+    yield Partner(target, region, clients, time.sleep, time.monotonic, run, absent)
 
 
 def is_deployed(target: str, endpoint: str | None) -> bool:
-    """Tell whether a run is on a deployed stack and not on a twin of this process."""
+    """Tell whether a run is on a deployed stack, not on a twin of this process."""
     return target == "aws" and endpoint is None
 
 
@@ -152,8 +164,7 @@ def deployed(
 def remote_of(target: str, endpoint: str | None) -> RemoteEndpoint | None:
     """Return the checked endpoint behind a run on ``target``, None for an embedded one.
 
-    What the endpoint does not execute and the twin can is said on standard error. Raises
-    EnvironmentMissing for another target, an endpoint of AWS's, and what `check` raises.
+    Says what the twin executes in its place. Raises EnvironmentMissing, also where `check` does.
     """
     if target == "embedded" and endpoint is None:
         return None
@@ -168,17 +179,6 @@ def remote_of(target: str, endpoint: str | None) -> RemoteEndpoint | None:
     for service in remote.check():
         print(f"fleetwin: {url} does not execute {service}; the twin does", file=sys.stderr)
     return remote
-
-
-class Packed(Protocol):
-    """Archives that were built (`simulator.built_assets`), which a target lays out for itself."""
-
-    @property
-    def folder(self) -> Path:
-        """Where they were built, for messages."""
-
-    def lay_out(self, into: Path) -> Archives:
-        """Copy them to ``into``, emptied before."""
 
 
 class Embedded:

@@ -21,19 +21,27 @@ from simulator.parity.cassette import Cassette, Played, Step, billable
 from simulator.parity.normal import Normaliser, differences, same_error
 
 MOST_TRIES = 60
+RUN_NAME = "fleetwin-parity"
+"""How the names begin of all that a conversation makes."""
+
 _REFERENCE = re.compile(r"\{([\w -]+)\.([\w.\[\]-]+)\}")
 _WHOLE = re.compile(r"^\{([\w -]+)\.([\w.\[\]-]+)\}$")
 
 
 @dataclass(frozen=True)
 class Partner:
-    """Whom a conversation is held with. ``clock`` and ``wait`` are in the target's seconds."""
+    """Whom a conversation is held with. ``clock`` and ``wait`` are in the target's seconds.
+
+    Names begin with ``run``; the services in ``absent`` cannot be talked about.
+    """
 
     target: str
     region: str
     client: Callable[[str], Any]
     wait: Callable[[float], None]
     clock: Callable[[], float]
+    run: str = RUN_NAME
+    absent: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ from simulator.aws_endpoint import local_session
 from simulator.cloud.isolation import PLAIN
 from simulator.cloud.resources import Created
 from simulator.fleet.delivery import Message
-from simulator.targets import SNAPSHOT, Embedded, Packed
+from simulator.target import Packed
+from simulator.targets import SNAPSHOT, Embedded
 
 
 class Twin:

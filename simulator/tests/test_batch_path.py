@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
+from simulator.errors import TransferFailed
 from simulator.lake import lake_of
 from simulator.run import Options, run
 from simulator.scenario import Scenario
-from simulator.targets import Embedded, TransferFailed
+from simulator.targets import Embedded
 
 WEARING = """
 description = "two pumps that are overhauled by the clock"
