@@ -83,7 +83,9 @@ class Stopwatch:
         found = {"engine and gateway": dict(self._engine.taken_s)}
         for path in sorted(self._folder.glob("times.*")):
             name = next(n for n in ("raw-writer", "detector") if n in path.name)
-            found[name.replace("-", " ")] = json.loads(path.read_text(encoding="utf-8"))
+            steps = found.setdefault(name.replace("-", " "), {})
+            for step, taken_s in json.loads(path.read_text(encoding="utf-8")).items():
+                steps[step] = steps.get(step, 0.0) + taken_s
         return found
 
 

@@ -1,7 +1,7 @@
 """The functions' worker process with its steps timed; started instead of it by `hops`.
 
 A plain script with the worker's own arguments. After each invocation it writes what its steps took
-so far, in seconds, to the file ``BENCH_TIMES`` with the function's name added.
+so far, in seconds, to the file ``BENCH_TIMES`` with the function's name and the process added.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ def load(handler: str) -> Any:
 def answer(handler: Any, head: Any, body: bytes) -> Any:
     """Answer one invocation and write the times."""
     found = _answer(handler, head, body)
-    path = f"{os.environ['BENCH_TIMES']}.{os.environ['AWS_LAMBDA_FUNCTION_NAME']}"
+    function = os.environ["AWS_LAMBDA_FUNCTION_NAME"]
+    path = f"{os.environ['BENCH_TIMES']}.{function}.{os.getpid()}"
     Path(path).write_text(json.dumps(TIMES.taken_s), encoding="utf-8")
     return found
 

@@ -236,6 +236,7 @@ class Container:
         when its MaxRuntimeInSeconds have passed.
         """
         self._holding = True
+        self._engine.order.stand_aside(self.worker)
         self._engine.begin_computing(self.worker)
         self._watchdog.arm(id(self), HUNG_S, self._hung)
 

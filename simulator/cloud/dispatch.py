@@ -53,6 +53,13 @@ class Dispatch:
         """Return every (service, operation) that runs here or is forwarded, sorted."""
         return sorted(self._table)
 
+    def commutes(self, service: str, operation: str, params: Params) -> bool:
+        """Tell whether functions that compute at one moment may do it in any order."""
+        entry = self._table.get((service, operation))
+        if entry is None:
+            return True  # Refused, whoever is first.
+        return entry.commutes(params) if callable(entry.commutes) else entry.commutes
+
     def __call__(
         self,
         principal: Principal,

@@ -31,10 +31,10 @@ class DynamoDb:
         """Return every DynamoDB operation of the twin, keyed by botocore's name."""
         one_table = self.tables.resources
         return {
-            "GetItem": Operation(self._get, one_table),
-            "PutItem": Operation(self._put, one_table),
-            "DeleteItem": Operation(self._delete, one_table),
-            "UpdateItem": Operation(self._update, one_table),
+            "GetItem": Operation(self._get, one_table, commutes=True),
+            "PutItem": Operation(self._put, one_table, commutes=True),
+            "DeleteItem": Operation(self._delete, one_table, commutes=True),
+            "UpdateItem": Operation(self._update, one_table, commutes=True),
             **self._admin.operations(),
             **self._batches.operations(),
         }

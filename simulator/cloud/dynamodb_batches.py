@@ -54,14 +54,14 @@ class BatchOperations:
         def tables_of(params: Params) -> list[str]:
             return [self._tables.arn(name) for name in params["RequestItems"]]
 
-        def authorised_by_part(params: Params) -> tuple[str, ...]:
+        def by_part(params: Params) -> tuple[str, ...]:
             return ()
 
         return {
-            "BatchGetItem": Operation(self._batch_get, tables_of),
-            "BatchWriteItem": Operation(self._batch_write, tables_of),
-            "TransactWriteItems": Operation(self._transact_write, authorised_by_part),
-            "TransactGetItems": Operation(self._transact_get, authorised_by_part),
+            "BatchGetItem": Operation(self._batch_get, tables_of, commutes=True),
+            "BatchWriteItem": Operation(self._batch_write, tables_of, commutes=True),
+            "TransactWriteItems": Operation(self._transact_write, by_part, commutes=True),
+            "TransactGetItems": Operation(self._transact_get, by_part, commutes=True),
             "Scan": Operation(self._scan, self._tables.resources),
             "Query": Operation(self._query, self._tables.resources),
         }

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 import simpy
 
+from simulator.cloud.order import Order
 from simulator.errors import InvariantBroken
 
 T = TypeVar("T")
@@ -49,6 +50,7 @@ class Engine:
         self._start_epoch_s = self.start.timestamp()
         self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._computing: dict[str, int] = {}
+        self.order = Order(self._computing)
         self._ids = random.Random(f"ids-{seed}")
         self._thread: int | None = None
         self._real_origin: float | None = None
@@ -126,10 +128,11 @@ class Engine:
         """Have ``work`` done on the engine's thread, soon; from any thread."""
         self._inbox.put(work)
 
-    def call(self, work: Callable[[], Any]) -> Any:
+    def call(self, work: Callable[[], Any], turn_of: str | None = None) -> Any:
         """Do ``work`` on the engine's thread and return its result; from any other thread.
 
-        If it returns a SimPy event, wait for the event and return its value.
+        If it returns a SimPy event, wait for the event and return its value. With ``turn_of`` a
+        worker, the work is done when its turn has come among those that compute now (`Order`).
         """
         if threading.get_ident() == self._thread:
             raise InvariantBroken("the engine called itself through its inbox")
@@ -146,7 +149,7 @@ class Engine:
             else:
                 answer.set_result(result)
 
-        self._inbox.put(do)
+        self._inbox.put(do if turn_of is None else lambda: self.order.take(turn_of, do))
         return answer.result()
 
     def _when_done(self, event: simpy.Event, answer: Future[Any]) -> None:
@@ -201,11 +204,7 @@ class Engine:
 
     def _turn(self, *, waiting_for_ever: bool) -> bool:
         """Do one piece of work or one event; False when there is nothing left to wait for."""
-        if self._computing and self.env.peek() <= self.env.now:
-            # The clock stands, but what is due now happens, and before any answer is looked at:
-            # so two functions that start together compute together, and how quick they are
-            # decides nothing.
-            self.env.step()
+        if (self._computing or self.order.waiting) and self._at_this_moment():
             return True
         wait_s = self._wait_s(waiting_for_ever)
         try:
@@ -227,6 +226,15 @@ class Engine:
         self._catch_up()
         work()
         return True
+
+    def _at_this_moment(self) -> bool:
+        """Do what is due while the clock stands; False when only those who compute can go on."""
+        if self.env.peek() <= self.env.now:
+            # Before any answer is looked at: so two functions that start together compute
+            # together, and how quick they are decides nothing.
+            self.env.step()
+            return True
+        return self.order.waiting and self.order.next()
 
     def _catch_up(self) -> None:
         """On a paced clock, show a request the time that it is, not that of the last event."""

@@ -14,6 +14,7 @@ import json
 import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import simpy
@@ -89,6 +90,10 @@ class Events:
         """Be a listener of the buckets: S3's "Object Created" where EventBridge is on."""
         if event not in _REASONS or not self._rules or not self._bridged(bucket):
             return
+        order = self._context.engine.order
+        order.after(order.acting, partial(self._tell_of_object, bucket, entry, event))
+
+    def _tell_of_object(self, bucket: str, entry: Entry, event: str) -> None:
         detail = {
             "version": "0",
             "bucket": {"name": bucket},

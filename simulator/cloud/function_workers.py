@@ -161,6 +161,7 @@ class FunctionWorker:
         answer = self._engine.env.event()
         if self._process is None:
             self._incarnation += 1
+            self._engine.order.enter(self.worker)
             self.busy, self._answer, self._waiting = True, answer, request
             self._engine.begin_computing(self.worker)
             try:
@@ -171,6 +172,7 @@ class FunctionWorker:
         elif request is None:
             return answer.succeed(WorkerAnswer(True, b"", []))
         else:
+            self._engine.order.enter(self.worker)
             self.busy, self._answer = True, answer
             self._engine.begin_computing(self.worker)
             self._send(*request)
@@ -265,6 +267,7 @@ class FunctionWorker:
         self._watchdog.disarm(id(self))
         if not self.busy:
             return
+        self._engine.order.leave(self.worker)
         if self._engine.is_computing(self.worker):
             self._engine.end_computing(self.worker)
         elif answer.exit is not None:

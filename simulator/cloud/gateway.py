@@ -154,8 +154,12 @@ class _Handler(socketserver.StreamRequestHandler):
     def _execute(
         self, principal: Principal, service: str, operation: str, params: dict[str, Any]
     ) -> Any:
-        return self.context.engine.call(
-            lambda: self._dispatch(principal, service, operation, params)
+        context, worker = self.context, principal.worker
+        turn_of = worker
+        if worker is not None and context.dispatch.commutes(service, operation, params):
+            turn_of = None
+        return context.engine.call(
+            lambda: self._dispatch(principal, service, operation, params), turn_of
         )
 
     def _dispatch(
@@ -166,7 +170,12 @@ class _Handler(socketserver.StreamRequestHandler):
         if principal.worker is None:
             answer = work()
         else:
-            answer = context.latency.call(f"{service}:{operation}", work)
+            order = context.engine.order
+            order.acting = principal.worker
+            try:
+                answer = context.latency.call(f"{service}:{operation}", work, principal.worker)
+            finally:
+                order.acting = None
         if isinstance(answer, dict):
             return answer
         return context.engine.blocked(principal.worker, answer)

@@ -1,4 +1,4 @@
-"""Runs functions: takes the slot, asks the warm process, keeps time, logs and metrics.
+"""Runs functions: takes the slot, asks a warm process, keeps time, logs and metrics.
 
 Called by `simulator.cloud.functions` for Invoke and in process by event source mappings and
 topic rules. It knows nothing of who triggered a function or what happens with its answer.
@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import simpy
 
 from simulator.cloud.context import Context
 from simulator.cloud.embedded_metrics import points_in
-from simulator.cloud.errors import NotSupportedByTwin
+from simulator.cloud.function_environments import Environments, log_stream_of
 from simulator.cloud.function_workers import (
     FunctionWorker,
     Start,
@@ -95,7 +96,7 @@ class Invocations:
         self._engine = context.engine
         self._durations = durations or Durations()
         self._wall_floor_s = wall_floor_s
-        self._workers: dict[str, FunctionWorker] = {}
+        self._environments: dict[str, Environments] = {}
         self._watchdog = Watchdog(context.engine)
         self._latest: simpy.Event | None = None
 
@@ -106,7 +107,8 @@ class Invocations:
     def _prewarm(self, functions: list[Function]) -> Generator[simpy.Event, Any, None]:
         with self._engine.slot.request(priority=DIRECT) as turn:
             yield turn
-            starting = [self._worker(f).start(self._how(f)) for f in functions]
+            ready = [(f, self._environments_of(f).first()) for f in functions]
+            starting = [worker.start(self._how(f, worker)) for f, worker in ready]
             yield self._engine.env.all_of(starting)
 
     def load_failures(self) -> dict[str, str]:
@@ -114,10 +116,10 @@ class Invocations:
         return {w.name: w.load_failure for w in self._all() if w.load_failure is not None}
 
     def forget(self, function: Function) -> None:
-        """End a function's process: it was deleted, or its configuration changed."""
-        worker = self._workers.pop(function.name, None)
-        if worker is not None:
-            worker.end()
+        """End a function's processes: it was deleted, or its configuration changed."""
+        environments = self._environments.pop(function.name, None)
+        if environments is not None:
+            environments.end()
 
     def invoke(
         self,
@@ -150,75 +152,82 @@ class Invocations:
         started_s = self._engine.env.now
         request_id = self._engine.new_id()
         if caller is not None and any(w.busy and w.worker == caller for w in self._all()):
-            answer = yield from self._compute(function, request_id, event)
+            where, answer = yield from self._in_turn(function, request_id, event, nested=True)
         else:
             with self._engine.slot.request(priority=priority) as turn:
                 yield turn
                 started_s = self._engine.env.now
-                answer = yield from self._in_turn(function, request_id, event)
+                where, answer = yield from self._in_turn(function, request_id, event)
         if answer.exit != "timeout":
             yield self._engine.env.timeout(self._durations.of(records))
         outcome = _outcome(function, request_id, answer)
-        last = self._note(function, outcome, self._engine.env.now - started_s)
+        last = self._note(function, where, outcome, self._engine.env.now - started_s)
         return replace(outcome, log=(_first(request_id), *answer.lines, *last))
 
     def _in_turn(
-        self, function: Function, request_id: str, event: bytes
-    ) -> Generator[simpy.Event, Any, WorkerAnswer]:
-        """Compute, and end after what began before: which process is quicker decides nothing."""
+        self, function: Function, request_id: str, event: bytes, *, nested: bool = False
+    ) -> Generator[simpy.Event, Any, tuple[str, WorkerAnswer]]:
+        """Compute, and end after what began before: which process is quicker decides nothing.
+
+        One that another waits for (``nested``) ends at once: the other was before it. Returns the
+        name of the environment, too.
+        """
+        environments = self._environments_of(function)
+        worker = environments.take()
         before, over = self._latest, self._engine.env.event()
-        self._latest = over
+        if nested:
+            before = None
+        else:
+            self._latest = over
         try:
-            answer = yield from self._compute(function, request_id, event)
+            answer = yield from self._compute(function, worker, request_id, event)
             if before is not None and not before.processed:
                 yield before
+            self._log(function, worker.name, answer.lines)
         finally:
+            environments.give_back(worker)
             over.succeed()
-        return answer
+        return worker.name, answer
 
     def _compute(
-        self, function: Function, request_id: str, event: bytes
+        self, function: Function, worker: FunctionWorker, request_id: str, event: bytes
     ) -> Generator[simpy.Event, Any, WorkerAnswer]:
         """Have the process answer; on the run's clock it has the function's time-out."""
-        worker = self._worker(function)
-        if worker.busy:
-            raise NotSupportedByTwin(f"lambda:Invoke of {function.name} by itself")
-        self._context.logs.append(
-            function.log_group,
-            function.log_stream,
-            [_first(request_id)],
-        )
+        self._log(function, worker.name, [_first(request_id)])
         head = {
             "request_id": request_id,
             "arn": function.arn,
             "timeout_s": function.timeout_s,
         }
         limit_s = max(float(function.timeout_s), self._wall_floor_s)
-        answered = worker.invoke(self._how(function), head, event, limit_s)
+        answered = worker.invoke(self._how(function, worker), head, event, limit_s)
         yield answered | self._engine.env.timeout(function.timeout_s)
         if not answered.triggered:
             worker.end("timeout")
         answer: WorkerAnswer = yield answered
-        self._log(function, answer.lines)
         return answer
 
-    def _worker(self, function: Function) -> FunctionWorker:
-        worker = self._workers.get(function.name)
-        if worker is None:
-            worker = FunctionWorker(
-                function.name,
+    def _environments_of(self, function: Function) -> Environments:
+        def make(name: str) -> FunctionWorker:
+            return FunctionWorker(
+                name,
                 self._engine,
                 self._context.processes,
                 self._watchdog,
-                lambda lines: self._log(function, lines),
+                lambda lines: self._log(function, name, lines),
             )
-            self._workers[function.name] = worker
-        return worker
 
-    def _all(self) -> Iterable[FunctionWorker]:
-        return self._workers.values()
+        found = self._environments.get(function.name)
+        if found is None:
+            found = self._environments[function.name] = Environments(function.name, make)
+        return found
 
-    def _how(self, function: Function) -> Start:
+    def _all(self) -> Iterator[FunctionWorker]:
+        return chain.from_iterable(self._environments.values())
+
+    def _how(self, function: Function, its: FunctionWorker) -> Start:
+        stream = log_stream_of(function.log_stream, function.name, its.name)
+
         def environment(worker: str) -> Mapping[str, str]:
             base = self._context.child_environment(function.role, function.name, worker)
             return {
@@ -228,7 +237,7 @@ class Invocations:
                 "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
                 "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_mb),
                 "AWS_LAMBDA_LOG_GROUP_NAME": function.log_group,
-                "AWS_LAMBDA_LOG_STREAM_NAME": function.log_stream,
+                "AWS_LAMBDA_LOG_STREAM_NAME": stream,
                 "AWS_EXECUTION_ENV": f"AWS_Lambda_{function.runtime}",
                 "LAMBDA_TASK_ROOT": str(function.folder),
                 "_HANDLER": function.handler,
@@ -238,17 +247,20 @@ class Invocations:
 
         return Start(function.handler, function.folder, environment)
 
-    def _log(self, function: Function, lines: list[str]) -> None:
-        """Keep lines in the function's log group and the metrics that they hold."""
+    def _log(self, function: Function, worker: str, lines: list[str]) -> None:
+        """Keep an environment's lines in the function's log group, and the metrics in them."""
         if not lines:
             return
-        self._context.logs.append(function.log_group, function.log_stream, lines)
+        stream = log_stream_of(function.log_stream, function.name, worker)
+        self._context.logs.append(function.log_group, stream, lines)
         for p in points_in(lines):
             self._context.cloudwatch.record(
                 p.namespace, p.name, p.dimensions, p.value, p.unit, at_s=p.at_epoch_s
             )
 
-    def _note(self, function: Function, outcome: Invocation, took_s: float) -> list[str]:
+    def _note(
+        self, function: Function, worker: str, outcome: Invocation, took_s: float
+    ) -> list[str]:
         """Write Lambda's own metrics and last log lines of one invocation; return the lines."""
         took_ms = took_s * 1000.0
         report = (
@@ -256,7 +268,8 @@ class Invocations:
             f"Billed Duration: {math.ceil(took_ms)} ms\tMemory Size: {function.memory_mb} MB"
         )
         lines = [f"END RequestId: {outcome.request_id}", report]
-        self._context.logs.append(function.log_group, function.log_stream, lines)
+        stream = log_stream_of(function.log_stream, function.name, worker)
+        self._context.logs.append(function.log_group, stream, lines)
         record, dimensions = (
             self._context.cloudwatch.record,
             {"FunctionName": function.name},

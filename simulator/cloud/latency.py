@@ -89,7 +89,11 @@ class Sample(NamedTuple):
 
 
 class Latency:
-    """The delays of one twin. Each hop draws from a stream of its own, so none disturbs another."""
+    """The delays of one twin.
+
+    Each hop draws from a stream of its own, so none disturbs another, and so does each worker that
+    calls: which of two that compute at one moment is quicker changes no delay.
+    """
 
     def __init__(self, engine: Engine, seed: int) -> None:
         self.samples: list[Sample] = []
@@ -102,25 +106,26 @@ class Latency:
         """Have these hops take time from now on."""
         self._models.update(models)
 
-    def draw(self, hop: str) -> float:
+    def draw(self, hop: str, worker: str = "") -> float:
         """Return what a hop takes this time, in seconds; 0 without a model."""
         model = self._models.get(hop)
         if model is None:
             return 0.0
-        if hop not in self._rngs:
-            self._rngs[hop] = Random(f"{self._seed}/latency/{hop}")
-        return max(0.0, model.sample(self._rngs[hop]))
+        stream = f"{hop}/{worker}" if worker else hop
+        if stream not in self._rngs:
+            self._rngs[stream] = Random(f"{self._seed}/latency/{stream}")
+        return max(0.0, model.sample(self._rngs[stream]))
 
     def note(self, hop: str, began_s: float) -> None:
         """Keep what a hop took that ends now."""
         self.samples.append(Sample(hop, began_s, self._engine.env.now - began_s))
 
-    def call(self, hop: str, work: Callable[[], Any]) -> Any:
+    def call(self, hop: str, work: Callable[[], Any], worker: str = "") -> Any:
         """Do a worker's call after its delay; return the answer, or an event that has it.
 
         Errors are raised at once without a delay, else by the event.
         """
-        began_s, delay_s = self._engine.env.now, self.draw(hop)
+        began_s, delay_s = self._engine.env.now, self.draw(hop, worker)
         if delay_s > 0.0:
             return self._engine.process(self._delayed(hop, began_s, delay_s, work))
         answer = work()

@@ -54,12 +54,15 @@ class Operation:
     ``resources`` gives the ARNs that must *all* be allowed. ``passes_role`` names the parameters
     (``RoleArn``, ``TrainingJobDefinition.RoleArn``) that hold a role ARN for which the caller
     needs iam:PassRole, with the service principal that it is passed to.
+    ``commutes``: whether two functions that compute at one moment of the clock may do it in any
+    order, as long as they do not name the same object or item (`order.Order`).
     """
 
     execute: Execute
     resources: Callable[[Params], Sequence[str]] = any_resource
     action: str | Callable[[Params], str] | None = None
     passes_role: Mapping[str, str] | None = None
+    commutes: bool | Callable[[Params], bool] = False
 
 
 def passed_roles(operation: Operation, params: Params) -> Iterator[tuple[str, str]]:

@@ -34,6 +34,9 @@ KEPT_MEMBERS = (
 )
 """Members of PutObject that HeadObject answers again."""
 
+COMMUTING = ("PutObject", "GetObject", "HeadObject")
+"""What two functions may do at one moment in any order: nobody counts or lists by it."""
+
 REFUSED_MEMBERS = (
     "ACL",
     "GrantFullControl",
@@ -198,7 +201,7 @@ class ObjectOperations:
             "DeleteObjectTagging": (self._delete_tagging, "s3:DeleteObjectTagging"),
         }
         found = {
-            name: Operation(execute, object_arn, action)
+            name: Operation(execute, object_arn, action, commutes=name in COMMUTING)
             for name, (execute, action) in table.items()
         }
         found["DeleteObjects"] = Operation(

@@ -27,7 +27,7 @@ from simulator.cloud.sagemaker_deployments import (
     plan_of,
     shown,
 )
-from simulator.cloud.sagemaker_fleets import Launcher, Variant
+from simulator.cloud.sagemaker_fleets import Fleet, Launcher, Variant
 from simulator.cloud.sagemaker_listing import listed
 from simulator.cloud.sagemaker_models import MOST_INSTANCES, Models
 from simulator.cloud.sagemaker_packages import Packages
@@ -84,7 +84,7 @@ class Endpoints:
 
     def runtime_operations(self) -> dict[str, Operation]:
         """Return the operations of ``sagemaker-runtime``."""
-        return {"InvokeEndpoint": Operation(self._invoke, self._arns)}
+        return {"InvokeEndpoint": Operation(self._invoke, self._arns, commutes=self._commutes)}
 
     def wait_event(self, name: str) -> simpy.Event:
         """Return the event of the end of the creation or update under way."""
@@ -260,7 +260,13 @@ class Endpoints:
         for name in _REFUSED:
             if name in params:
                 raise NotSupportedByTwin(f"sagemaker-runtime:InvokeEndpoint with {name}")
-        return self._engine.process(self._answer(params))
+        return self._engine.process(self._answer(params, call.principal.worker))
+
+    def _commutes(self, params: Params) -> bool:
+        endpoint = self._endpoints.get(params["EndpointName"])
+        if endpoint is None or endpoint.fleet is None:
+            return True  # Refused, whoever is first.
+        return endpoint.pending is None and endpoint.fleet.takes_any_order
 
     def _in_service(self, name: str) -> Endpoint:
         endpoint = self._endpoints.get(name)
@@ -271,7 +277,7 @@ class Endpoints:
             )
         return endpoint
 
-    def _answer(self, params: Params) -> Generator[simpy.Event, Any, Answer]:
+    def _answer(self, params: Params, worker: str | None) -> Generator[simpy.Event, Any, Answer]:
         endpoint = self._in_service(params["EndpointName"])
         fleet = endpoint.serving()
         assert fleet is not None
@@ -287,13 +293,10 @@ class Endpoints:
         if waited_s > INVOKE_TIMEOUT_S:
             # The container waited on the run's clock, where its real answer came in time.
             reply = Reply(0, b"", {})
-        self._measure(endpoint.name, variant, len(params["Body"]), reply, waited_s)
+        keep = partial(self._keep, endpoint.name, fleet, variant, params, reply, waited_s)
+        self._engine.order.after(worker, keep)
         if not 200 <= reply.status < 300:
             raise self._model_error(endpoint.name, reply)
-        if fleet.capture is not None:
-            self._capture.offer(
-                fleet.capture, endpoint.name, variant.name, variant.role, params, reply
-            )
         answer: Answer = {
             "Body": reply.body,
             "ContentType": reply.headers.get("content-type", ""),
@@ -302,6 +305,20 @@ class Endpoints:
         if custom := reply.headers.get("x-amzn-sagemaker-custom-attributes"):
             answer["CustomAttributes"] = custom
         return answer
+
+    def _keep(
+        self,
+        endpoint: str,
+        fleet: Fleet,
+        variant: Variant,
+        params: Params,
+        reply: Reply,
+        waited_s: float,
+    ) -> None:
+        """Keep what an invocation leaves: its metrics and, if it went well, its capture."""
+        self._measure(endpoint, variant, len(params["Body"]), reply, waited_s)
+        if fleet.capture is not None and 200 <= reply.status < 300:
+            self._capture.offer(fleet.capture, endpoint, variant.name, variant.role, params, reply)
 
     def _measure(
         self, endpoint: str, variant: Variant, size_b: int, reply: Reply, waited_s: float

@@ -130,6 +130,12 @@ class Fleet:
         """Return a variant by its name."""
         return next((variant for variant in self.variants if variant.name == name), None)
 
+    @property
+    def takes_any_order(self) -> bool:
+        """Whether it decides neither variant nor capture which of two requests is first."""
+        sampled = (self.capture or {}).get("InitialSamplingPercentage", 100)
+        return len(self.variants) == 1 and sampled in (0, 100)
+
     def choose(self) -> Variant:
         """Return the variant whose turn it is."""
         return self.variants[self.shares.turn([variant.weight for variant in self.variants])]

@@ -132,6 +132,7 @@ class SparkHost:
         token = f"run-{self._runs}"
         pending = _Pending(token, worker, on_line, self._engine.env.event())
         self._pending = pending
+        self._engine.order.stand_aside(worker)
         self._engine.begin_computing(worker)
         self._watchdog.arm(
             id(pending), HUNG_S, lambda: self.kill(f"no answer within {HUNG_S:.0f} s")
