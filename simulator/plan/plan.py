@@ -16,7 +16,7 @@ from typing import Any
 from simulator.errors import SimulatorError
 from simulator.parity.latency_fit import HopModel
 from simulator.plan.shard_model import LENGTH_S, Outcome, Sample, Size
-from simulator.plan.workload import SHARD_RECORDS_S, Workload
+from simulator.plan.workload import SHARD_BYTES_S, SHARD_RECORDS_S, Workload
 
 PRICES_FILE = Path(__file__).with_name("prices.json")
 MONTH_S = 730 * 3600
@@ -25,6 +25,14 @@ FILL = 0.8
 
 MOST_FACTOR = 10
 """ParallelizationFactor, at most (Lambda API reference)."""
+
+
+CONSUMERS = 2
+"""Mappings of the stream: the raw writer's and the detector's. Each reads every shard."""
+
+SHARD_READ_BYTES_S = 2 * SHARD_BYTES_S
+"""What a shard gives all its consumers (Kinesis quotas); calls, of which it takes five a second,
+cannot run out: each poller makes one."""
 
 
 class PlanError(SimulatorError):
@@ -70,6 +78,11 @@ class Plan:
         return max(shares, key=lambda name: shares[name])
 
     @property
+    def pollers(self) -> int:
+        """Return how many read the stream: one a shard for each mapping."""
+        return CONSUMERS * self.size.shards
+
+    @property
     def monthly(self) -> float:
         """Return the cost of a month."""
         return sum(self.costs.values())
@@ -80,6 +93,7 @@ class Plan:
             "machines": self.machines,
             "rate_hz": self.rate_hz,
             "shards": self.size.shards,
+            "pollers": self.pollers,
             "batches_a_shard": self.size.factor,
             "endpoint_instances": self.size.instances,
             "concurrent_executions": self.concurrency,
@@ -105,11 +119,14 @@ def plan(machines: int, rate_hz: float, models: Mapping[str, HopModel]) -> Plan:
     sampled = min(4, size.shards)
     scale = size.shards / sampled
     writer_s = _writer_s(work, size, models)
-    writes_s = outcome.invocations / LENGTH_S * scale * _units_of_batch(work, outcome)
+    writes_s = outcome.devices / LENGTH_S * scale * _units_of_device(work)
     # At most: every slot of the detector and one batch a shard of the raw writer.
     concurrency = size.shards * (size.factor + 1)
     used = {
         "shards (records a second)": work.readings_s / size.shards / SHARD_RECORDS_S,
+        "reads of a shard (bytes a second)": (
+            CONSUMERS * work.readings_s * work.record_b / size.shards / SHARD_READ_BYTES_S
+        ),
         "function slots of a shard": outcome.busy_s / LENGTH_S / (sampled * size.factor),
         "endpoint instances": outcome.model_busy_s * scale / LENGTH_S / size.instances,
     }
@@ -180,12 +197,9 @@ def _writer_s(work: Workload, size: Size, models: Mapping[str, HopModel]) -> flo
     return work.durations.of(round(count)) + mean("start") + mean("s3:PutObject") + calls
 
 
-def _units_of_batch(work: Workload, outcome: Outcome) -> float:
-    """Return write units of a batch: each device's states, twice because of the transactions."""
-    records = outcome.records / max(1, outcome.invocations)
-    devices = min(records, work.machines)
-    detector = math.ceil(work.state_b / 1024)
-    return 2.0 * devices * (detector + 1)
+def _units_of_device(work: Workload) -> float:
+    """Return write units of a device in a batch: its two states, twice for the transactions."""
+    return 2.0 * (math.ceil(work.state_b / 1024) + 1)
 
 
 def _costs(
@@ -202,8 +216,8 @@ def _costs(
     invoked = outcome.invocations * scale / LENGTH_S * MONTH_S
     stretches = outcome.stretches * scale / LENGTH_S * MONTH_S
     gb_s = (outcome.busy_s * scale / LENGTH_S * MONTH_S + invoked * writer_s) * work.memory_gb
-    records = outcome.records / max(1, outcome.invocations)
-    reads = invoked * min(records, work.machines) * (math.ceil(work.state_b / 4096) + 1)
+    devices = outcome.devices * scale / LENGTH_S * MONTH_S
+    reads = devices * (math.ceil(work.state_b / 4096) + 1)
     units = {
         "IoT Core": {
             "IoT messages": readings * math.ceil(work.payload_b / 5120),

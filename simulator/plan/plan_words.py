@@ -19,6 +19,7 @@ def words(found: Plan) -> str:
         f"{found.machines * found.rate_hz:,.0f} readings a second",
         "",
         f"  shards                 {found.size.shards:,}",
+        f"  pollers                {found.pollers:,}, one a shard for each of both functions",
         f"  batches at a time      {found.size.factor} a shard (ParallelizationFactor)",
         f"  concurrent executions  {found.concurrency:,} at most, of both functions",
         f"  endpoint instances     {found.size.instances:,}",

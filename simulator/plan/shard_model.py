@@ -54,6 +54,8 @@ class Outcome:
     model_busy_s: float = 0.0
     backlog: int = 0
     records: int = 0
+    devices: int = 0
+    """Different devices of each batch, summed."""
 
     def quantile(self, share: float) -> float:
         """Return the quantile of the records' latencies, in seconds."""
@@ -161,6 +163,7 @@ class Sample:
         outcome.stretches += stretches
         outcome.busy_s += env.now - began_s
         outcome.records += count
+        outcome.devices += devices
         outcome.waits_s.append(began_s - oldest_s)
         for part in range(10):
             arrival_s = oldest_s + (newest_s - oldest_s) * (part + 0.5) / 10

@@ -59,6 +59,11 @@ class Workload:
         """Return bytes of a reading on the wire."""
         return len(encode_reading(self._reading(0)))
 
+    @property
+    def record_b(self) -> int:
+        """Return bytes of a stream's record: data and partition key, as shards count them."""
+        return self.payload_b + len("pump-000001")
+
     @cached_property
     def stored_b(self) -> float:
         """Return bytes of a reading in the raw zone, compressed with its batch, in tens.
@@ -81,7 +86,7 @@ class Workload:
     def shards(self, share: float) -> int:
         """Return the shards for the readings, each filled to a share of its limits."""
         records = self.readings_s / SHARD_RECORDS_S
-        volume = self.readings_s * (self.payload_b + 12) / SHARD_BYTES_S
+        volume = self.readings_s * self.record_b / SHARD_BYTES_S
         return max(1, math.ceil(max(records, volume) / share))
 
     def _reading(self, number: int) -> Reading:

@@ -56,6 +56,24 @@ def test_what_goes_beyond_a_quota_must_be_raised_and_the_worst_is_the_bottleneck
     assert large.bottleneck == "DynamoDB write units a second of a table"
 
 
+def test_a_large_fleets_writes_are_those_of_a_calculation_by_hand() -> None:
+    work, found = Workload(1_000_000, 1.0), plan(1_000_000, 1.0, AWS)
+    # 800 readings a second a shard, cut into batches of 1,000 of its 800 machines, each of which
+    # has a detector's state and the raw writer's written, twice because of the transactions.
+    assert found.size.shards == 1_250
+    assert found.pollers == 2_500
+    batches_s = 1_000_000 / 1_000
+    units = 2 * (math.ceil(work.state_b / 1024) + 1)
+    (writes,) = (each for each in found.quotas if each.name.startswith("DynamoDB"))
+    assert writes.needed == pytest.approx(batches_s * 800 * units, rel=0.02)
+    month = 730 * 3600
+    assert found.costs["DynamoDB"] >= batches_s * 800 * units * month * 0.625e-6 * 0.98
+    assert found.costs["IoT Core"] == pytest.approx(
+        month * 1.3 + 1_000_000 * month / 60 * 0.08e-6, rel=1e-6
+    )
+    assert found.costs["Kinesis"] == pytest.approx(1_250 * 730 * 0.015 + month * 0.014, rel=1e-6)
+
+
 def test_a_slower_endpoint_needs_more_batches_at_a_time_and_is_felt() -> None:
     quick = plan(2_000, 1.0, {"sagemaker-runtime:InvokeEndpoint": taking(0.001)})
     slow = plan(2_000, 1.0, {"sagemaker-runtime:InvokeEndpoint": taking(0.2)})
