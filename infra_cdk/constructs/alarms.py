@@ -136,16 +136,19 @@ class Alarms(Construct):
         )
 
     def _training_alarms(self, machine: sfn.StateMachine) -> None:
+        # States to look at, without a message: each such end is told by `WorkflowAlerts`.
         workflow = {"StateMachineArn": machine.state_machine_arn}
         self._alarm(
             "training-failed",
             "An execution of the training workflow failed",
             _metric("AWS/States", "ExecutionsFailed", workflow),
+            tells=False,
         )
         self._alarm(
             "training-timed-out",
             "An execution of the training workflow took too long",
             _metric("AWS/States", "ExecutionsTimedOut", workflow),
+            tells=False,
         )
 
     def _alarm(
@@ -155,6 +158,8 @@ class Alarms(Construct):
         metric: cloudwatch.Metric,
         threshold: float = 1,
         periods: int = 1,
+        *,
+        tells: bool = True,
     ) -> cloudwatch.Alarm:
         alarm = cloudwatch.Alarm(
             self,
@@ -167,7 +172,8 @@ class Alarms(Construct):
             evaluation_periods=periods,
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
         )
-        alarm.add_alarm_action(self._action)
+        if tells:
+            alarm.add_alarm_action(self._action)
         self.all.append(alarm)
         return alarm
 

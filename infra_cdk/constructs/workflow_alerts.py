@@ -1,9 +1,11 @@
-"""What tells of executions that could not tell of themselves: timed out, or stopped by somebody.
+"""What tells of executions that did not tell of themselves: out of time, stopped, failed unheard.
 
-A workflow's own NotifyFailure has the rest; these two ways to end run no state.
+A workflow's own NotifyFailure has the rest: it ends with a cause that begins with `TOLD`.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from aws_cdk import aws_events as events
 from aws_cdk import aws_sns as sns
@@ -13,58 +15,93 @@ from infra_cdk.config import StageConfig
 from infra_cdk.constructs import arns
 from infra_cdk.constructs.permissions import Statement, service_role
 
-TEMPLATE = (
-    '{"kind": "workflow_ended", "status": <status>, "workflow": <workflow>, "execution": <name>, '
+TOLD = "Alerted: "
+"""How the cause of an execution begins whose NotifyFailure has published (the state `Failed`)."""
+
+_LINK = (
     '"link": "https://<region>.console.aws.amazon.com/states/home?region=<region>'
     '#/v2/executions/details/<execution>"}'
 )
-"""The alert: like those of NotifyFailure, with the execution's page in the console."""
+ENDED = (
+    '{"kind": "workflow_ended", "status": <status>, "workflow": <workflow>, "execution": <name>, '
+    + _LINK
+)
+"""The alert of one that ran no state any more, with the execution's page in the console."""
+FAILED = (
+    '{"kind": "workflow_failed", "workflow": <workflow>, "execution": <name>, "error": <error>, '
+    '"cause": <cause>, ' + _LINK
+)
+"""The alert of one that no Catch saw: like those of NotifyFailure, but the state is not known."""
+
+_PATHS = {
+    "workflow": "$.detail.stateMachineArn",
+    "name": "$.detail.name",
+    "execution": "$.detail.executionArn",
+    "region": "$.region",
+}
 
 
 class WorkflowAlerts(Construct):
-    """One rule for all state machines of a stage."""
+    """Two rules for all state machines of a stage."""
 
     def __init__(
         self, scope: Construct, construct_id: str, config: StageConfig, *, topic: sns.Topic
     ) -> None:
         super().__init__(scope, construct_id)
+        self._config, self._topic = config, topic
         # As a role of its own: a topic policy could not say of which account the rule is.
-        role = service_role(
+        self._role = service_role(
             self,
             "Role",
             name=f"{config.prefix}-workflow-alerts",
             service="events.amazonaws.com",
-            description="The rule alerts of executions that timed out or were stopped",
+            description="Alerts of executions that could not alert themselves",
             statements=[Statement("Alert", ["sns:Publish"], [topic.topic_arn])],
         )
-        machines = arns.regional("states", f"stateMachine:{config.prefix}-")
+        self._rule(
+            "Rule",
+            "workflow-ended",
+            "Executions that timed out or were stopped",
+            {"status": ["TIMED_OUT", "ABORTED"]},
+            ENDED,
+            {"status": "$.detail.status"},
+        )
+        self._rule(
+            "FailedRule",
+            "workflow-failed",
+            "Executions that failed where no Catch saw it, or could not publish that they failed",
+            {"status": ["FAILED"], "cause": [{"anything-but": {"prefix": TOLD}}]},
+            FAILED,
+            {"error": "$.detail.error", "cause": "$.detail.cause"},
+        )
+
+    def _rule(
+        self,
+        construct_id: str,
+        name: str,
+        description: str,
+        detail: dict[str, Any],
+        template: str,
+        paths: dict[str, str],
+    ) -> None:
+        machines = arns.regional("states", f"stateMachine:{self._config.prefix}-")
         events.CfnRule(
             self,
-            "Rule",
-            name=f"{config.prefix}-workflow-ended",
-            description="Executions that timed out or were stopped",
+            construct_id,
+            name=f"{self._config.prefix}-{name}",
+            description=description,
             event_pattern={
                 "source": ["aws.states"],
                 "detail-type": ["Step Functions Execution Status Change"],
-                "detail": {
-                    "status": ["TIMED_OUT", "ABORTED"],
-                    "stateMachineArn": [{"prefix": machines}],
-                },
+                "detail": {**detail, "stateMachineArn": [{"prefix": machines}]},
             },
             targets=[
                 events.CfnRule.TargetProperty(
                     id="alerts",
-                    arn=topic.topic_arn,
-                    role_arn=role.role_arn,
+                    arn=self._topic.topic_arn,
+                    role_arn=self._role.role_arn,
                     input_transformer=events.CfnRule.InputTransformerProperty(
-                        input_paths_map={
-                            "status": "$.detail.status",
-                            "workflow": "$.detail.stateMachineArn",
-                            "name": "$.detail.name",
-                            "execution": "$.detail.executionArn",
-                            "region": "$.region",
-                        },
-                        input_template=TEMPLATE,
+                        input_paths_map={**paths, **_PATHS}, input_template=template
                     ),
                 )
             ],

@@ -84,7 +84,7 @@ def test_the_role_may_do_what_the_states_call_and_nothing_else(name: str) -> Non
 def test_every_task_catches_every_error_and_ends_by_telling(name: str, state: str) -> None:
     last = TASKS[name, state]["Catch"][-1]
     assert last["ErrorEquals"] == ["States.ALL"]
-    assert last["Next"] == ("Failed" if state == "NotifyFailure" else "NotifyFailure")
+    assert last["Next"] == ("FailedUntold" if state == "NotifyFailure" else "NotifyFailure")
 
 
 @pytest.mark.parametrize(("name", "state"), TASKS)

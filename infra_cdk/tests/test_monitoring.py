@@ -63,7 +63,7 @@ def test_the_role_may_do_what_the_states_call_and_nothing_else() -> None:
 def test_every_task_catches_every_error_and_ends_by_telling(name: str) -> None:
     last = TASKS[name]["Catch"][-1]
     assert last["ErrorEquals"] == ["States.ALL"]
-    assert last["Next"] == ("Failed" if name == "NotifyFailure" else "NotifyFailure")
+    assert last["Next"] == ("FailedUntold" if name == "NotifyFailure" else "NotifyFailure")
 
 
 @pytest.mark.parametrize("name", JOBS)

@@ -94,15 +94,16 @@ def test_the_workflow_that_may_not_start_the_job_fails_and_alerts(target: Embedd
     target.run_until(target.clock.now + 90.0)
     received = inbox(target)
     told = [each for each in received if each.get("kind") == "workflow_failed"]
-    assert len(told) == 1, "the workflow's Catch alerts once"
+    assert len(received) == len(told) == 1, "the workflow's Catch alerts once, and nobody else"
     assert told[0]["execution"] == "denied"
     assert told[0]["error"] == "Glue.AccessDeniedException"
     cause = told[0]["cause"]
     assert ":assumed-role/fleetwin-dev-training/" in cause
     assert "is not authorized to perform: glue:StartJobRun on resource: arn:aws:glue:" in cause
     assert "because no identity-based policy allows the glue:StartJobRun action" in cause
-    alarms = [each["AlarmName"] for each in received if "AlarmName" in each]
-    assert alarms == ["fleetwin-dev-training-failed"], "and CloudWatch saw it too"
+    named = "fleetwin-dev-training-failed"
+    (alarm,) = target.call("cloudwatch", "DescribeAlarms", AlarmNames=[named])["MetricAlarms"]
+    assert alarm["StateValue"] == "ALARM", "and CloudWatch saw it too"
 
 
 def test_functions_that_may_not_write_or_score_fail_and_their_alarms_alert(

@@ -1,4 +1,4 @@
-"""An execution that is stopped, or runs out of time, is told of with its link."""
+"""An execution that ends in any way but well is told of once, with its link."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from simulator.targets import Embedded
+from simulator.tests.command import changed_assembly, without_statement
 
 CONSOLE = "https://us-east-1.console.aws.amazon.com/states/home?region=us-east-1"
 NO_MANIFEST = json.dumps({"detail": {"bucket": {"name": "nowhere"}, "object": {"key": "gone"}}})
@@ -69,3 +70,54 @@ def test_an_execution_that_is_stopped_or_out_of_time_alerts_with_its_link(
         }
         for status, workflow, execution in expected
     ]
+
+
+def ended(target: Embedded, ending: str, data: str) -> Any:
+    """Run an execution of one of the stack's machines to its end; return what is described."""
+    arn = target.name_of("AWS::StepFunctions::StateMachine", f"-{ending}")
+    execution = target.start_workflow(arn, data, "an-execution", lambda state, what: None)
+    target.run_until(execution.done)
+    target.run_until(target.clock.now + 120.0)
+    return target.call("stepfunctions", "DescribeExecution", executionArn=execution.arn)
+
+
+@pytest.mark.parametrize(
+    ("ending", "data", "error", "is_caught"),
+    [
+        ("nightly", "{}", "States.Runtime", False),
+        ("nightly", '{"time": "no time"}', "States.QueryEvaluationError", False),
+        ("features", '{"detail": {"object": {"key": "k"}}}', "States.Runtime", False),
+        ("training", "{}", "States.Runtime", False),
+        ("batch", "{}", "NoApprovedModel", True),
+    ],
+)
+def test_an_execution_that_fails_anywhere_is_told_of_once(
+    target: Embedded, ending: str, data: str, error: str, is_caught: bool
+) -> None:
+    found = ended(target, ending, data)
+    assert (found["status"], found["error"]) == ("FAILED", error)
+    assert found["cause"].startswith("Alerted: ") == is_caught
+    (told,) = alerts(target)
+    assert (told["kind"], told["error"]) == ("workflow_failed", error)
+    assert told["cause"] == found["cause"].removeprefix("Alerted: ")
+    assert told["execution"] == "an-execution"
+    assert told["link"] == f"{CONSOLE}#/v2/executions/details/{found['executionArn']}"
+    assert ("state" in told) == is_caught, "the rule does not know it"
+
+
+def test_a_failure_that_the_workflow_may_not_publish_is_told_by_the_rule(tmp_path: Path) -> None:
+    def remove(template: dict[str, Any]) -> None:
+        without_statement(template, "BatchRole", "Notify")
+
+    assembly = changed_assembly(tmp_path / "app", remove)
+    start = datetime(2026, 1, 5, tzinfo=UTC)
+    made = Embedded(start, tmp_path / "state", speed=None, seed=1, assembly=assembly)
+    try:
+        made.boot({}, prewarmed=False)
+        found = ended(made, "batch", "{}")
+        (told,) = alerts(made)
+    finally:
+        made.close()
+    assert (told["kind"], told["error"]) == ("workflow_failed", "NoApprovedModel")
+    assert told["cause"] == found["cause"]
+    assert "state" not in told

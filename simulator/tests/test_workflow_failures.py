@@ -30,6 +30,8 @@ from simulator.tests.workflow_stand_ins import (
     machines_in,
 )
 
+TOLD = "Alerted: "
+"""What the rule on status events knows an execution by that has told of itself."""
 UNHEARD = "Nobody.ExpectsThisException"
 OF_CLIENTS = {"SdkClientException"}
 """What the SDK behind an integration throws without having got an answer."""
@@ -167,7 +169,9 @@ def test_a_task_that_keeps_failing_is_tried_as_often_as_defined_and_then_told_of
     assert bench.entered[1:] == chain_of(states, found["Next"])
     if is_handler(states, name):
         assert bench.told() == [], "what tells has failed"
+        assert not str(execution.cause).startswith(TOLD), "so the rule on status events tells"
         return
+    assert str(execution.cause).startswith(TOLD), "so the rule on status events does not"
     (message,) = bench.told()
     assert message["kind"] == "workflow_failed"
     assert (message["workflow"], message["execution"]) == (NAMED, execution.name)

@@ -15,7 +15,8 @@ from simulator.cloud.tests.workflow_bench import Bench
 from simulator.tests.workflow_stand_ins import FOLDER, definition_of
 
 WORK_S = 60
-GUARD = {"FindOthers", "IsAlone", "FindFirst", "IsFirst", "AnotherRuns", "NotifyFailure", "Failed"}
+GUARD = {"FindOthers", "IsAlone", "FindFirst", "IsFirst", "AnotherRuns"}
+GUARD |= {"NotifyFailure", "Failed", "FailedUntold"}
 
 
 WORKFLOWS = {"training": "NameRun", "batch": "FindModel", "nightly": "WhichDay"}
@@ -57,6 +58,6 @@ def test_of_executions_that_overlap_only_the_first_goes_on_and_the_others_tell(
         else:
             refused += 1
             assert execution.error == "AnotherExecutionRuns"
-            assert execution.cause == f"{running} has not ended yet"
+            assert execution.cause == f"Alerted: {running} has not ended yet"
     told = [json.loads(params["Message"]) for _, call, params in bench.calls if call == "Publish"]
     assert [message["state"] for message in told] == ["AnotherRuns"] * refused
