@@ -1,4 +1,4 @@
-"""`fleetwin deploy` and `fleetwin destroy`: change the stack of a twin that is up."""
+"""`fleetwin deploy`, `destroy` and `drift`: change the stack of a twin that is up, and check it."""
 
 from __future__ import annotations
 
@@ -72,6 +72,21 @@ def destroy(dry_run: DryRun = False) -> None:
     if answer["changes"] and not dry_run:
         _followed({"do": "destroy"})
         print("destroyed")
+
+
+def drift() -> None:
+    """Compare what the services of the twin that is up answer with what its template asks for.
+
+    One line for each property that is otherwise, as after a change by hand; the exit status is 1
+    then. What AWS_ENDPOINT_URL leads to is asked. Example: fleetwin drift
+    """
+    answer = _asked({"do": "drift"})
+    for line in answer["drift"]:
+        print(line)
+    count = len(answer["drift"])
+    print(f"{answer['resources']} resources, {count} differences")
+    if count:
+        raise typer.Exit(1)
 
 
 def _parameters(given: list[str]) -> dict[str, str]:

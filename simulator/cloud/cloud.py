@@ -21,6 +21,7 @@ from simulator.cloud.context import Context
 from simulator.cloud.dashboards import Dashboards
 from simulator.cloud.datasync import DataSync
 from simulator.cloud.dispatch import Dispatch
+from simulator.cloud.drift import drift
 from simulator.cloud.dynamodb import DynamoDb
 from simulator.cloud.engine import Engine
 from simulator.cloud.errors import NotSupportedByTwin
@@ -201,6 +202,10 @@ class Cloud:
             self.deployment = delete(self._deployed(), self.context)
         finally:
             iam_store.save(self.iam, self.context.state)
+
+    def drift(self) -> list[str]:
+        """Return where the describe operations answer otherwise than the template asks for."""
+        return drift(self.deployment.live if self.deployment is not None else {}, self.call)
 
     def _deployed(self) -> Deployment:
         if self._behind is not None:

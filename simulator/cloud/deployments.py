@@ -20,9 +20,9 @@ from simulator.cloud.stack_events import Listener, StackEvent
 from simulator.cloud.template import Deployment
 from simulator.errors import SimulatorError
 
-DEPLOY, DESTROY = "deploy", "destroy"
+DEPLOY, DESTROY, DRIFT = "deploy", "destroy", "drift"
 Request = Mapping[str, Any]
-"""``do`` (deploy, destroy), ``dry_run``; of a deployment ``assembly`` and ``parameters``."""
+"""``do`` (deploy, destroy, drift), ``dry_run``; of a deployment ``assembly``, ``parameters``."""
 
 
 _Asked = tuple[Request, Listener | None, Future[dict[str, Any]]]
@@ -42,6 +42,7 @@ class _Twin(Protocol):
     def plan(self, assembly: Path, parameters: Mapping[str, str]) -> ChangeSet: ...
     def update(self, changes: ChangeSet) -> list[str]: ...
     def destroy(self) -> None: ...
+    def drift(self) -> list[str]: ...
 
 
 class Deployments:
@@ -86,6 +87,10 @@ class Deployments:
         self._cloud.engine.interrupt()
 
     def _carried_out(self, request: Request) -> dict[str, Any]:
+        if request["do"] == DRIFT:
+            deployment = self._cloud.deployment
+            live = deployment.live if deployment is not None else {}
+            return {"drift": self._cloud.drift(), "resources": len(live)}
         return self._destroyed(request) if request["do"] == DESTROY else self._deployed(request)
 
     def _deployed(self, request: Request) -> dict[str, Any]:

@@ -101,6 +101,8 @@ class Forwarder:
     def _execute(self, service: str, operation: str) -> Callable[[Call], Any]:
         if (service, operation) == ("sqs", "ReceiveMessage"):
             return self._receive
+        if (service, operation) == ("sqs", "SetQueueAttributes"):
+            return self._set_queue_attributes
 
         def execute(call: Call) -> Answer:
             answer = self._forward(service, operation, call.params)
@@ -112,6 +114,22 @@ class Forwarder:
             return answer
 
         return execute
+
+    def _set_queue_attributes(self, call: Call) -> Answer:
+        """Set attributes; moto would forget a policy that is not among them."""
+        params, iam = call.params, self._context.iam
+        attributes, arn = params["Attributes"], self._arns.queue(params)[0]
+        if "Policy" not in attributes and self._remote is None:
+            which = {"QueueUrl": params["QueueUrl"], "AttributeNames": ["Policy"]}
+            had = self._forward("sqs", "GetQueueAttributes", which).get("Attributes", {})
+            params = {**params, "Attributes": {**had, **attributes}}
+        answer = self._forward("sqs", "SetQueueAttributes", params)
+        # Who may send is decided here, not in moto.
+        if attributes.get("Policy"):
+            iam.put_resource_policy(arn, json.loads(attributes["Policy"]))
+        elif "Policy" in attributes:
+            iam.remove_resource_policy(arn)
+        return answer
 
     def _caller_identity(self, call: Call) -> Answer:
         arn = call.principal.arn

@@ -118,6 +118,20 @@ def test_a_refused_deployment_names_what_the_twin_cannot_change(up: Cloud, tmp_p
         fleetwin("deploy", "--assembly", folder)
 
 
+def test_drift_names_what_was_changed_by_hand(up: Cloud) -> None:
+    assert fleetwin("drift").output.endswith("resources, 0 differences\n")
+    assert up.deployment is not None
+    (function,) = up.deployment.find("AWS::Lambda::Function")
+    params = {"FunctionName": function.physical_id, "Handler": "another.handler"}
+    up.engine.call(
+        lambda: up.dispatch(up.dispatch.root, "lambda", "UpdateFunctionConfiguration", params)
+    )
+    done = fleetwin("drift")
+    assert "AWS::Lambda::Function.Handler: " in done.output
+    assert "was asked for, not 'another.handler'" in done.output
+    assert done.exit_code == 1
+
+
 def test_destroying_leaves_an_empty_twin_that_can_be_deployed_to(up: Cloud) -> None:
     assert "Remove" in fleetwin("destroy", "--dry-run").output
     assert up.deployment is not None

@@ -289,10 +289,11 @@ def twin(folder: Path) -> Iterator[Cloud]:
 
 
 def applied(cloud: Cloud, folder: Path, template: Template, **parameters: str) -> str:
-    """Apply a template; return the change set's table."""
+    """Apply a template; return the change set's table, having checked what is there by then."""
     folder.mkdir(exist_ok=True)
     written(folder, Dev=template)
     changes = cloud.plan(folder, parameters)
     table = changes.table()
     assert cloud.update(changes) == []
+    assert cloud.drift() == []
     return table

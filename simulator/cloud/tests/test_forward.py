@@ -64,6 +64,15 @@ def test_a_queues_policy_is_asked_here_and_kept_there(
     assert put == [arn, arn]
     shown = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["Policy"])
     assert json.loads(shown["Attributes"]["Policy"])["Statement"][0]["Resource"] == arn
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "60"})
+    kept = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["Policy"])
+    assert kept["Attributes"] == shown["Attributes"]
+    gone: list[str] = []
+    monkeypatch.setattr(context.iam, "remove_resource_policy", gone.append, raising=False)
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": ""})
+    shown = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["Policy"])
+    assert "Policy" not in shown.get("Attributes", {})
+    assert gone == [arn]
 
 
 def test_a_long_poll_waits_on_the_clock_of_the_run(forwarder: Forwarder, context: Context) -> None:
