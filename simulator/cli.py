@@ -36,6 +36,7 @@ from simulator import (
 from simulator.built_assets import SOURCE, built_assets
 from simulator.cli_help import CHANGE, DATA, FIRST_STEPS, LOOK, PLAN, RUN, lay_out
 from simulator.errors import AssetsError, ScenarioError, SimulatorError
+from simulator.host_errors import words_for
 from simulator.progress import Progress
 from simulator.report_text import summary
 from simulator.scenario import ReplaySettings, Scenario, list_scenarios
@@ -140,6 +141,11 @@ def main() -> None:
         sys.exit(INTERRUPTED)
     except SimulatorError as error:
         print(f"fleetwin: {error}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        if (trouble := words_for(error)) is None:
+            raise
+        print(f"fleetwin: {trouble}", file=sys.stderr)
         sys.exit(1)
     except typer.Exit as stop:
         sys.exit(stop.exit_code)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from simulator.errors import EnvironmentMissing, ScenarioError
+from simulator.host_errors import write_file
 
 
 def dashboard(
@@ -38,8 +39,8 @@ def dashboard(
     found = [each for each in sorted(kept.bodies) if each.endswith(name)]
     if len(found) != 1:
         raise ScenarioError(f"{name or 'no name'}: choose one of {', '.join(sorted(kept.bodies))}")
-    out.write_text(page_of(kept, found[0]), "utf-8")
+    write_file(out, page_of(kept, found[0]))
     print(out)
     if svg is not None:
-        svg.write_text(document(kept, found[0]), "utf-8")
+        write_file(svg, document(kept, found[0]))
         print(svg)

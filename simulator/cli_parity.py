@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from simulator.host_errors import write_file
+
 app = typer.Typer(no_args_is_help=True, help="Compare what two targets did with the same scenario.")
 
 
@@ -46,9 +48,9 @@ def diff(
 
     found = difference(load(here), load(there), Tolerance(score, start_s, join_s))
     if json_file is not None:
-        json_file.write_text(json.dumps(found.to_json(), indent=2) + "\n", encoding="utf-8")
+        write_file(json_file, json.dumps(found.to_json(), indent=2) + "\n")
     if html_file is not None:
-        html_file.write_text(page(found), encoding="utf-8")
+        write_file(html_file, page(found))
     print(words(found))
     if not found.same:
         raise typer.Exit(1)

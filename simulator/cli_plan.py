@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from simulator.host_errors import write_file
+
 
 def plan(
     machines: Annotated[int, typer.Option(help="Machines in the fleet.")],
@@ -34,7 +36,7 @@ def plan(
     found = plan_of(machines, rate, models)
     print(words(found))
     if json_file is not None:
-        json_file.write_text(json.dumps(found.to_json(), indent=2) + "\n", encoding="utf-8")
+        write_file(json_file, json.dumps(found.to_json(), indent=2) + "\n")
     if svg is not None:
         smaller = [plan_of(count, rate, models) for count in sizes(machines)[:-1]]
-        svg.write_text(curve([*smaller, found]), encoding="utf-8")
+        write_file(svg, curve([*smaller, found]))

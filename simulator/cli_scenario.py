@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from simulator.errors import ScenarioError
+from simulator.host_errors import write_file
 from simulator.scenario import Scenario, source_of
 
 app = typer.Typer(
@@ -38,8 +39,7 @@ def new(
     if file.exists() and not force:
         raise ScenarioError(f"{file}: is there already; choose another name or add --force")
     text = source_of(like).read_text(encoding="utf-8")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text, encoding="utf-8")
+    write_file(file, text)
     print(f"wrote {file}; try: fleetwin scenario show {file}, then fleetwin run {file}")
 
 
@@ -90,8 +90,7 @@ def show(
     print(f"{chosen.name}: {chosen.description}\n{in_words(chosen)}\n")
     print(text_of(timeline, columns))
     if svg is not None:
-        svg.parent.mkdir(parents=True, exist_ok=True)
-        svg.write_text(svg_of(timeline, f"{chosen.name}: {chosen.description}"), encoding="utf-8")
+        write_file(svg, svg_of(timeline, f"{chosen.name}: {chosen.description}"))
         print(f"\nwrote {svg}")
 
 

@@ -16,6 +16,7 @@ import typer
 
 from simulator.aws_endpoint import endpoint_of
 from simulator.errors import SimulatorError
+from simulator.host_errors import write_file
 from simulator.progress import Progress
 from simulator.workflow_runs import WorkflowRun
 from simulator.workflow_sources import Endpoint, Folder, Source, checked_input, found
@@ -144,8 +145,7 @@ def _draw(run: WorkflowRun, as_json: bool, svg: Path | None, width: int | None) 
         columns = width or min(160, shutil.get_terminal_size((100, 24)).columns)
         print(text_of(run, columns))
     if svg is not None:
-        svg.parent.mkdir(parents=True, exist_ok=True)
-        svg.write_text(svg_of(run), encoding="utf-8")
+        write_file(svg, svg_of(run))
         if not as_json:
             print(f"\nwrote {svg}")
 

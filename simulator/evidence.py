@@ -6,8 +6,10 @@ alarms from CloudWatch. `run.py` makes the report of it.
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
+import os
 import shutil
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -18,6 +20,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from simulator.cloud.state_lock import refuse_if_held
 from simulator.errors import EnvironmentMissing
 from simulator.fleet.catalogue import KINDS, SENSOR_LIMITS, devices_of, sensors_of
 from simulator.fleet.fleet import Fleet
@@ -31,6 +34,7 @@ from simulator.targets import template_default
 
 STATE_FOLDER = "twin"
 MARKER = ".fleetwin-state"
+REPORT_FILES = ("report.html", "report.json", "scores.jsonl", "traces.jsonl")
 
 
 @dataclass(frozen=True)
@@ -47,17 +51,38 @@ class Evidence:
 
 
 def fresh_state(out: Path) -> Path:
-    """Return an empty state folder in ``out``; only one that an earlier run made is removed."""
+    """Return an empty state folder in ``out``; only one that an earlier run made is removed.
+
+    That run's report goes with it: beside another twin it would be taken for that one's.
+    """
     state = out / STATE_FOLDER
     if state.exists():
-        if any(state.iterdir()) and not (state / MARKER).exists():
+        if not state.is_dir() or (any(state.iterdir()) and not (state / MARKER).exists()):
             raise EnvironmentMissing(
                 f"{state} exists and was not made by fleetwin; choose another --out"
             )
+        refuse_if_held(state)
+        for name in REPORT_FILES:
+            (out / name).unlink(missing_ok=True)
         shutil.rmtree(state)
     state.mkdir(parents=True)
     (state / MARKER).touch()
     return state
+
+
+def make_folder(out: Path) -> None:
+    """Make the folder of a run's report; raises EnvironmentMissing where that cannot be."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        problem = "" if os.access(out, os.W_OK | os.X_OK) else os.strerror(errno.EACCES)
+    except FileExistsError:
+        problem = "a file is there"
+    except OSError as error:
+        problem = error.strerror or str(error)
+    if problem:
+        raise EnvironmentMissing(
+            f"--out {out}: cannot be written ({problem}); choose a folder of yours"
+        )
 
 
 def template_parameters(scenario: Scenario, recording: Recording | None) -> dict[str, str]:

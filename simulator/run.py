@@ -91,7 +91,7 @@ def run(options: Options) -> RunReport:
     recording = _recording(options.scenario)
     latencies = chosen_models(options.latency)
     start = recording.start if recording else options.scenario.start
-    options.out.mkdir(parents=True, exist_ok=True)
+    evidence.make_folder(options.out)
     if is_deployed(options.target, options.endpoint):
         target: Target = deployed(
             start,

@@ -7,6 +7,7 @@ synthesized assembly, `close` ends everything that was started.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -59,6 +60,7 @@ from simulator.cloud.stack_changes import ChangeSet, plan
 from simulator.cloud.stack_deletion import delete
 from simulator.cloud.stack_update import update
 from simulator.cloud.stacks import Stacks
+from simulator.cloud.state_lock import StateLock
 from simulator.cloud.template import Deployment, deploy
 from simulator.cloud.workflows import Workflows
 from simulator.errors import EnvironmentMissing
@@ -88,7 +90,7 @@ class Cloud:
     ) -> None:
         keep_apart = isolation_named(isolation)
         state = state.resolve()  # Spark and the containers get file:// URLs made from it
-        state.mkdir(parents=True, exist_ok=True)
+        self._lock = StateLock(state)
         self.engine = Engine(start, speed, seed)
         iam = Iam(account, region)
         dispatch = Dispatch(iam, Quotas(self.engine))
@@ -252,20 +254,26 @@ class Cloud:
         )
 
     def close(self) -> None:
-        """End every process and the gateway; may be called more than once."""
-        self.endpoints.close()
-        self.transform.close()
-        self.processes.close()
-        self.gateway.close()
-        self.catalog.close()
-        self.lake_formation.close()
-        iam_store.save(self.iam, self.context.state)
-        iam_usage.save(self.iam, self.context.state)
-        workflows_store.save(self.workflows.executions(), self.context.state)
-        self.logs.close()
-        self.s3.close()
-        if self._behind is not None:
-            self._behind.close()
+        """End every process and the gateway; may be called more than once.
+
+        What cannot be kept, as on a full disk, keeps nothing else from being ended.
+        """
+        state = self.context.state
+        with ExitStack() as ends:  # the last one first
+            ends.callback(self._lock.release)
+            if self._behind is not None:
+                ends.callback(self._behind.close)
+            ends.callback(self.s3.close)
+            ends.callback(self.logs.close)
+            ends.callback(lambda: workflows_store.save(self.workflows.executions(), state))
+            ends.callback(iam_usage.save, self.iam, state)
+            ends.callback(iam_store.save, self.iam, state)
+            ends.callback(self.lake_formation.close)
+            ends.callback(self.catalog.close)
+            ends.callback(self.gateway.close)
+            ends.callback(self.processes.close)
+            ends.callback(self.transform.close)
+            ends.callback(self.endpoints.close)
 
     def _register(self) -> None:
         own: list[tuple[str, Mapping[str, Any]]] = [

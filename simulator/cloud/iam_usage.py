@@ -41,9 +41,21 @@ class Usage:
 
 
 def save(iam: Iam, state: Path) -> None:
-    """Write what roles asked for and what the answer was; nothing where nobody asked."""
+    """Write what roles asked for and what the answer was; nothing where nobody asked.
+
+    What an earlier twin on the same folder asked for stays: `fleetwin workflow run` after a run
+    adds to it.
+    """
     if iam.observed:
-        write_json(_path(state), {"format": FORMAT, "observed": sorted(iam.observed)})
+        found = sorted({*_earlier(state), *iam.observed})
+        write_json(_path(state), {"format": FORMAT, "observed": found})
+
+
+def _earlier(state: Path) -> list[Observed]:
+    try:
+        return observed(state)
+    except (FileNotFoundError, ValueError):
+        return []
 
 
 def load(state: Path) -> Usage:

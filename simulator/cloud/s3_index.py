@@ -57,11 +57,14 @@ class Index:
         self._db.execute("PRAGMA synchronous=OFF")
         self._db.executescript(_SCHEMA)
         self._writes = 0
+        self._closed = False
 
     def close(self) -> None:
-        """Commit what is open and close the file."""
-        self.flush()
-        self._db.close()
+        """Commit what is open and close the file; may be called more than once."""
+        if not self._closed:
+            self.flush()
+            self._db.close()
+            self._closed = True
 
     def flush(self) -> None:
         """Commit the open transaction."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator.errors import ParityError
+from simulator.host_errors import write_file
 
 FORMAT = 1
 EXPIRES_DAYS = 180
@@ -87,7 +88,7 @@ class Cassette:
         }
         lines = [json.dumps(head, sort_keys=True)]
         lines += [json.dumps(plain(asdict(each)), sort_keys=True) for each in self.played]
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        write_file(path, "\n".join(lines) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> Cassette:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from simulator.cloud.latency import Mixture, Quantiles
 from simulator.errors import ParityError
+from simulator.host_errors import write_file
 
 Floats = NDArray[np.float64]
 Traces = Mapping[str, Floats]
@@ -122,7 +123,7 @@ def save_models(models: Mapping[str, HopModel], path: Path) -> None:
     """Write models for ``--latency FILE``."""
     hops = {hop: model.to_json() for hop, model in models.items()}
     text = json.dumps({"format": FORMAT, "hops": hops}, indent=1)
-    path.write_text(text + "\n", encoding="utf-8")
+    write_file(path, text + "\n")
 
 
 def load_models(path: Path) -> dict[str, HopModel]:

@@ -120,3 +120,17 @@ def test_what_a_twin_leaves_is_read_back_and_what_it_has_not_left_is_missed(
     assert [grant.action for grant in usage.used] == ["sns:Publish"]
     assert [grant.action for grant in usage.unused] == ["sqs:SendMessage"]
     assert usage.denied == ((ROLE, "s3:GetObject", RESOURCES[0]),)
+
+
+def test_a_second_twin_on_the_folder_adds_to_what_the_first_used(tmp_path: Path) -> None:
+    statements = [
+        {"Effect": "Allow", "Action": ["sns:Publish", "sqs:SendMessage"], "Resource": "*"}
+    ]
+    for action in ("sns:Publish", "sqs:SendMessage"):
+        iam = account(statements)
+        ask(iam, [(action, RESOURCES[2])])
+        iam_store.save(iam, tmp_path)
+        iam_usage.save(iam, tmp_path)
+    usage = iam_usage.load(tmp_path)
+    assert {grant.action for grant in usage.used} == {"sns:Publish", "sqs:SendMessage"}
+    assert usage.unused == ()

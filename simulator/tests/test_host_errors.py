@@ -1,0 +1,75 @@
+"""What the machine refuses is one line with cause and cure, and leaves nothing running."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from simulator.errors import EnvironmentMissing
+from simulator.evidence import REPORT_FILES, fresh_state, make_folder
+from simulator.host_errors import words_for, write_file
+from simulator.tests.command import fleetwin
+from simulator.tests.test_cli import refusal
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.ENOSPC, "the disk is full"),
+        (errno.EDQUOT, "the disk is full"),
+        (errno.EACCES, "change its rights"),
+        (errno.EROFS, "change its rights"),
+        (errno.EMFILE, "ulimit -n"),
+    ],
+)
+def test_trouble_of_the_machine_is_told_with_its_cure(number: int, words: str) -> None:
+    said = words_for(OSError(number, os.strerror(number), "out/twin"))
+    assert said is not None
+    assert words in said
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.EBADF, errno.EINVAL])
+def test_what_may_be_a_defect_of_ours_stays_a_traceback(number: int) -> None:
+    assert words_for(OSError(number, os.strerror(number))) is None
+
+
+def test_a_file_is_written_into_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:
+    write_file(tmp_path / "a" / "b" / "page.html", "é")
+    assert (tmp_path / "a" / "b" / "page.html").read_text("utf-8") == "é"
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "taken").touch()
+    with pytest.raises(EnvironmentMissing, match=re.escape(str(tmp_path / "taken" / "page.html"))):
+        write_file(tmp_path / "taken" / "page.html", "")
+
+
+def test_an_output_folder_that_is_a_file_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    file = tmp_path / "out"
+    file.write_text("mine", "utf-8")
+    line = refusal(fleetwin("run", "tiny", "--out", str(file)))
+    assert f"--out {file}: cannot be written (a file is there)" in line
+    assert file.read_text("utf-8") == "mine"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_an_output_folder_without_rights_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(EnvironmentMissing, match="choose a folder of yours"):
+            make_folder(tmp_path)
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_the_report_of_the_run_before_goes_with_its_twin(tmp_path: Path) -> None:
+    fresh_state(tmp_path)
+    for name in (*REPORT_FILES, "notes.txt"):
+        (tmp_path / name).touch()
+    fresh_state(tmp_path)
+    assert {each.name for each in tmp_path.iterdir()} == {"twin", "notes.txt"}
