@@ -78,7 +78,9 @@ def drift() -> None:
     """Compare what the services of the twin that is up answer with what its template asks for.
 
     One line for each property that is otherwise, as after a change by hand; the exit status is 1
-    then. What AWS_ENDPOINT_URL leads to is asked. Example: fleetwin drift
+    then. What AWS_ENDPOINT_URL leads to is asked.
+
+    Example: fleetwin drift
     """
     answer = _asked({"do": "drift"})
     for line in answer["drift"]:

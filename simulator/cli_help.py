@@ -14,7 +14,7 @@ import typer
 
 RUN = "Run a fleet"
 LOOK = "Look at a run that is over"
-CHANGE = "Change a twin that is up"
+CHANGE = "Change and check a twin that is up"
 DATA = "Data of your own, data for elsewhere"
 PLAN = "Before anything runs"
 
