@@ -39,15 +39,22 @@ class SageMakerRoles(Construct):
             "Training",
             name=f"{config.prefix}-training-job",
             service="sagemaker.amazonaws.com",
-            description="Training jobs read features and write model artefacts",
+            description="Training jobs read features and the model that served, and write models",
             statements=[
                 Statement(
-                    "ReadFeatures",
+                    "ReadRowsAndModels",
                     ["s3:GetObject"],
-                    [lake.processed.arn_for_objects(FEATURES_PREFIX)],
+                    [
+                        lake.processed.arn_for_objects(FEATURES_PREFIX),
+                        lake.artefacts.arn_for_objects(MODELS_PREFIX),
+                    ],
                     NEW_KEYS,
                 ),
-                Statement("ListFeatures", ["s3:ListBucket"], [lake.processed.bucket_arn]),
+                Statement(
+                    "ListInputs",
+                    ["s3:ListBucket"],
+                    [lake.artefacts.bucket_arn, lake.processed.bucket_arn],
+                ),
                 Statement(
                     "WriteModels",
                     ["s3:PutObject"],

@@ -42,7 +42,7 @@ WILDCARDS = {
     ("fleetwin-dev-compaction-job", "Rewrite"),
     ("fleetwin-dev-compaction-job", "WriteLogs"),
     ("fleetwin-dev-maintenance-transfer", "WriteWorkOrders"),
-    ("fleetwin-dev-training-job", "ReadFeatures"),
+    ("fleetwin-dev-training-job", "ReadRowsAndModels"),
     ("fleetwin-dev-training-job", "WriteModels"),
     ("fleetwin-dev-training-job", "LogInToRegistry"),
     ("fleetwin-dev-training-job", "WriteLogs"),

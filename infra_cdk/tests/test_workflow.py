@@ -156,17 +156,17 @@ def test_what_is_rejected_is_told_and_what_serves_is_approved() -> None:
 
 
 def test_what_sagemaker_creates_is_named_after_the_run_and_hyperparameters_are_text() -> None:
-    train = TASKS["Train"]["Parameters"]
+    train = TASKS["Train"]["Arguments"]
+    assert train["TrainingJobName"] == "{% $states.input.name %}"
     names = [
-        train["TrainingJobName.$"],
         TASKS["CreateModel"]["Parameters"]["ModelName.$"],
         TASKS["CreateEndpointConfig"]["Parameters"]["EndpointConfigName.$"],
     ]
-    assert names == ["$.name"] * 3
+    assert names == ["$.name"] * 2
     prefix = MACHINE["DefinitionSubstitutions"]["EndpointName"]
     assert len(f"{prefix}-") + 40 <= 63, "SageMaker's longest name"
-    merged = train["HyperParameters.$"]
-    assert merged == "States.JsonMerge($.settings.values, $.hyperparameters, false)"
+    merged = train["HyperParameters"]
+    assert merged == "{% $merge([$states.input.settings.values, $states.input.hyperparameters]) %}"
     own = STATES["NameHyperparameters"]["Parameters"]
     assert own.keys() == {"feature_spec.$", "train_start.$", "train_end.$"}
 

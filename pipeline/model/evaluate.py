@@ -15,56 +15,28 @@ from __future__ import annotations
 import json
 import os
 import sys
-import tarfile
-import tempfile
 import traceback
-import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
-from pipeline.errors import DatasetError, ModelNotReady, SettingsError
+from pipeline.errors import DatasetError
 from pipeline.features import feature_names
-from pipeline.model import artefact, evaluation, model_card
+from pipeline.model import evaluation
 from pipeline.model.dataset import Dataset, read_features
 from pipeline.model.evaluation import Event, Metrics, Task
+from pipeline.model.healthy_rows import rows_in
+from pipeline.model.stored_model import Stored, read_model
 from pipeline.settings import FeatureSpec
 
 BASE_DIR = "SAGEMAKER_BASE_DIR"
-ARCHIVE_FILE = "model.tar.gz"
 RESULT_FILE = "evaluation.json"
 SCHEMA = 1
 
 # API reference, DescribeProcessingJob: ExitMessage has at most 1024 characters.
 MAX_MESSAGE_CHARACTERS = 1024
-
-
-@dataclass(frozen=True)
-class Stored:
-    """A model as it is stored: what scores, and its card."""
-
-    artefact: artefact.Artefact
-    card: Mapping[str, Any]
-
-    @property
-    def spec(self) -> FeatureSpec:
-        """The features it was trained on."""
-        return FeatureSpec.parse(self.card["hyperparameters"]["feature_spec"])
-
-    @property
-    def designed_per_machine_day(self) -> float:
-        """The rate of false alarms that its threshold is meant to have."""
-        return float(self.card["calibration"]["designed_false_alarms_per_machine_day"])
-
-    @property
-    def trained_ms(self) -> tuple[int, int]:
-        """The times of the first and the last row that it was trained on."""
-        data = self.card["training_data"]
-        return model_card.time_ms(data["first"]), model_card.time_ms(data["last"])
 
 
 def run(base: Path) -> dict[str, Any]:
@@ -130,33 +102,6 @@ def _result(
     }
 
 
-def read_model(folder: Path) -> Stored:
-    """Unpack and load the model.tar.gz of a folder; raises ModelNotReady."""
-    archive = folder / ARCHIVE_FILE
-    with tempfile.TemporaryDirectory() as place:
-        try:
-            with tarfile.open(archive, "r:gz") as packed:
-                packed.extractall(place, filter="data")
-        except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
-            raise ModelNotReady(f"{folder.name}/{ARCHIVE_FILE}: no archive: {error}") from error
-        try:
-            card = json.loads(Path(place, model_card.CARD_FILE).read_text(encoding="utf-8"))
-            stored = Stored(artefact.load(Path(place)), card)
-            _ = stored.spec, stored.designed_per_machine_day, stored.trained_ms
-        except ModelNotReady as error:
-            # The folder is a temporary one: its name says nothing.
-            raise ModelNotReady(f"{folder.name}/{ARCHIVE_FILE}: {error}") from error
-        except (OSError, ValueError, KeyError, TypeError, BadZipFile, SettingsError) as error:
-            words = f"{folder.name}/{ARCHIVE_FILE}: no usable model: {error!r}"
-            raise ModelNotReady(words) from error
-    names = feature_names(stored.spec)
-    if stored.artefact.feature_names != names:
-        raise ModelNotReady(
-            f"{folder.name}/{ARCHIVE_FILE}: its features are not those of its own feature spec"
-        )
-    return stored
-
-
 def read_labels(folder: Path) -> list[Event]:
     """Return the events in the JSON lines below a folder, none without one.
 
@@ -184,7 +129,8 @@ def task(
 ) -> Task:
     """Return what is unseen by the candidate of `rows`, in the features of `spec`.
 
-    Raises DatasetError when the candidate has held nothing out, or nothing of it is there.
+    What its training left out as rows of faults is no healthy row here either. Raises
+    DatasetError when the candidate has held nothing out, or nothing of it is there.
     """
     held_out = candidate.card.get("held_out")
     if not held_out or not held_out["from_ms"]:
@@ -193,6 +139,7 @@ def task(
     devices, times = np.array(rows.device_ids), rows.event_time_ms
     starts = np.array([from_ms.get(device, end_ms) for device in rows.device_ids], dtype=np.int64)
     healthy = (times >= starts) & (times < end_ms)
+    healthy &= ~rows_in(rows, (candidate.card.get("left_out") or {}).get("spans", {}))
     trained_ms, _ = candidate.trained_ms
     unseen = []
     before_ms = (candidate.artefact.rule.smoothing_rows + 1) * spec.hop_ms

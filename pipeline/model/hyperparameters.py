@@ -34,6 +34,8 @@ class Hyperparameters:
     and in thresholds. `memory_rows`: the memory of the slow mean of levels, 0 for none; it is kept
     only where the history is long enough (`levels.py`).
     `false_alarms_per_machine_day`: the designed rate of the thresholds.
+    `alarm_margin_s`, `repair_s`: what is left out around alarms of the model that served, and how
+    long after an alarm a work order may still belong to it (`healthy_rows.py`).
     `holdout_share`: the last share of each machine's rows that is left out for the evaluation.
     """
 
@@ -60,6 +62,8 @@ class Hyperparameters:
     false_alarms_per_machine_day: float = 0.05
     min_rows: int = 60
     holdout_share: float = 0.0
+    alarm_margin_s: int = 1_800
+    repair_s: int = 259_200
 
     @property
     def spec(self) -> FeatureSpec:
@@ -141,8 +145,9 @@ def _check(chosen: Hyperparameters) -> None:
     for key in positive.split():
         if not getattr(chosen, key) > 0:
             raise SettingsError(f"{key}: must be above 0")
-    if chosen.memory_rows < 0:
-        raise SettingsError("memory_rows: must be 0 or above")
+    for key in ("memory_rows", "alarm_margin_s", "repair_s"):
+        if getattr(chosen, key) < 0:
+            raise SettingsError(f"{key}: must be 0 or above")
     if chosen.folds < 2:
         raise SettingsError("folds: must be at least 2, or no row is unseen")
     if not 0.0 <= chosen.unit_share <= 1.0:

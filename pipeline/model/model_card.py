@@ -28,7 +28,7 @@ INTENDED_USE = (
 )
 LIMITS = (
     "It knows nothing of causes and of how long a machine still lasts.",
-    "What was in the training data counts as healthy, faults included.",
+    "What was in the training data counts as healthy, faults that no model had found included.",
     "A machine that is not among its devices is judged by the mean of the others, and less well.",
     "The designed rate of false alarms holds for conditions like those of the training data.",
     "It is not a safety function.",
@@ -44,11 +44,13 @@ def card(
     *,
     complete: bool,
     held_out: dict[str, Any] | None = None,
+    left_out: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the card; `files` as of `data_files`, `complete` False for a job that was stopped.
 
     `held_out` has the `share` of each machine's rows that is left out, `from_ms` (device to the
-    time of its first such row) and `end_ms`, before which the last of them is.
+    time of its first such row) and `end_ms`, before which the last of them is; `left_out` what
+    `healthy_rows` says of rows that were not of healthy machines, None where no model had served.
     """
     return {
         "schema": SCHEMA,
@@ -62,6 +64,7 @@ def card(
             "last": _iso(int(data.event_time_ms.max())),
         },
         "held_out": held_out,
+        "left_out": left_out,
         "code_sha256": code_sha256(),
         "hyperparameters": asdict(chosen),
         "metrics": metrics,

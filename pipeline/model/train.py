@@ -1,5 +1,8 @@
 """The training script: reads the `train` channel, writes the model directory, prints metrics.
 
+Where there is a channel `current`, with the archive of the model that served, rows that were not of
+healthy machines are left out (`healthy_rows`).
+
 It uses only the SM_* variables that both of SageMaker's training toolkits set; in a container of
 our own `container.py` sets them. Metrics are printed as `name=value;` lines, which the training
 job's metric definitions match with regular expressions.
@@ -13,16 +16,26 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from pipeline.errors import SettingsError
 from pipeline.features import feature_names
-from pipeline.model import artefact, fitting, hyperparameters, model_card, onnx_export
+from pipeline.model import (
+    artefact,
+    fitting,
+    healthy_rows,
+    hyperparameters,
+    model_card,
+    onnx_export,
+)
 from pipeline.model import training_metrics as metrics
 from pipeline.model.checkpoints import CHECKPOINT_DIR, Checkpoints, StopRequest
 from pipeline.model.dataset import Dataset, feature_files, read_features
+from pipeline.model.stored_model import read_model
 
 CHANNEL = "train"
+CURRENT_CHANNEL = "current"
 
 
 def run(env: Mapping[str, str], stop: StopRequest | None = None) -> fitting.Training:
@@ -30,15 +43,13 @@ def run(env: Mapping[str, str], stop: StopRequest | None = None) -> fitting.Trai
 
     Checkpoints are kept in CHECKPOINT_DIR, by default /opt/ml/checkpoints. When `stop` is
     requested, the model folder gets what is usable; where nothing is, raises Interrupted.
-    Raises SettingsError for wrong hyperparameters or variables and DatasetError for unusable
-    or too little data.
+    Raises SettingsError for wrong hyperparameters or variables, DatasetError for unusable or too
+    little data, and ModelNotReady for a current model that cannot be read.
     """
     chosen = hyperparameters.parse(_hyperparameters(env))
     channel = Path(_variable(env, f"SM_CHANNEL_{CHANNEL.upper()}"))
     model_dir = Path(_variable(env, "SM_MODEL_DIR"))
-    data = read_features(channel, feature_names(chosen.spec))
-    data = data.within(*chosen.train_range_ms)
-    print(f"read {len(data)} feature rows of {len(set(data.device_ids))} machines", flush=True)
+    data, not_healthy = _rows(channel, env.get(f"SM_CHANNEL_{CURRENT_CHANNEL.upper()}"), chosen)
     data, held_out = _held_out(data, chosen)
     key = f"{fitting.version(data, chosen)} {model_card.code_sha256()}"
     kept = Checkpoints(_checkpoint_dir(env), key, stop or StopRequest())
@@ -56,6 +67,7 @@ def run(env: Mapping[str, str], stop: StopRequest | None = None) -> fitting.Trai
         files,
         complete=training.complete,
         held_out=held_out,
+        left_out=not_healthy,
     )
     model_card.save(card, model_dir)
     # Last: a folder with a description has all the rest.
@@ -63,6 +75,52 @@ def run(env: Mapping[str, str], stop: StopRequest | None = None) -> fitting.Trai
     print(metrics.line(training.metrics), flush=True)
     print(f"model_version={made.version};", flush=True)
     return training
+
+
+def _rows(
+    channel: Path, current: str | None, chosen: hyperparameters.Hyperparameters
+) -> tuple[Dataset, dict[str, Any] | None]:
+    """Return the rows to learn from, and what the card says of those that are left out."""
+    start_ms, end_ms = chosen.train_range_ms
+    names = feature_names(chosen.spec)
+    data = read_features(channel, names)
+    if not current:
+        data = data.within(start_ms, end_ms)
+        _say_rows(data)
+        return data, None
+    served = read_model(Path(current)).artefact
+    repair_ms = chosen.repair_s * 1000
+    data = data.within(start_ms - repair_ms, end_ms)
+    its_own = data
+    if served.feature_names != names:
+        its_own = read_features(channel, served.feature_names)
+        its_own = its_own.within(start_ms - repair_ms, end_ms)
+    found = healthy_rows.left_out(
+        data,
+        served,
+        its_own.features,
+        healthy_rows.finished_orders(channel),
+        chosen.alarm_margin_s * 1000,
+        repair_ms,
+        start_ms,
+    )
+    inside = data.event_time_ms >= start_ms
+    devices = {data.device_ids[row] for row in np.flatnonzero(inside).tolist()}
+    _say_rows(data.at(np.flatnonzero(inside)))
+    data = data.at(np.flatnonzero(inside & ~found.rows))
+    told = found.to_json(sorted(devices - set(data.device_ids)))
+    print(
+        f"left out by model {served.version}: {told['rows_in_alarm']} rows in alarm, "
+        f"{told['rows_until_a_work_order']} more until a work order; "
+        f"{told['hours_of_a_common_cause']} hours of a common cause kept; "
+        f"machines without a row left: {', '.join(told['devices_without_rows']) or 'none'}",
+        flush=True,
+    )
+    return data, told | {"model_version": served.version}
+
+
+def _say_rows(data: Dataset) -> None:
+    print(f"read {len(data)} feature rows of {len(set(data.device_ids))} machines", flush=True)
 
 
 def _held_out(

@@ -38,7 +38,10 @@ _STEPS = r"((?:\.[A-Za-z_]\w*|\[\d+\]|\[\*\])+)"
 _PATH = re.compile(rf"(?<!\$)\${_STEPS}")
 _INPUT = re.compile(rf"\$states\.input{_STEPS}")
 _STEP = re.compile(r"\w+|\*")
-_OBJECTS = re.compile(r"States\.JsonMerge\(\$((?:\.\w+)+), \$((?:\.\w+)+)")
+_OBJECTS = re.compile(
+    r"(?:States\.JsonMerge\(\$|\$merge\(\[\$states\.input)((?:\.\w+)+)"
+    r", \$(?:states\.input)?((?:\.\w+)+)"
+)
 _DESCRIBES = {
     ("glue", "StartJobRun"): ("GetJobRun", {"JobName": "j", "RunId": "r"}, "JobRun"),
     ("stepfunctions", "StartExecution"): ("DescribeExecution", {"executionArn": "e"}, ""),
@@ -56,7 +59,7 @@ _EMPTY: dict[str, Any] = {
     "boolean": True,
 }
 _GIVEN = "What was assigned before"
-_VARIABLE = re.compile(r"(?<![$\w])\$([A-Za-z_]\w*)")
+_VARIABLE = re.compile(r"(?<![$\w])\$([A-Za-z_]\w*)\b(?!\()")
 
 
 def definition_of(file: Path) -> dict[str, Any]:
