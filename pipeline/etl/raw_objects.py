@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from operator import itemgetter
+from typing import TypeVar
 
 import numpy as np
 import orjson
@@ -25,20 +26,64 @@ from pipeline.etl.packed import Columns, PackedRows
 from pipeline.etl.raw_lines import MAX_NUMBER, RawMessage, parse_line
 from pipeline.settings import FeatureSpec
 
+T = TypeVar("T")
+
 _BLOCK_BYTES = 4 << 20
+"""Lines that are parsed together: of a piece of one object, or of many small objects."""
+_BURST = b'"samples_b64"'
+"""Only bursts have it, and their lines are parsed one by one."""
 _GZIP = 31
 """zlib's word for: a gzip header, the largest window."""
 
 
 def parse_objects(batches: Iterable[pa.RecordBatch], spec: FeatureSpec) -> Iterator[pa.RecordBatch]:
-    """Yield `PACKED_SCHEMA` rows of objects given as (path, content)."""
+    """Yield `PACKED_SCHEMA` rows of objects given as (path, content).
+
+    Small objects share a block: a slow fleet's hold a few lines of each device, and what is packed
+    of each object alone costs more than its lines.
+    """
+    waiting = _Waiting(spec)
     for batch in batches:
         for path, content in zip(batch.column(0).to_pylist(), batch.column(1), strict=True):
             # A view: an object's bytes are not copied, except block by block.
-            yield from _parse_object(path, memoryview(content.as_buffer()), spec)
+            yield from _parse_object(path, memoryview(content.as_buffer()), spec, waiting)
+    yield from waiting.parsed()
 
 
-def _parse_object(path: str, content: memoryview, spec: FeatureSpec) -> Iterator[pa.RecordBatch]:
+class _Waiting:
+    """Blocks of whole lines that are parsed together; each with the object that it is of."""
+
+    def __init__(self, spec: FeatureSpec) -> None:
+        self._spec = spec
+        self._blocks: list[tuple[str, bytes]] = []
+        self._bytes = 0
+
+    def take(self, path: str, block: bytes) -> Iterator[pa.RecordBatch]:
+        """Take a block; yield what waited when there is enough of it, and bursts at once."""
+        if _BURST in block:
+            yield _parse_block(path, block, self._spec)
+            return
+        self._blocks.append((path, block))
+        self._bytes += len(block)
+        if self._bytes >= _BLOCK_BYTES:
+            yield from self.parsed()
+
+    def parsed(self) -> Iterator[pa.RecordBatch]:
+        """Yield what waits. Where one of the blocks is in doubt, each is parsed by itself."""
+        blocks, self._blocks, self._bytes = self._blocks, [], 0
+        if len(blocks) > 1:
+            rows = PackedRows()
+            together = b"\n".join(block.rstrip(b"\n") for _, block in blocks)
+            if _without_collector(lambda: _parse_at_once(together, self._spec, rows)):
+                yield rows.batch()
+                return
+        for path, block in blocks:
+            yield _parse_block(path, block, self._spec)
+
+
+def _parse_object(
+    path: str, content: memoryview, spec: FeatureSpec, waiting: _Waiting
+) -> Iterator[pa.RecordBatch]:
     if path.endswith(".parquet"):
         rows = PackedRows()
         _parse_parquet(path, content, spec, rows)
@@ -51,7 +96,7 @@ def _parse_object(path: str, content: memoryview, spec: FeatureSpec) -> Iterator
             if not end:
                 rest += piece
                 continue
-            yield _parse_block(path, rest + piece[:end], spec)
+            yield from waiting.take(path, rest + piece[:end])
             rest = piece[end:]
     except (zlib.error, EOFError) as error:
         rows = PackedRows()
@@ -59,7 +104,7 @@ def _parse_object(path: str, content: memoryview, spec: FeatureSpec) -> Iterator
         yield rows.batch()
     else:
         if rest:
-            yield _parse_block(path, rest, spec)
+            yield from waiting.take(path, rest)
 
 
 def _cut(content: memoryview) -> Iterator[bytes]:
@@ -89,17 +134,28 @@ def _pieces(content: memoryview) -> Iterator[bytes]:
 
 def _parse_block(path: str, block: bytes, spec: FeatureSpec) -> pa.RecordBatch:
     rows = PackedRows()
-    # A block makes two dictionaries a line, none of them in a cycle: looking for cycles among
-    # them takes longer than parsing.
+
+    def parse() -> None:
+        if not _parse_at_once(block, spec, rows):
+            _parse_each(path, block, spec, rows)
+
+    _without_collector(parse)
+    return rows.batch()
+
+
+def _without_collector(parse: Callable[[], T]) -> T:
+    """Return what a parser returns.
+
+    A block makes two dictionaries a line, none of them in a cycle: looking for cycles among them
+    takes longer than parsing.
+    """
     was_enabled = gc.isenabled()
     gc.disable()
     try:
-        if not _parse_at_once(block, spec, rows):
-            _parse_each(path, block, spec, rows)
+        return parse()
     finally:
         if was_enabled:
             gc.enable()
-    return rows.batch()
 
 
 def _parse_at_once(block: bytes, spec: FeatureSpec, rows: PackedRows) -> bool:
@@ -115,7 +171,7 @@ def _parse_at_once(block: bytes, spec: FeatureSpec, rows: PackedRows) -> bool:
     except (ValueError, KeyError, TypeError):
         return False
     right = (
-        b'"samples_b64"' not in block
+        _BURST not in block
         and _are(ids, {str})
         and "" not in ids
         and _are(chain(seqs, times), {int})

@@ -119,6 +119,38 @@ def test_gzip_members_and_blocks_change_nothing(
         raw_objects._BLOCK_BYTES = kept
 
 
+@settings(deadline=None, max_examples=100)
+@given(st.lists(st.lists(any_lines(), max_size=3), max_size=6), st.booleans(), st.integers(1, 900))
+def test_objects_that_share_a_block_are_what_each_is_by_itself(
+    objects: list[list[bytes]], ends: bool, block_bytes: int
+) -> None:
+    bodies = {
+        f"{number}": b"\n".join(lines) + b"\n" * (ends and bool(lines))
+        for number, lines in enumerate(objects)
+    }
+    apart = [parsed({name: body}) for name, body in bodies.items()]
+    kept = raw_objects._BLOCK_BYTES
+    try:
+        raw_objects._BLOCK_BYTES = block_bytes
+        together = parsed(bodies)
+    finally:
+        raw_objects._BLOCK_BYTES = kept
+    assert together == (
+        sorted(message for messages, _ in apart for message in messages),
+        sorted(line for _, wrong in apart for line in wrong),
+    )
+
+
+def test_many_small_objects_become_one_row_a_device() -> None:
+    batch = pa.RecordBatch.from_arrays(
+        [pa.array([str(n) for n in range(50)]), pa.array([lines_of(2)] * 50, pa.binary())],
+        ["path", "content"],
+    )
+    (rows,) = parse_objects([batch], SPEC)
+    assert rows["device_id"].to_pylist() == ["pump-1"]
+    assert rows["n"].to_pylist() == [100]
+
+
 def lines_of(n: int) -> bytes:
     return b"".join(
         json.dumps(
