@@ -27,6 +27,8 @@ from simulator.cloud.spark_settings import Mount, run_settings, spark_settings
 MARK = "\x1efleetwin "
 HUNG_S = 540.0
 """Real seconds for one run; less than what the engine allows a worker without sign of life."""
+WORKERS = {"spark.python.daemon.module": "fleetwin_spark_daemon"}
+"""Which starts Spark's own without its archives on the path (`runtime/site`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ class SparkHost:
             "TMPDIR": str(folder / "tmp"),
             "FLEETWIN_HOST_TOKEN": self._token,
             "FLEETWIN_SPARK_CONF": json.dumps(
-                {**spark_settings(folder, archive_options()), **self._s3a}
+                {**spark_settings(folder, archive_options()), **WORKERS, **self._s3a}
             ),
         }
         process = self._processes.spawn(

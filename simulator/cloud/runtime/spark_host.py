@@ -42,7 +42,11 @@ def start() -> SparkSession:
     builder = SparkSession.builder
     for key, value in json.loads(os.environ["FLEETWIN_SPARK_CONF"]).items():
         builder = builder.config(key, value)
-    return builder.getOrCreate()
+    session = builder.getOrCreate()
+    context: Any = session.sparkContext
+    files = import_module("fleetwin_object_files")
+    files.use(context._jvm, context._jsc.hadoopConfiguration())
+    return session
 
 
 def warm_up(base: SparkSession) -> None:

@@ -126,6 +126,36 @@ def test_a_run_really_computes_and_its_effects_show_at_its_modelled_end(
     assert "wrote 1000 as copy" in twin.logs.text("/aws-glue/jobs/output")
 
 
+WHAT_SPARK_IS = """
+import sys
+from pyspark.sql import SparkSession
+spark = SparkSession.builder.getOrCreate()
+def path(batches):
+    import pyarrow, sys
+    from extra import double
+    for batch in batches:
+        yield pyarrow.RecordBatch.from_arrays([pyarrow.array([" ".join(sys.path)])], ["path"])
+rows = spark.range(1).mapInArrow(path, "path string").collect()
+print("archives", [p for p in rows[0][0].split() if "spark" in p and p[-4:] in (".zip", ".jar")])
+files = spark._jvm.org.apache.hadoop.fs.Path("file:///").getFileSystem(
+    spark._jsparkSession.sessionState().newHadoopConf())
+print("files", files.getClass().getName())
+path = spark._jvm.org.apache.hadoop.fs.Path(sys.argv[sys.argv.index("--output") + 1] + "a/b")
+path.getFileSystem(spark._jsparkSession.sessionState().newHadoopConf()).create(path).close()
+"""
+
+
+def test_workers_read_no_archives_of_sparks_and_files_get_no_permissions(
+    twin: JobTwin, glue: Glue
+) -> None:
+    _create(twin, "spark", WHAT_SPARK_IS)
+    assert _run(twin, glue, "spark")["JobRunState"] == "SUCCEEDED"
+    printed = twin.logs.text("/aws-glue/jobs/output")
+    assert "archives []" in printed
+    assert "files org.apache.hadoop.fs.FleetwinObjectFiles" in printed
+    assert "features/a/b" in twin.keys("processed")
+
+
 def test_a_second_run_starts_afresh_and_takes_as_long(twin: JobTwin, glue: Glue) -> None:
     _create(twin, "again", READ_WRITE)
     first, second = _run(twin, glue, "again"), _run(twin, glue, "again")
