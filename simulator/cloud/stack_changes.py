@@ -21,7 +21,7 @@ from simulator.cloud.resources.mapping import Made
 from simulator.cloud.resources.replacement import CREATE_ONLY, changed, replacing
 from simulator.cloud.stack_events import Node
 from simulator.cloud.stack_state import DELETE, POLICIES, Live
-from simulator.cloud.stack_steps import names_taken, reverse, steps, undoing
+from simulator.cloud.stack_steps import name_claimed, names_taken, reverse, steps, undoing
 from simulator.cloud.template import Deployer, Deployment
 from simulator.errors import TemplateError
 
@@ -126,6 +126,8 @@ class _Planner:
         self._taken = {
             key: node for node, live in deployment.live.items() for key in names_taken(live.made)
         }
+
+        self._claimed: dict[tuple[str, str, str], Node] = {}
 
     def run(self) -> ChangeSet:
         bodies, order = self._deployer.checked()
@@ -256,6 +258,10 @@ class _Planner:
     def _check_free(self, node: Node, kind: str, made: list[Made], name: str) -> None:
         """Refuse a name that a resource of the stack has, this one's predecessor included."""
         taken = [self._taken[key] for key in names_taken(made) if key in self._taken]
+        claim = name_claimed(made)
+        if claim is not None and claim not in self._taken:
+            other = self._claimed.setdefault(claim, node)
+            taken += [other] if other != node else []
         if node in taken:
             self._refuse(
                 node,

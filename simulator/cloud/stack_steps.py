@@ -65,6 +65,17 @@ def names_taken(calls: Iterable[Made]) -> set[tuple[str, str, str]]:
     return {key_of(made) for made, one in known if one and one.key and not one.shared}
 
 
+def name_claimed(calls: Sequence[Made]) -> tuple[str, str, str] | None:
+    """Return the key of the thing that a resource is, if that has a name of its own.
+
+    A setting of another's (the policy of a queue) is not a thing.
+    """
+    first = calls[0] if calls else None
+    if first is None or first.operation.startswith("Set"):
+        return None
+    return next(iter(names_taken([first])), None)
+
+
 def is_shared(calls: Sequence[Made]) -> bool:
     """Tell whether all calls are about things that are not the resource's own."""
     return all(effect_of(made).shared for made in calls)

@@ -23,6 +23,7 @@ from simulator.cloud.resources import IGNORED_TYPES, MAPPINGS, Created, Resource
 from simulator.cloud.resources.declarations import RECORDED
 from simulator.cloud.stack_events import ASKED_FOR, Node
 from simulator.cloud.stack_state import Live
+from simulator.cloud.stack_steps import name_claimed
 from simulator.errors import SimulatorError, TemplateError, UnknownResourceType
 
 __all__ = ["Assembly", "Deployment", "Stack", "deploy", "load_assembly"]
@@ -99,6 +100,7 @@ class Deployer:
         self.overrides = dict(parameters)
         self.created: dict[Node, Created] = {}
         self.live: dict[Node, Live] = {}
+        self._claimed: dict[tuple[str, str, str], Node] = {}
         self.stacks = {stack.name: stack for stack in assembly.stacks}
         _check_environment(assembly, context)
         _check_overrides(assembly, parameters)
@@ -314,6 +316,11 @@ class Deployer:
         events.resource(node, kind, "", "CREATE_IN_PROGRESS", properties=values)
         try:
             made = self.created[node] = MAPPINGS[kind].create(resource)
+            claim = name_claimed(resource.made)
+            other = self._claimed.setdefault(claim, node) if claim is not None else node
+            if other != node:
+                # Some operations would put one over the other without a word.
+                raise resource.error("", f"{other[1]} has this name already")
         except SimulatorError as error:
             events.resource(node, kind, "", "CREATE_FAILED", str(error), values)
             raise

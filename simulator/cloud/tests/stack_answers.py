@@ -128,6 +128,7 @@ DRAWN = {
     "LastModifiedUser",
     "QueueUrl",
     "QueueUrls",
+    "RevisionId",
     "StateUpdatedTimestamp",
     "StateTransitionedTimestamp",
     "StreamCreationTimestamp",

@@ -182,6 +182,15 @@ def test_a_name_that_a_resource_of_the_stack_has_is_refused(cloud: Cloud) -> Non
     assert "New: Old has this name already (AWS::S3::Bucket)" in refusal(cloud, New=BUCKET)
 
 
+@pytest.mark.parametrize("name", ["Hot", "Daily", "Board", "Raw", "Value"])
+def test_two_resources_of_one_name_are_refused(cloud: Cloud, tmp_path: Path, name: str) -> None:
+    one, *_, two = POOL[name] if len(POOL[name]) > 1 else POOL[name] * 2
+    assert "has this name already" in refusal(cloud, A=one, B=two)
+    written(tmp_path, Dev=only(A=one, B=two))
+    with pytest.raises(TemplateError, match="already"):
+        cloud.boot(tmp_path, {}, prewarmed=False)
+
+
 @pytest.mark.parametrize("policy_name", ["Retain", "RetainExceptOnCreate"])
 def test_a_replaced_resource_that_is_to_be_retained_stays(cloud: Cloud, policy_name: str) -> None:
     kept = {"UpdateReplacePolicy": policy_name}
