@@ -369,5 +369,5 @@ class Loader(RuleBasedStateMachine):
         assert begun <= done.keys()
 
 
-Loader.TestCase.settings = settings(max_examples=8, stateful_step_count=14, deadline=None)
+Loader.TestCase.settings = settings(max_examples=6, stateful_step_count=12, deadline=None)
 TestLoader = Loader.TestCase

@@ -117,9 +117,11 @@ def test_no_value_leaves_out_the_property_and_the_list_item() -> None:
 
 
 def test_resources_are_created_after_what_they_refer_to(tmp_path: Path) -> None:
+    other = parameter("x")
+    other["Properties"]["Name"] = "/other"
     template = only(
         Last=parameter({"Fn::Sub": "${Middle}"}),
-        Middle={**parameter("x"), "DependsOn": ["Topic"]},
+        Middle={**other, "DependsOn": ["Topic"]},
         Topic=TOPIC,
     )
     context, calls = recording_context(tmp_path)
