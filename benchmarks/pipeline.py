@@ -28,14 +28,15 @@ from benchmarks.by_processes import answer_of
 from benchmarks.hops import OTHER, Stopwatch, per_reading_us, processor_s
 from benchmarks.moto_server import environment, moto_server
 from benchmarks.put_records import BOTO3, RAW, RECORD_BYTES, RECORDS
-from benchmarks.readings import START, messages, put_in_service, trained
+from benchmarks.readings import START, messages, put_in_service, trained, with_shards
 from benchmarks.result import finish, parser
 from benchmarks.row import Row
 from simulator.cloud.cloud import Cloud
 from simulator.targets import Embedded
 
-FLEETS = (20, 100)
-"""The demo's machines, and as many as fill a batch of the mapping in its window."""
+FLEETS = {20: 1, 100: 1, 320: 4}
+"""Machines and shards of their stream: the demo's, as many as fill a batch of the mapping in its
+window, and a fleet of the stage `prod`, whose shards are processed at once."""
 WANTED_PER_S = 20_000.0
 CORES = 2
 SHARDS = 100
@@ -55,14 +56,14 @@ def measure(*, quick: bool) -> tuple[list[Row], dict[str, Any]]:
     rows: list[Row] = []
     details: dict[str, Any] = {"steps": {}, "processes": {}, "rounds": {}}
     model = trained(max(FLEETS), 600 if quick else 1_500)
-    for machines in FLEETS:
-        found = through_the_pipeline(machines, readings, rounds, model)
+    for machines, shards in FLEETS.items():
+        found = through_the_pipeline(machines, shards, readings, rounds, model)
         rows += rows_of(machines, found)
         details["processes"][machines] = found[-1].processes_us
         details["rounds"][machines] = [(round(f.per_s), round(f.processor_us, 1)) for f in found]
     rows += put_records(rounds, requests)
-    for machines in FLEETS:  # Last: the steps stay timed.
-        details["steps"][machines] = steps(machines, readings, model)
+    for machines, shards in FLEETS.items():  # Last: the steps stay timed.
+        details["steps"][machines] = steps(machines, shards, readings, model)
     return rows, details
 
 
@@ -81,7 +82,7 @@ class Found:
 
 def rows_of(machines: int, found: Sequence[Found]) -> list[Row]:
     """Return a fleet's two rows: of the middle round, and of the least disturbed one."""
-    what = f"published to stored and detected ({machines} machines, a model in service)"
+    what = f"published to stored and detected ({machines} machines, {named(FLEETS[machines])})"
     return [
         Row(
             what,
@@ -102,11 +103,17 @@ def rows_of(machines: int, found: Sequence[Found]) -> list[Row]:
     ]
 
 
+def named(shards: int) -> str:
+    """Return a number of shards in words of the rows."""
+    return "one shard" if shards == 1 else f"{shards} shards"
+
+
 @contextmanager
-def booted(model: bytes) -> Iterator[Embedded]:
+def booted(model: bytes, shards: int = 1) -> Iterator[Embedded]:
     """Yield the pipeline with a model in service; the collector as a run sets it."""
     with tempfile.TemporaryDirectory(prefix="fleetwin-bench-") as folder:
-        target = Embedded(START, Path(folder), speed=None, seed=1)
+        assembly = with_shards(shards, Path(folder, "assembly"))
+        target = Embedded(START, Path(folder, "state"), speed=None, seed=1, assembly=assembly)
         try:
             target.boot({})
             put_in_service(target, model)
@@ -118,10 +125,12 @@ def booted(model: bytes) -> Iterator[Embedded]:
             target.close()
 
 
-def through_the_pipeline(machines: int, readings: int, rounds: int, model: bytes) -> list[Found]:
+def through_the_pipeline(
+    machines: int, shards: int, readings: int, rounds: int, model: bytes
+) -> list[Found]:
     """Send the same number of readings several times; raises RuntimeError if one is not stored."""
     seconds = readings // machines
-    with booted(model) as target:
+    with booted(model, shards) as target:
         origin_s = target.clock.now
         send(target, machines, 0, 60, origin_s)
         found = []
@@ -150,12 +159,12 @@ def send(target: Embedded, machines: int, first_s: int, seconds: int, origin_s: 
     return time.perf_counter() - began
 
 
-def steps(machines: int, readings: int, model: bytes) -> dict[str, dict[str, float]]:
+def steps(machines: int, shards: int, readings: int, model: bytes) -> dict[str, dict[str, float]]:
     """Return microseconds a reading of each step, by process."""
     seconds = readings // machines
     with tempfile.TemporaryDirectory(prefix="fleetwin-bench-") as folder:
         stopwatch = Stopwatch(Path(folder))
-        with booted(model) as target:
+        with booted(model, shards) as target:
             origin_s = target.clock.now
             send(target, machines, 0, 60, origin_s)
             before = stopwatch.taken_s()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import shutil
 import tarfile
 import tempfile
 from datetime import UTC, datetime
@@ -24,7 +25,7 @@ from pipeline.model import artefact, fitting, hyperparameters
 from pipeline.model.dataset import Dataset
 from pipeline.settings import FeatureSpec
 from simulator.fleet.delivery import Message
-from simulator.targets import Embedded
+from simulator.targets import ROOT, SNAPSHOT, Embedded
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 START_MS = int(START.timestamp() * 1000)
@@ -37,6 +38,23 @@ USUAL = {
 }
 """Mean and standard deviation of each sensor."""
 MODEL = "bench"
+
+
+def with_shards(shards: int, folder: Path) -> Path:
+    """Copy the committed templates to a folder with another number of shards; return it."""
+    shutil.copytree(SNAPSHOT, folder)
+    for path in folder.glob("*.template.json"):
+        template = json.loads(path.read_text(encoding="utf-8"))
+        for resource in template["Resources"].values():
+            if resource["Type"] == "AWS::Kinesis::Stream":
+                resource["Properties"]["ShardCount"] = shards
+        path.write_text(json.dumps(template), encoding="utf-8")
+    listed = folder / "sources.json"
+    sources = json.loads(listed.read_text(encoding="utf-8"))
+    for source in sources.values():
+        source["path"] = str(ROOT / source["path"])
+    listed.write_text(json.dumps(sources), encoding="utf-8")
+    return folder
 
 
 def device_id(number: int) -> str:

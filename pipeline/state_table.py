@@ -9,6 +9,7 @@ batch from the state as it then is.
 from __future__ import annotations
 
 import hashlib
+import marshal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -124,11 +125,12 @@ class StateTable:
         With up to 100 together nothing is written when one condition fails. Raises
         StateConflict, and StateUnavailable when DynamoDB goes on throttling.
         """
-        items = [self._transact_item(write) for write in writes] + list(also)
+        items = [self._transact_item(write) for write in writes]
+        items += (dict(one) for one in also)
         for start in range(0, len(items), MAX_ITEMS):
             self._transact(items[start : start + MAX_ITEMS])
 
-    def _transact_item(self, write: StateWrite) -> Mapping[str, Any]:
+    def _transact_item(self, write: StateWrite) -> dict[str, Any]:
         put: dict[str, Any] = {
             "TableName": self._name,
             "Item": {
@@ -155,9 +157,10 @@ class StateTable:
                 return None
             raise
 
-    def _transact(self, items: Sequence[Mapping[str, Any]]) -> None:
+    def _transact(self, items: list[dict[str, Any]]) -> None:
         # The token makes a repetition after a lost answer a success instead of a conflict.
-        token = hashlib.blake2b(repr(items).encode(), digest_size=18).hexdigest()
+        # Version 2 of marshal's format has no references: the same items are the same bytes.
+        token = hashlib.blake2b(marshal.dumps(items, 2), digest_size=18).hexdigest()
         for attempt in range(_ATTEMPTS):
             self._wait_before(attempt)
             try:

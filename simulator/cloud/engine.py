@@ -27,6 +27,9 @@ T = TypeVar("T")
 SimGenerator = Generator[simpy.Event, Any, Any]
 
 COMPUTING_AT_ONCE = 2
+"""How many containers of one tuning job compute side by side."""
+
+FUNCTIONS_AT_ONCE = 4
 """How many functions compute side by side; their outcomes are taken in the order of their start."""
 
 STALL_S = 600.0
@@ -46,7 +49,7 @@ class Engine:
         self.env = simpy.Environment()
         self.start = start.astimezone(UTC)
         self.speed = speed
-        self.slot = simpy.PriorityResource(self.env, capacity=COMPUTING_AT_ONCE)
+        self.slot = simpy.PriorityResource(self.env, capacity=FUNCTIONS_AT_ONCE)
         self._start_epoch_s = self.start.timestamp()
         self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._computing: dict[str, int] = {}

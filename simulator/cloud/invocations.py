@@ -19,6 +19,7 @@ import simpy
 
 from simulator.cloud.context import Context
 from simulator.cloud.embedded_metrics import points_in
+from simulator.cloud.engine import FUNCTIONS_AT_ONCE
 from simulator.cloud.function_environments import Environments, log_stream_of
 from simulator.cloud.function_workers import (
     FunctionWorker,
@@ -99,6 +100,7 @@ class Invocations:
         self._environments: dict[str, Environments] = {}
         self._watchdog = Watchdog(context.engine)
         self._latest: simpy.Event | None = None
+        self._started = 0
 
     def prewarm(self, functions: Iterable[Function]) -> simpy.Process:
         """Start all functions' processes at once; the event succeeds when they are ready."""
@@ -172,8 +174,12 @@ class Invocations:
         One that another waits for (``nested``) ends at once: the other was before it. Returns the
         name of the environment, too.
         """
-        environments = self._environments_of(function)
-        worker = environments.take()
+        env, environments = self._engine.env, self._environments_of(function)
+        self._started += not nested  # Which has the place of the one that waits for it.
+        number = self._started
+        # One that another waits for begins when all who compute have stopped: all ends count.
+        ended = number if nested else number - FUNCTIONS_AT_ONCE
+        worker = environments.take(env.now, ended)
         before, over = self._latest, self._engine.env.event()
         if nested:
             before = None
@@ -185,7 +191,7 @@ class Invocations:
                 yield before
             self._log(function, worker.name, answer.lines)
         finally:
-            environments.give_back(worker)
+            environments.give_back(worker, env.now, number)
             over.succeed()
         return worker.name, answer
 

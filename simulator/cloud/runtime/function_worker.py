@@ -185,12 +185,14 @@ def shorten_way() -> None:
     """Have boto3 talk to the twin on a short way; a function may be without botocore."""
     try:
         # It lies beside sitecustomize, on the path of every child process.
+        import fleetwin_json_codec  # type: ignore[import-not-found]
         import fleetwin_transport  # type: ignore[import-not-found]
     except ModuleNotFoundError as error:
         if error.name != "botocore":
             raise
     else:
-        fleetwin_transport.install()
+        if fleetwin_transport.install() is not None:
+            fleetwin_json_codec.install()
 
 
 def main() -> None:

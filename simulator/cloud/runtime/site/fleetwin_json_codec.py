@@ -1,0 +1,217 @@
+"""A quicker form of botocore's JSON protocol in a function's process: converters made once a shape.
+
+botocore asks each value of each request and answer anew what its shape is; for the hundred states
+that a batch reads and writes that took longer than signing and sending them. What comes out is
+the same (a property compares them), and where botocore has a kind of shape that is not known here
+its own code stays in use. Imports nothing of the project.
+"""
+
+from __future__ import annotations
+
+import binascii
+import decimal
+from collections.abc import Callable
+from typing import Any
+
+from botocore.parsers import JSONParser
+from botocore.serialize import JSONSerializer
+
+Convert = Callable[[Any], Any]
+"""A value's conversion; None stands for a value that stays as it is."""
+
+_TYPES = {"blob", "double", "float", "list", "map", "structure", "timestamp"}
+_WRITE, _READ = "_serialize_type_", "_handle_"
+_READ_TYPES = {"blob", "list", "map", "structure", "timestamp"}
+_NO_TYPES = {"event_stream", "json_body", "unknown_tagged_union_member"}
+_KEPT = "fleetwin_converters"
+
+
+class Requests:
+    """Converters of one serializer of botocore's, by the name of a shape."""
+
+    def __init__(self, serializer: Any) -> None:
+        self._serializer = serializer
+        self._made: dict[str, Convert] = {}
+
+    def of(self, shape: Any) -> Convert | None:
+        """Return what converts values of a shape."""
+        kind = shape.type_name
+        if kind == "blob":
+            return _encoded
+        if kind in ("float", "double"):
+            return self._float
+        if kind == "timestamp":
+            wanted, text = shape.serialization.get("timestampFormat"), self._serializer
+            return lambda value: text._convert_timestamp_to_str(value, wanted)
+        if kind not in _READ_TYPES or (kind == "structure" and shape.is_document_type):
+            return None
+        made = self._made.get(shape.name)
+        if made is None:
+            # Known before its parts are made, because a shape may be part of itself.
+            make = {"structure": self._structure, "map": self._map, "list": self._list}[kind]
+            made = self._made[shape.name] = make(shape)
+        return made
+
+    def _float(self, value: Any) -> Any:
+        return self._serializer._handle_float(
+            float(value) if isinstance(value, decimal.Decimal) else value
+        )
+
+    def _structure(self, shape: Any) -> Convert:
+        members = shape.members
+        known: dict[str, tuple[str, Convert | None]] = {}
+
+        def convert(value: Any) -> Any:
+            found = {}
+            for name, part in value.items():
+                entry = known.get(name)
+                if entry is None:
+                    member = members[name]
+                    entry = member.serialization.get("name", name), self.of(member)
+                    known[name] = entry
+                key, one = entry
+                found[key] = part if one is None else one(part)
+            return found
+
+        return convert
+
+    def _map(self, shape: Any) -> Convert:
+        parts: list[Convert | None] = []
+
+        def convert(value: Any) -> Any:
+            if not parts:
+                parts.append(self.of(shape.value))
+            one = parts[0]
+            return dict(value) if one is None else {k: one(v) for k, v in value.items()}
+
+        return convert
+
+    def _list(self, shape: Any) -> Convert:
+        parts: list[Convert | None] = []
+
+        def convert(value: Any) -> Any:
+            if not parts:
+                parts.append(self.of(shape.member))
+            one = parts[0]
+            return list(value) if one is None else [one(each) for each in value]
+
+        return convert
+
+
+class Answers:
+    """Converters of one parser of botocore's, by the name of a shape."""
+
+    def __init__(self, parser: Any) -> None:
+        self._parser = parser
+        self._made: dict[str, Convert] = {}
+
+    def of(self, shape: Any) -> Convert | None:
+        """Return what converts values of a shape."""
+        kind = shape.type_name
+        if kind == "blob":
+            blob: Convert = self._parser._blob_parser
+            return blob
+        if kind == "timestamp":
+            timestamp: Convert = self._parser._timestamp_parser
+            return timestamp
+        if kind not in _READ_TYPES or (kind == "structure" and shape.is_document_type):
+            return None
+        made = self._made.get(shape.name)
+        if made is None:
+            make = {"structure": self._structure, "map": self._map, "list": self._list}[kind]
+            made = self._made[shape.name] = make(shape)
+        return made
+
+    def _structure(self, shape: Any) -> Convert:
+        if shape.is_tagged_union:  # Rare, and with rules of its own.
+            return lambda value: self._parser._handle_structure(shape, value)
+        known: dict[str, tuple[str, Convert | None]] = {}
+
+        def convert(value: Any) -> Any:
+            if value is None:
+                return None
+            if not known:
+                for name, member in shape.members.items():
+                    known[member.serialization.get("name", name)] = name, self.of(member)
+            found = {}
+            if len(value) == 1:  # As each attribute of an item.
+                ((key, part),) = value.items()
+                entry = known.get(key)
+                if entry is not None and part is not None:
+                    name, one = entry
+                    found[name] = part if one is None else one(part)
+                return found
+            for key, (name, one) in known.items():
+                part = value.get(key)
+                if part is not None:
+                    found[name] = part if one is None else one(part)
+            return found
+
+        return convert
+
+    def _map(self, shape: Any) -> Convert:
+        parts: list[Convert | None] = []
+
+        def convert(value: Any) -> Any:
+            if not parts:
+                parts.extend((self.of(shape.key), self.of(shape.value)))
+            key, one = parts
+            if key is not None:
+                return self._parser._handle_map(shape, value)
+            return dict(value) if one is None else {k: one(v) for k, v in value.items()}
+
+        return convert
+
+    def _list(self, shape: Any) -> Convert:
+        parts: list[Convert | None] = []
+
+        def convert(value: Any) -> Any:
+            if not parts:
+                parts.append(self.of(shape.member))
+            one = parts[0]
+            if one is None:
+                return list(value)
+            return [None if each is None else one(each) for each in value]
+
+        return convert
+
+
+def _encoded(value: Any) -> str:
+    if isinstance(value, str):
+        value = value.encode()
+    return binascii.b2a_base64(value, newline=False).decode("ascii")
+
+
+def _kinds(of: type, prefix: str) -> set[str]:
+    return {name.removeprefix(prefix) for name in dir(of) if name.startswith(prefix)}
+
+
+def install(serializer: Any = JSONSerializer, parser: Any = JSONParser) -> bool:
+    """Use the converters in every client made from now on; False where botocore is another."""
+    if _kinds(serializer, _WRITE) != _TYPES or _kinds(parser, _READ) != _READ_TYPES | _NO_TYPES:
+        return False
+    long_way = serializer._serialize
+
+    def serialize(self: Any, serialized: Any, value: Any, shape: Any, key: Any = None) -> None:
+        if type(self) is not serializer or key is not None or shape.type_name != "structure":
+            long_way(self, serialized, value, shape, key)
+            return
+        converters = self.__dict__.get(_KEPT)
+        if converters is None:
+            converters = self.__dict__[_KEPT] = Requests(self)
+        convert = converters.of(shape)
+        if convert is None:
+            long_way(self, serialized, value, shape, key)
+        else:
+            serialized.update(convert(value))
+
+    def handle_json_body(self: Any, raw_body: Any, shape: Any) -> Any:
+        converters = self.__dict__.get(_KEPT)
+        if converters is None:
+            converters = self.__dict__[_KEPT] = Answers(self)
+        parsed, convert = self._parse_body_as_json(raw_body), converters.of(shape)
+        return parsed if convert is None else convert(parsed)
+
+    serializer._serialize = serialize
+    parser._handle_json_body = handle_json_body
+    return True
