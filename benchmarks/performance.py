@@ -44,7 +44,7 @@ a machine that others used, so the pairs count and not the figures.
 | DynamoDB's endpoint worked out once: boto3's side of four calls, a reading | 28.7 us | 23.3 us |
 | boto3's JSON by converters made once a shape: a state of 700 B written | 28.5 us | 21.2 us |
 | the same, a state read | 18.1 us | 11.0 us |
-| a transaction's token of marshalled items, not of their text: a state written | 21.2 us | 16.0 us |
+| a transaction's token of its items' bytes, not their text: a state written | 21.2 us | 16.0 us |
 | four functions at once, not two, on four shards; all processes, readings/s | 16,700 | 18,000 |
 
 Before all that, on two quiet cores: 12,200 readings/s and 102 us a reading with 20 machines, 3,200

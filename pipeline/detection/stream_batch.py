@@ -43,8 +43,8 @@ from pipeline.state_table import MAX_ITEMS, Item, StateTable, StateWrite
 STATE_PREFIX = "det#"
 MODEL_KEY = "#model"
 
-MAX_DEVICES = 48
-"""Devices of one transaction: their states and a detection each fit into its 100 items."""
+MAX_DEVICES = MAX_ITEMS - 1
+"""Devices of one run: their states and the active model are read in one call."""
 
 MAX_REMEMBERED = 2_000
 """Devices whose state a warm worker keeps in memory; some kilobytes each."""
@@ -141,8 +141,7 @@ class Detector:
                 outcome.newest_row_ms = int(advanced.rows.event_time_ms.max())
             if model is not None and outcome.rows:
                 self._score(advanced, devices, model, outcome)
-            self._put_scores(outcome, new[0].record)
-            self._commit(devices, outcome.detections)
+            self._store_all(devices, outcome, new)
         alerts = self._send(devices)
         self._report(run, outcome, new, alerts)
         return devices
@@ -200,10 +199,28 @@ class Detector:
             outcome.smoothed += [(device_id, row) for row in smoothed]
             outcome.detections += detections
 
-    def _put_scores(self, outcome: _Outcome, first: Record) -> None:
+    def _store_all(
+        self, devices: Mapping[str, _Device], outcome: _Outcome, new: Sequence[Arrived]
+    ) -> None:
+        """Store scores, states and detections, in as many parts as transactions are needed.
+
+        Nearly always one. What a part leaves in the bucket is named by the first record of its own
+        devices, so an attempt after a partial success overwrites nothing of what is stored.
+        """
+        writes = defaultdict(list)
+        for found in outcome.detections:
+            writes[found.device_id].append(detection_write(found, self._settings.detections_table))
+        for part in _parts(devices, writes):
+            first = next(each.record for each in new if each.message.device_id in part)
+            self._put_scores(outcome, part, first)
+            self._commit(part, writes)
+
+    def _put_scores(self, outcome: _Outcome, part: Mapping[str, _Device], first: Record) -> None:
         """Put the smoothed scores, one object an hour of event time; repeated puts are equal."""
         by_hour: dict[str, list[bytes]] = defaultdict(list)
         for device_id, row in outcome.smoothed:
+            if device_id not in part:
+                continue
             if row.score is None and row.no_model_score is None:
                 continue
             moment = datetime.fromtimestamp(row.event_time_ms / 1000, UTC)
@@ -225,28 +242,14 @@ class Detector:
                 Body=b"\n".join(lines) + b"\n",
             )
 
-    def _commit(self, devices: Mapping[str, _Device], detections: Sequence[Detection]) -> None:
-        """Write the states that changed; a device's state and detections are never parted."""
-        by_device: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        for found in detections:
-            by_device[found.device_id].append(
-                detection_write(found, self._settings.detections_table)
-            )
-        writes: list[StateWrite] = []
-        also: list[dict[str, Any]] = []
-        for device_id, device in devices.items():
-            if not device.last_seq:
-                continue
-            if len(writes) + len(also) + 1 + len(by_device[device_id]) > MAX_ITEMS:
-                self._states.put(writes, also)
-                writes, also = [], []
-            writes.append(self._write(device_id, device))
-            also += by_device[device_id]
-        if writes:
-            self._states.put(writes, also)
-        for device in devices.values():
-            if device.last_seq:
-                device.stored_last_seq, device.last_seq = device.last_seq, ""
+    def _commit(
+        self, part: Mapping[str, _Device], detections: Mapping[str, Sequence[dict[str, Any]]]
+    ) -> None:
+        """Write the states of a part and its devices' detections in one transaction."""
+        also = [write for name in part for write in detections.get(name, ())]
+        self._states.put([self._write(name, device) for name, device in part.items()], also)
+        for device in part.values():
+            device.stored_last_seq, device.last_seq = device.last_seq, ""
 
     def _write(self, device_id: str, device: _Device) -> StateWrite:
         return StateWrite(
@@ -317,6 +320,27 @@ class Detector:
                 },
             )
         )
+
+
+def _parts(
+    devices: Mapping[str, _Device], detections: Mapping[str, Sequence[Any]]
+) -> list[dict[str, _Device]]:
+    """Divide the devices with new records so that each part fits into a transaction.
+
+    A device's state and its detections are never parted.
+    """
+    found: list[dict[str, _Device]] = []
+    room = 0
+    for device_id, device in devices.items():
+        if not device.last_seq:
+            continue
+        needed = 1 + len(detections.get(device_id, ()))
+        if not found or needed > room:
+            found.append({})
+            room = MAX_ITEMS
+        found[-1][device_id] = device
+        room -= needed
+    return found
 
 
 def _announced(message: str) -> dict[str, str]:
