@@ -27,6 +27,8 @@ from simulator.cloud.operations import Answer, Call, Operation, Params
 MAX_BATCH_GET, MAX_BATCH_WRITE, MAX_TRANSACTION = 100, 25, 100
 MAX_PAGE_BYTES = 1024 * 1024
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
+SURELY_FITS_BYTES = MAX_ANSWER_BYTES // 2
+"""Items that are no larger together fit into an answer, whatever their form adds: not measured."""
 MAX_TRANSACTION_BYTES = 4 * 1024 * 1024
 TOKEN_LIFE_S = 600.0
 """How long a ClientRequestToken makes a repeated transaction do nothing."""
@@ -75,18 +77,22 @@ class BatchOperations:
             raise ValidationError("Too many items requested for the BatchGetItem call")
         answers: dict[str, list[dict[str, Value]]] = {}
         left: dict[str, Any] = {}
-        budget = MAX_ANSWER_BYTES
+        budget, most, wanted = MAX_ANSWER_BYTES, 0, []
         for name, request in requests.items():
             table = self._tables.find(name)
             keys = [table.key_of(key) for key in request["Keys"]]
             if len(set(keys)) != len(keys):
                 raise ValidationError("Provided list of item keys contains duplicates")
+            most += sum(map(table.size_of, keys))
+            wanted.append((name, request, keys, self._tables.reader(table, request)))
+        for name, request, keys, read in wanted:
             found = answers.setdefault(name, [])
-            for at, key in enumerate(request["Keys"]):
-                item = self._tables.read(table, key, request)
+            for at, key in enumerate(keys):
+                item = read(key)
                 if item is None:
                     continue
-                budget -= stored({"M": item})[1]
+                if most > SURELY_FITS_BYTES:
+                    budget -= stored({"M": item})[1]
                 if budget < 0:
                     left[name] = {**request, "Keys": request["Keys"][at:]}
                     break

@@ -108,6 +108,11 @@ class Table:
         found = self._partitions.get(key[0], {}).get(key[1:])
         return None if found is None else found[0]
 
+    def size_of(self, key: Key) -> int:
+        """Return the size in bytes of a key's item, 0 when there is none."""
+        found = self._partitions.get(key[0], {}).get(key[1:])
+        return 0 if found is None else found[1]
+
     def prepared(self, item: Item, *, update: bool = False) -> tuple[dict[str, Value], int]:
         """Return an item as it will be stored and its size; raise when it is too big."""
         kept, size = stored_item(item)

@@ -6,7 +6,7 @@ applies all or nothing. Users: `simulator.cloud.dynamodb` and its siblings.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from simulator.cloud.context import Context
 from simulator.cloud.dynamodb_expressions import (
@@ -70,15 +70,23 @@ class Tables:
 
     def read(self, table: Table, key: Item, params: Params) -> dict[str, Value] | None:
         """Return a copy of an item, projected as the request asks."""
+        return self.reader(table, params)(table.key_of(key))
+
+    def reader(self, table: Table, params: Params) -> Callable[[Key], dict[str, Value] | None]:
+        """Return what reads items of a request's keys, projected as it asks."""
         scope, projection = scope_of(params), None
         if "ProjectionExpression" in params:
             projection = parse_projection(params["ProjectionExpression"])
         if projection or scope.names:
             scope.check(projection)
-        found = table.get(table.key_of(key))
-        if found is None:
-            return None
-        return dict(found) if projection is None else scope.projected(projection.node, found)
+
+        def read(key: Key) -> dict[str, Value] | None:
+            found = table.get(key)
+            if found is None:
+                return None
+            return dict(found) if projection is None else scope.projected(projection.node, found)
+
+        return read
 
     def decide_put(self, params: Params) -> tuple[Change, dict[str, Value] | None]:
         """Return what a Put changes and the old item; raise when its condition fails."""

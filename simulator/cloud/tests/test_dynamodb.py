@@ -310,15 +310,6 @@ def test_too_many_items_are_refused(tmp_path: Path, operation: str, params: dict
     assert refused.value.code == "ValidationException"
 
 
-def test_a_batch_writes_and_reads_what_is_there(ddb: Any) -> None:
-    items = [{"pk": {"S": str(n)}, "n": {"N": str(n)}} for n in range(25)]
-    ddb.batch_write_item(RequestItems={STATE: [{"PutRequest": {"Item": item}} for item in items]})
-    keys = [{"pk": {"S": str(n)}} for n in range(24, 40)]
-    found = ddb.batch_get_item(RequestItems={STATE: {"Keys": keys, "ProjectionExpression": "n"}})
-    assert found["Responses"][STATE] == [{"n": {"N": "24"}}]
-    assert found["UnprocessedKeys"] == {}
-
-
 # -- pages
 
 
