@@ -21,7 +21,8 @@ def picture(page: str, device_id: str) -> str:
         raise ValueError(f"the page has no picture of {device_id}")
     svg = found[1]
     for name, colour in re.findall(r"--([a-z]+):\s*(#[0-9a-f]{6})", page):
-        svg = svg.replace(f"var(--{name})", colour)
+        # The first definition of a name is that of the light page; later ones find none left.
+        svg = re.sub(rf"var\(--{name}(,[^)]*)?\)", colour, svg)
     size = re.search(r'viewBox="0 0 (\d+) (\d+)"', svg)
     if size is None:
         raise ValueError(f"the picture of {device_id} has no size")

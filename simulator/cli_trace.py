@@ -14,7 +14,7 @@ def trace(
         str,
         typer.Argument(
             metavar="ID",
-            help="DEVICE@TIME, DEVICE#SEQUENCE, or the id of an alert.",
+            help="DEVICE@TIME, DEVICE#SEQUENCE, or the id of an alert (how it begins is enough).",
         ),
     ],
     out: Annotated[Path, typer.Option(help="The --out of a run that is over.")] = Path("out"),
@@ -22,7 +22,10 @@ def trace(
 ) -> None:
     """Follow a reading: its raw object, log lines, feature row, score and alert.
 
-    Example: fleetwin trace pump-002@2026-01-05T00:30:20.497Z --out out
+    The reading, and what became of it: which object holds it, which invocations worked on it, how
+    the first row that has it was scored, and whether an alert was open then.
+
+    Example: fleetwin trace pump-002#1805 --out out
     """
     from simulator.trace import Run
     from simulator.trace_text import text_of

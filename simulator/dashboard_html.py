@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from simulator.cloud.dashboards_store import Kept
 from simulator.dashboard_svg import STATES, pictures
-from simulator.report_html import STYLE
+from simulator.report_style import STYLE
 from simulator.report_svg import WIDTH, escaped
 
 
@@ -26,7 +26,8 @@ def page_of(kept: Kept, name: str) -> str:
     span = f"{_moment(kept.start_s)} to {_moment(kept.end_s)}, UTC on the run's clock"
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escaped(name)}</title>'
-        f"<style>{STYLE}</style></head><body><h1>{escaped(name)}</h1>"
+        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style>'
+        f"</head><body><h1>{escaped(name)}</h1>"
         f'<p class="lead">{span}</p><p class="legend">alarms: {keys}</p>'
         f"{''.join(figures)}</body></html>\n"
     )

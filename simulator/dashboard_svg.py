@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from simulator.cloud.dashboards_store import Kept, Line, lines_of
+from simulator.report_style import INK, LINE, SOFT
 from simulator.report_svg import GAP, LEFT, RIGHT, WIDTH, Axes, escaped, points_of, ticks
 
 GRAPH = 92
 BAR = 18
 COLOURS = ("#3a6ea5", "#b4541a", "#0a7d4f", "#8a4fa3", "#c22f2f", "#2a8c94")
-STATES = {"OK": "#9cc9b3", "ALARM": "#c22f2f", "INSUFFICIENT_DATA": "#d9e0e7"}
-SOFT = "#5b6b7b"
+STATES = {"OK": "#9cc9b3", "ALARM": "#c22f2f", "INSUFFICIENT_DATA": LINE}
 
 
 def pictures(kept: Kept, name: str) -> Iterator[tuple[str, str, int]]:
@@ -60,7 +60,7 @@ def _graph(axes: Axes, kept: Kept, properties: Mapping[str, Any]) -> tuple[str, 
     height = max(GRAPH, 16 * (len(lines) + 1))
     bottom = GAP + height
     parts = [
-        f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}" stroke="#d9e0e7"/>'
+        f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}" stroke="{LINE}"/>'
         for y in (GAP, bottom)
     ]
     for number, line in enumerate(lines):
@@ -108,7 +108,7 @@ def _alarms(axes: Axes, kept: Kept, names: Sequence[str]) -> tuple[str, int]:
     for name in names:
         state, since_ms = "INSUFFICIENT_DATA", axes.start_ms
         # The stage's prefix says nothing here.
-        parts.append(_label(8, top + 12, name.split("-", 2)[-1], "#1d2733"))
+        parts.append(_label(8, top + 12, name.split("-", 2)[-1], INK))
         for at_s, following in [*kept.changes.get(name, ()), (axes.end_ms / 1000, "")]:
             x, end = axes.x(since_ms), axes.x(at_s * 1000)
             parts.append(

@@ -34,7 +34,9 @@ from simulator.targets import template_default
 
 STATE_FOLDER = "twin"
 MARKER = ".fleetwin-state"
-REPORT_FILES = ("report.html", "report.json", "scores.jsonl", "traces.jsonl")
+REPORT_FILES = ("report.html", "report.json", "alerts.jsonl", "scores.jsonl", "traces.jsonl")
+ALERTS_FILE = "alerts.jsonl"
+"""The alerts as a person got them, a line each; `fleetwin trace` shows what they say."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ class Evidence:
 
     readings: Readings
     episodes: list[Episode]
-    alerts: int
+    alerts: list[dict[str, Any]]
+    """The messages that the inbox got, each once, in the order of their episodes."""
     alarms: list[dict[str, Any]]
     raw_zone: dict[str, Any]
     model: dict[str, Any]
@@ -238,20 +241,20 @@ def _episode(item: dict[str, Any]) -> Episode:
     )
 
 
-def _alerts(target: Target) -> int:
-    """Count the detection alerts that the inbox got, each once."""
+def _alerts(target: Target) -> list[dict[str, Any]]:
+    """Return the detection alerts that the inbox got, each once."""
     name = target.name_of("AWS::SQS::Queue", "alert-inbox").rsplit("/", 1)[-1]
     url = target.call("sqs", "GetQueueUrl", QueueName=name)["QueueUrl"]
-    ids: set[str] = set()
+    found: dict[str, dict[str, Any]] = {}
     while True:
         page = target.call("sqs", "ReceiveMessage", QueueUrl=url, MaxNumberOfMessages=10)
         messages = page.get("Messages", [])
         if not messages:
-            return len(ids)
+            return sorted(found.values(), key=lambda each: (each["started_ms"], each["alert_id"]))
         for message in messages:
             body = json.loads(message["Body"])
             if "alert_id" in body:
-                ids.add(body["alert_id"])
+                found[body["alert_id"]] = body
             target.call(
                 "sqs", "DeleteMessage", QueueUrl=url, ReceiptHandle=message["ReceiptHandle"]
             )

@@ -182,6 +182,8 @@ class RunReport:
     recorded_only: dict[str, list[str]] = field(default_factory=dict)
     stops: list[Standstill] = field(default_factory=list)
     maintenance: list[dict[str, Any]] = field(default_factory=list)
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    """The alerts as a person got them, in order; the page shows them, `report.json` counts."""
 
     @property
     def judged(self) -> Judged:

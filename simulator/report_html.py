@@ -9,25 +9,13 @@ from collections import Counter
 from collections.abc import Sequence
 
 from simulator.report import Episode, Fault, Judged, RunReport
-from simulator.report_svg import Trace, clock, escaped, machine_figure
+from simulator.report_style import STYLE
+from simulator.report_svg import Trace, clock, escaped, machine_figure, moment
 
 __all__ = ["Trace", "render"]
 
-STYLE = """
-:root{color-scheme:light;--ink:#1d2733;--soft:#5b6b7b;--line:#d9e0e7;--fault:#f6c9a0;
---found:#0a7d4f;--false:#c22f2f;--signal:#3a6ea5;--score:#20303f}
-body{font:15px/1.45 system-ui,sans-serif;color:var(--ink);margin:2rem auto;max-width:1100px;
-padding:0 1rem}h1{margin-bottom:.2rem}h2{margin:2rem 0 .4rem}p.lead{color:var(--soft);margin-top:0}
-table{border-collapse:collapse;margin:.5rem 0}th,td{text-align:left;padding:.25rem .9rem .25rem 0;
-border-bottom:1px solid var(--line);font-variant-numeric:tabular-nums}th{color:var(--soft);
-font-weight:600}.tiles{display:flex;flex-wrap:wrap;gap:.8rem;margin:1rem 0}.tile{border:1px solid
-var(--line);border-radius:8px;padding:.6rem 1rem;min-width:9rem}.tile b{display:block;
-font-size:1.5rem}.tile span{color:var(--soft)}figure{margin:0 0 1.4rem}figcaption{font-weight:600;
-margin-bottom:.2rem}svg{width:100%;height:auto;background:#fff;border:1px solid var(--line);
-border-radius:6px}.found{color:var(--found)}.standstill{color:var(--soft)}.false_alarm,.missed{color:var(--false)}
-.legend span{margin-right:1.4rem}.key{display:inline-block;width:.9rem;height:.7rem;
-margin-right:.35rem}details{margin:1.2rem 0}summary{font-weight:600;cursor:pointer}
-"""
+LONG = 64
+"""Characters from which a cell of a table may break its line."""
 
 
 def render(report: RunReport, traces: Sequence[Trace], live_from_ms: int) -> str:
@@ -36,16 +24,18 @@ def render(report: RunReport, traces: Sequence[Trace], live_from_ms: int) -> str
     body = [
         f"<h1>{escaped(report.scenario)}</h1>",
         f'<p class="lead">seed {report.seed} on the {escaped(report.target)} target: '
-        f"{_hours(report.virtual_s)} of machine time in {report.wall_s:.0f} s</p>",
+        f"{_hours(report.virtual_s)} of machine time from {report.started:%Y-%m-%d %H:%M} UTC, in "
+        f"{report.wall_s:.0f} s</p>",
         _tiles(report, judged),
         _faults(report, judged),
         _detections(report, judged),
+        _alerts(report),
         _maintenance(report),
         "<h2>Machines</h2>",
         '<p class="legend"><span><i class="key" style="background:var(--fault)"></i>true fault'
         '</span><span><i class="key" style="background:var(--found)"></i>detection that found it'
         '</span><span><i class="key" style="background:var(--false)"></i>false alarm</span>'
-        '<span><i class="key" style="background:#9aa7b4"></i>standing still</span>'
+        '<span><i class="key" style="background:var(--halt)"></i>standing still</span>'
         "<span>dashed: threshold; thin grey line: score with no model; "
         "grey ground: before the model was in service</span></p>",
     ]
@@ -100,9 +90,14 @@ def _tiles(report: RunReport, judged: Judged) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table of HTML cells; a long cell wraps, and where all is too wide it scrolls."""
     top = "".join(f"<th>{escaped(name)}</th>" for name in head)
-    lines = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><tr>{top}</tr>{lines}</table>"
+    lines = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in rows)
+    return f'<div class="wide"><table><tr>{top}</tr>{lines}</table></div>'
+
+
+def _cell(text: str) -> str:
+    return f'<td class="long">{text}</td>' if len(text) > LONG else f"<td>{text}</td>"
 
 
 def _faults(report: RunReport, judged: Judged) -> str:
@@ -120,8 +115,8 @@ def _faults(report: RunReport, judged: Judged) -> str:
                 escaped(fault.device_id),
                 escaped(fault.kind.replace("_", " ")),
                 f"{fault.severity:.2f}",
-                clock(fault.onset_ms),
-                clock(fault.end_ms),
+                moment(report, fault.onset_ms),
+                moment(report, fault.end_ms),
                 delay,
                 "yes" if number in report.judged_no_model.found else "no",
                 _lead(fault, episode),
@@ -148,7 +143,7 @@ def _maintenance(report: RunReport) -> str:
             escaped(order["order_id"]),
             escaped(order["device_id"]),
             escaped(str(order["type"]).replace("_", " ")),
-            clock(order["started_ms"]),
+            moment(report, order["started_ms"]),
             _hours(order["downtime_s"]),
             f"{order['total_cost']:,.0f}",
             escaped(order["text"]),
@@ -169,18 +164,39 @@ def _detections(report: RunReport, judged: Judged) -> str:
         rows.append(
             [
                 escaped(episode.device_id),
-                clock(episode.started_ms),
-                "open" if episode.ended_ms is None else clock(episode.ended_ms),
+                moment(report, episode.started_ms),
+                "open" if episode.ended_ms is None else moment(report, episode.ended_ms),
                 f'<span class="{outcome}">{escaped(outcome.replace("_", " "))}</span>',
                 f"{episode.score:.2f}",
                 ", ".join(f"{escaped(name)} {share:.0%}" for name, share in drivers),
                 ""
                 if episode.window_start_ms is None
-                else f"{clock(episode.window_start_ms)} to {clock(episode.started_ms)}",
+                else f"{moment(report, episode.window_start_ms)} to {clock(episode.started_ms)}",
             ]
         )
     head = ("machine", "from", "to", "outcome", "peak score", "driven by", "in the readings of")
     return "<h2>Detections</h2>" + (table(head, rows) if rows else "<p>None.</p>")
+
+
+def _alerts(report: RunReport) -> str:
+    """Return what a person was told, as it came out of the topic."""
+    if not report.messages:
+        return ""
+    rows = [
+        [
+            escaped(alert["device_id"]),
+            moment(report, alert["since_ms"]),
+            escaped(alert["what_to_do"]),
+            escaped(alert["alert_id"][:8]),
+        ]
+        for alert in report.messages
+    ]
+    return (
+        "<h2>Alerts</h2>"
+        + table(("machine", "unusual since", "what to do", "id"), rows)
+        + f'<p class="lead">fleetwin trace {escaped(report.messages[0]["alert_id"][:8])} '
+        "follows one back to its readings.</p>"
+    )
 
 
 def _readings(report: RunReport) -> str:

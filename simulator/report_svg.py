@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.report import Episode, Fault, RunReport, Standstill
+from simulator.report_style import SOFT
 
 WIDTH = 900
 LEFT = 150
@@ -23,6 +24,7 @@ ROW = 46
 GAP = 10
 TICK_STEPS_MIN = (1, 2, 5, 10, 15, 30, 60, 120, 240, 360, 720, 1440, 2880, 10080)
 """Steps between the marks of a time axis that read well."""
+DAY_MS = 86_400_000
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 _UNITS = {
@@ -102,7 +104,7 @@ def _shades(
     width = axes.x(live_from_ms) - LEFT
     if width > 0:
         parts.append(
-            f'<rect x="{LEFT}" y="0" width="{width:.1f}" height="{bottom}" fill="#eef1f4"/>'
+            f'<rect x="{LEFT}" y="0" width="{width:.1f}" height="{bottom}" fill="var(--ground)"/>'
         )
     for fault in faults:
         x = axes.x(fault.onset_ms)
@@ -115,21 +117,23 @@ def _shades(
         x = axes.x(stop.start_ms)
         parts.append(
             f'<rect x="{x:.1f}" y="0" width="{max(2.0, axes.x(stop.end_ms) - x):.1f}" '
-            f'height="{bottom}" fill="#9aa7b4" opacity=".45">'
+            f'height="{bottom}" fill="var(--halt)" opacity=".45">'
             f"<title>{escaped(stop.reason)}</title></rect>"
         )
     return "".join(parts)
 
 
 def _mark(axes: Axes, episode: Episode, outcome: str, bottom: int) -> str:
-    colour = {"false_alarm": "var(--false)", "standstill": "#5b6b7b"}.get(outcome, "var(--found)")
+    colour = {"false_alarm": "var(--false)", "standstill": "var(--soft)"}.get(
+        outcome, "var(--found)"
+    )
     start = axes.x(episode.started_ms)
     end = axes.x(axes.end_ms if episode.ended_ms is None else episode.ended_ms)
     return (
         f'<line x1="{start:.1f}" x2="{start:.1f}" y1="0" y2="{bottom}" stroke="{colour}" '
         f'stroke-width="1.5"/><rect x="{start:.1f}" y="{bottom - 5}" '
         f'width="{max(2.0, end - start):.1f}" height="5" fill="{colour}">'
-        f"<title>{escaped(outcome)} {clock(episode.started_ms)}</title></rect>"
+        f"<title>{escaped(outcome)} {_utc(episode.started_ms):%m-%d %H:%M:%S}</title></rect>"
     )
 
 
@@ -142,11 +146,18 @@ def ticks(axes: Axes, bottom: int) -> str:
         x = axes.x(at_ms)
         anchor = "end" if x > WIDTH - 3 * RIGHT else "middle"
         parts.append(
-            f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{bottom}" y2="{bottom + 3}" stroke="#5b6b7b"/>'
-            f'<text x="{x:.1f}" y="{bottom + 13}" font-size="10" fill="#5b6b7b" '
-            f'text-anchor="{anchor}">{clock(at_ms)[:5]}</text>'
+            f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{bottom}" y2="{bottom + 3}" stroke="{SOFT}"/>'
+            f'<text x="{x:.1f}" y="{bottom + 13}" font-size="10" fill="{SOFT}" '
+            f'text-anchor="{anchor}">{_mark_of(at_ms, step_ms, span_min)}</text>'
         )
     return "".join(parts)
+
+
+def _mark_of(at_ms: int, step_ms: int, span_min: float) -> str:
+    """Return what a mark of the axis says: the day where days matter, the time where hours do."""
+    if step_ms >= DAY_MS:
+        return f"{_utc(at_ms):%m-%d}"
+    return f"{_utc(at_ms):%m-%d %H:%M}" if span_min * 60_000 > DAY_MS else clock(at_ms)[:5]
 
 
 def _title(name: str) -> tuple[str, str]:
@@ -164,7 +175,7 @@ def _row(axes: Axes, name: str, times: IntArray, values: FloatArray, top: int, c
     title, unit = _title(name)
     return (
         f'<text x="8" y="{top + 16}" font-size="12">{escaped(title)}</text>'
-        f'<text x="8" y="{top + 31}" font-size="10" fill="#5b6b7b">'
+        f'<text x="8" y="{top + 31}" font-size="10" fill="{SOFT}">'
         f"{low:.3g} to {high:.3g}{escaped(unit)}</text>"
         f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width=".8"/>'
     )
@@ -180,15 +191,15 @@ def _score_row(axes: Axes, trace: Trace, top: int) -> str:
     y = top + height - height * 1.0 / high
     parts = [
         f'<text x="8" y="{top + 16}" font-size="12">anomaly score</text>'
-        f'<text x="8" y="{top + 31}" font-size="10" fill="#5b6b7b">threshold 1, shown to '
+        f'<text x="8" y="{top + 31}" font-size="10" fill="{SOFT}">threshold 1, shown to '
         f"{high:.2g}</text>"
-        f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="#c22f2f" '
+        f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="var(--false)" '
         'stroke-dasharray="4 3" stroke-width="1"/>'
     ]
     if trace.no_model is not None and len(trace.no_model[0]):
         points = points_of(axes, *trace.no_model, top, height, 0.0, high)
         parts.append(
-            f'<polyline points="{points}" fill="none" stroke="#b8c2cc" '
+            f'<polyline points="{points}" fill="none" stroke="var(--plain)" '
             'stroke-width=".8"><title>no model</title></polyline>'
         )
     points = points_of(axes, times, values, top, height, 0.0, high)
@@ -229,7 +240,17 @@ def points_of(
 
 def clock(at_ms: int) -> str:
     """Return the time of day, UTC."""
-    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%H:%M:%S")
+    return f"{_utc(at_ms):%H:%M:%S}"
+
+
+def moment(report: RunReport, at_ms: int) -> str:
+    """Return the time of day, with the day where the run is longer than one."""
+    day = f"{_utc(at_ms):%m-%d} " if report.virtual_s * 1000 > DAY_MS else ""
+    return day + clock(at_ms)
+
+
+def _utc(at_ms: int) -> datetime:
+    return datetime.fromtimestamp(at_ms / 1000, UTC)
 
 
 def escaped(text: object) -> str:

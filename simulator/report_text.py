@@ -51,6 +51,9 @@ def summary(report: RunReport, out: Path) -> str:
         f"  {out / 'report.html'}   a picture of every machine",
         f"  {out / 'report.json'}   the same in numbers",
     ]
+    if values["detections"]:
+        first = values["detections"][0]["detection_id"][:8]
+        lines.append(f"  fleetwin trace {first} --out {out}   the first alert, and what led to it")
     return "\n".join(lines)
 
 

@@ -322,7 +322,8 @@ class _Run:
             started=datetime.fromtimestamp(self.start_s, UTC),
             model=found.model,
             workflow=workflow,
-            alerts=found.alerts,
+            alerts=len(found.alerts),
+            messages=found.alerts,
             alarms=found.alarms,
             raw_zone=found.raw_zone,
             environment={
@@ -340,6 +341,8 @@ class _Run:
         (self.options.out / "report.html").write_text(page, encoding="utf-8")
         scores = evidence.score_lines(found.traces)
         (self.options.out / SCORES_FILE).write_bytes(b"".join(scores))
+        alerts = b"".join(orjson.dumps(alert) + b"\n" for alert in found.alerts)
+        (self.options.out / evidence.ALERTS_FILE).write_bytes(alerts)
         traces = evidence.trace_lines(self.target)
         (self.options.out / TRACES_FILE).write_bytes(b"".join(traces))
 

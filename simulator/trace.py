@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -20,6 +21,9 @@ from simulator.errors import EnvironmentMissing, ScenarioError
 
 NEXT_ROW_MS = 5 * 60_000
 """How long after a reading its first row may be: as long as the longest window."""
+
+SHORTEST_ID = 6
+"""Characters of an alert's id that name it."""
 
 Row = Mapping[str, Any]
 
@@ -53,6 +57,9 @@ class Trace:
     features: Placed | None
     score: Placed | None
     detections: tuple[Row, ...] = field(default=())
+    """Episodes as in `report.json`, with the ``alert`` that a person got of each."""
+    nearest: tuple[str, ...] = ()
+    """Where there is no reading: the ids of those before and after the time."""
 
     @property
     def correlation_id(self) -> str:
@@ -73,9 +80,12 @@ class Run:
             raise EnvironmentMissing(f"no run has left its twin in {out}: run `fleetwin run` first")
         report = out / "report.json"
         self._report = json.loads(report.read_text("utf-8")) if report.is_file() else {}
+        alerts = out / "alerts.jsonl"
+        lines = alerts.read_text("utf-8").splitlines() if alerts.is_file() else []
+        self._alerts = {alert["alert_id"]: alert for alert in map(json.loads, lines)}
 
     def trace(self, text: str) -> Trace:
-        """Follow ``DEVICE@TIME``, ``DEVICE#SEQUENCE`` or the id of an alert.
+        """Follow ``DEVICE@TIME``, ``DEVICE#SEQUENCE`` or the id of an alert (or how it begins).
 
         Of an alert the newest reading of the row that opened it is followed.
         Raises ScenarioError for what is none of these, and for a reading or alert that the run
@@ -86,7 +96,7 @@ class Run:
         if reading is None and time_ms is not None and SEPARATOR not in text:
             reading = self._last_before(device_id, time_ms)
         if reading is None and time_ms is None:
-            raise ScenarioError(f"{text}: the raw zone has no such reading")
+            raise ScenarioError(f"{text}: the raw zone has no such reading; {self._has(device_id)}")
         if reading is not None:
             time_ms = int(reading.row["event_time_ms"])
         assert time_ms is not None
@@ -97,17 +107,20 @@ class Run:
         alerts = {found["detection_id"] for found in detections}
         logs = tuple(self._logs(device_id, time_ms, reading, alerts))
         if reading is None and score is None and features is None and not logs:
-            raise ScenarioError(f"{text}: the run has nothing of {device_id} at that time")
-        return Trace(device_id, time_ms, reading, logs, features, score, detections)
+            raise ScenarioError(
+                f"{text}: the run has nothing of {device_id} at that time; {self._has(device_id)}"
+            )
+        nearest = () if reading else tuple(self._nearest(device_id, time_ms))
+        return Trace(device_id, time_ms, reading, logs, features, score, detections, nearest)
 
     def _meant(self, text: str) -> tuple[str, int | None, int | None]:
         """Return device, event time and sequence number that a text names."""
         device_id, hash_sign, number = text.rpartition("#")
         if hash_sign and device_id and number.isdecimal():
             return device_id, None, int(number)
-        for found in self._report.get("detections", []):
-            if found["detection_id"] == text:
-                return found["device_id"], _ms(found["started"]), None
+        found = [each for each in self._report.get("detections", []) if _is_of(each, text)]
+        if len(found) == 1:
+            return found[0]["device_id"], _ms(found[0]["started"]), None
         try:
             device_id, time_ms = parse_correlation_id(text)
         except ValueError as error:
@@ -130,6 +143,29 @@ class Run:
                 if row["event_time_ms"] == time_ms or (time_ms is None and row["seq"] == sequence):
                     return Placed(place, row)
         return None
+
+    def _has(self, device_id: str) -> str:
+        """Return what there is of a device, in words."""
+        rows = [
+            row for _, path in self._objects("telemetry", None) for row in _lines(path, device_id)
+        ]
+        if not rows:
+            return f"nothing of {device_id} was stored"
+        first, last = min(rows, key=_numbered), max(rows, key=_numbered)
+        return (
+            f"of {device_id} there are {device_id}#{first['seq']} to {device_id}#{last['seq']}, "
+            "but for what was lost on its way or refused"
+        )
+
+    def _nearest(self, device_id: str, time_ms: int) -> Iterator[str]:
+        """Yield the ids of the readings before and after a time, within its hour."""
+        times = sorted(
+            int(row["event_time_ms"])
+            for _, path in self._objects("telemetry", time_ms)
+            for row in _lines(path, device_id)
+        )
+        place = bisect_left(times, time_ms)
+        yield from (correlation_id(device_id, at) for at in times[max(0, place - 1) : place + 1])
 
     def _last_before(self, device_id: str, time_ms: int) -> Placed | None:
         """Return the newest reading that the row at a time has: an alert is about a row."""
@@ -189,7 +225,8 @@ class Run:
             started, ended = _ms(found["started"]), found["ended"]
             is_over = ended is not None and _ms(ended) < time_ms
             if found["device_id"] == device_id and started <= row_ms and not is_over:
-                yield found
+                alert = self._alerts.get(found["detection_id"])
+                yield {**found, "alert": alert} if alert else found
 
 
 def _covers(document: Row, device_id: str, time_ms: int, reading: Placed | None) -> bool:
@@ -199,6 +236,14 @@ def _covers(document: Row, device_id: str, time_ms: int, reading: Placed | None)
     if reading is None or "objects" not in document:
         return True
     return any(reading.place.endswith("/" + key) for key in document["objects"])
+
+
+def _is_of(detection: Row, text: str) -> bool:
+    return len(text) >= SHORTEST_ID and str(detection["detection_id"]).startswith(text)
+
+
+def _numbered(row: Row) -> int:
+    return int(row["seq"])
 
 
 def _ms(text: str) -> int:

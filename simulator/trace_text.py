@@ -40,11 +40,15 @@ def _lines(trace: Trace) -> Iterator[str]:
         shares = sorted(found["contributions"].items(), key=lambda one: -one[1])[:3]
         parts = ", ".join(f"{sensor} {share:.0%}" for sensor, share in shares)
         yield _more(f"score {found['score']:.2f}: {parts}")
+        if "alert" in found:
+            yield _more(f"told: {found['alert']['what_to_do']}")
 
 
 def _reading(trace: Trace) -> Iterator[str]:
     if trace.reading is None:
         yield _row("raw object", "none: nothing was stored with this event time")
+        if trace.nearest:
+            yield _more(f"the nearest: {', '.join(trace.nearest)}")
         return
     row = trace.reading.row
     yield _row("raw object", trace.reading.place)

@@ -63,7 +63,7 @@ def observe(world: SmallWorld) -> Observation:
     )
     books = {name: int(value) for name, value in vars(found.readings).items()}
     journey = Journey(
-        "small", LIVE.name, LIVE.seed, "embedded", books, found.alerts, detections, scores
+        "small", LIVE.name, LIVE.seed, "embedded", books, len(found.alerts), detections, scores
     )
     raw = list(_raw_lines(world))
     return Observation(journey, raw, _lags(world), _permissions(world), _answers(world))

@@ -11,7 +11,8 @@ import numpy as np
 
 from simulator.parity.journey import Difference, Found
 from simulator.parity.journey_words import moment, verdict
-from simulator.report_html import STYLE, table
+from simulator.report_html import table
+from simulator.report_style import STYLE
 from simulator.report_svg import GAP, LEFT, RIGHT, ROW, WIDTH, Axes, escaped, points_of, ticks
 
 HERE, THERE, APART = "var(--score)", "#d07a2d", "var(--false)"
@@ -124,7 +125,7 @@ def _figure(diff: Difference, device: str) -> str:
     parts = [
         _label("anomaly score", f"threshold 1, shown to {high:.2g}", top),
         f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{threshold:.1f}" y2="{threshold:.1f}" '
-        'stroke="#c22f2f" stroke-dasharray="4 3" stroke-width="1"/>',
+        'stroke="var(--false)" stroke-dasharray="4 3" stroke-width="1"/>',
         _line(axes, theirs, top, height, high, THERE, "2.4"),
         _line(axes, ours, top, height, high, HERE, "1"),
         _label("difference", f"at most {widest:.2g}", below),
@@ -146,7 +147,7 @@ def _figure(diff: Difference, device: str) -> str:
 def _label(title: str, detail: str, top: int) -> str:
     return (
         f'<text x="8" y="{top + 16}" font-size="12">{title}</text>'
-        f'<text x="8" y="{top + 31}" font-size="10" fill="#5b6b7b">{detail}</text>'
+        f'<text x="8" y="{top + 31}" font-size="10" fill="var(--soft)">{detail}</text>'
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 
 from simulator.cli import app
 from simulator.errors import EnvironmentMissing, ScenarioError
+from simulator.targets import ROOT
 from simulator.tests.conftest import FinishedRun
 from simulator.trace import Run
 
@@ -103,6 +105,41 @@ def test_the_trace_is_also_there_for_programs(out: Path) -> None:
 def test_what_the_run_does_not_have_is_said(out: Path, text: str) -> None:
     with pytest.raises(ScenarioError, match=text):
         Run(out).trace(text)
+
+
+def test_where_there_is_no_reading_its_neighbours_are_named(out: Path) -> None:
+    said = traced(out, "pump-004@2026-01-05T00:00:03.900Z")
+    assert (
+        "the nearest: pump-004@2026-01-05T00:00:03.497Z, pump-004@2026-01-05T00:00:04.497Z" in said
+    )
+    with pytest.raises(ScenarioError, match="there are pump-004#0 to pump-004#12"):
+        Run(out).trace("pump-004#99")
+    with pytest.raises(ScenarioError, match="nothing of pump-9 was stored"):
+        Run(out).trace("pump-9#1")
+
+
+def test_an_alert_is_named_by_how_its_id_begins_and_shows_what_a_person_was_told(
+    out: Path,
+) -> None:
+    write(out / "alerts.jsonl", {"alert_id": ALERT, "what_to_do": "Inspect pump-004."})
+    said = traced(out, ALERT[:8])
+    assert said == traced(out, ALERT)
+    assert "told: Inspect pump-004." in said
+    with pytest.raises(ScenarioError, match="no DEVICE@TIME"):
+        Run(out).trace(ALERT[:5])
+
+
+def test_the_readings_that_the_story_follows_are_in_the_run_that_it_names(
+    tiny_run: FinishedRun,
+) -> None:
+    story = (ROOT / "docs" / "life-of-a-reading.md").read_text("utf-8")
+    followed = re.findall(r"fleetwin trace (pump-\S+)", story)
+    assert followed
+    traces = [Run(tiny_run.out).trace(text) for text in followed]
+    assert len({trace.correlation_id for trace in traces}) == 1
+    for trace in traces:
+        assert trace.reading is not None
+        assert trace.correlation_id in story
 
 
 def test_without_a_run_the_cure_is_named(tmp_path: Path) -> None:
