@@ -20,11 +20,24 @@ def dashboard(
     ] = Path("out/twin"),
     out: Annotated[Path, typer.Option(help="The page to write.")] = Path("dashboard.html"),
     svg: Annotated[Path | None, typer.Option(help="Also write one picture to this file.")] = None,
+    quicksight: Annotated[
+        bool, typer.Option("--quicksight", help="The QuickSight dashboard: reports on the lake.")
+    ] = False,
+    assembly: Annotated[
+        Path | None, typer.Option(help="With --quicksight: the cdk.out that the run was of.")
+    ] = None,
 ) -> None:
-    """Draw what a CloudWatch dashboard of the stack showed in a run that is over.
+    """Draw what a dashboard of the stack shows of a run that is over.
 
+    CloudWatch's has the pipeline's metrics; with --quicksight, QuickSight's has what the lake says
+    of the machines, each data set's SQL run on it as `fleetwin sql` does.
     Example: fleetwin dashboard pipeline --svg dashboard.svg
     """
+    if quicksight:
+        _reports(name, state, out, svg, assembly)
+        return
+    if assembly is not None:
+        raise ScenarioError("--assembly belongs to --quicksight: a run keeps CloudWatch's itself")
     from simulator.cloud import dashboards_store
     from simulator.dashboard_html import page_of
     from simulator.dashboard_svg import document
@@ -44,3 +57,23 @@ def dashboard(
     if svg is not None:
         write_file(svg, document(kept, found[0]))
         print(svg)
+
+
+def _reports(name: str, state: Path, out: Path, svg: Path | None, assembly: Path | None) -> None:
+    """Write the page of a QuickSight dashboard."""
+    if svg is not None:
+        raise ScenarioError("--svg: a QuickSight dashboard is drawn as a page only; leave it out")
+    if not (state / "glue" / "catalog.json").exists():
+        raise EnvironmentMissing(
+            f"there is no catalog in {state}: run `fleetwin run` first, or give --state FOLDER"
+        )
+    try:
+        from simulator.quicksight.page import page_of
+        from simulator.quicksight.source import report_of
+        from simulator.targets import SNAPSHOT
+    except ModuleNotFoundError as error:
+        raise EnvironmentMissing(
+            f"{error.name} is missing: install it with pip install 'fleetwin[embedded]'"
+        ) from error
+    out.write_text(page_of(report_of(state, assembly or SNAPSHOT, name)), "utf-8")
+    print(out)

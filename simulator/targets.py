@@ -60,16 +60,16 @@ def template_default(parameter: str, assembly: Path = SNAPSHOT) -> str:
     )
 
 
-def quiet_twin(start: datetime, state: Path, assembly: Path = SNAPSHOT) -> Cloud:
+def quiet_twin(start: datetime, state: Path, assembly: Path = SNAPSHOT, **stack: str) -> Cloud:
     """Return a twin on a state folder with the stack's resources, but no Spark and no workers.
 
-    For commands that fill the lake. Roles of an earlier twin are kept; the rules that start
-    workflows are off. The caller closes it.
+    For commands that fill the lake; ``stack`` are parameters of the template. Roles of an earlier
+    twin are kept; the rules that start workflows are off. The caller closes it.
     """
     cloud = Cloud(start, state)
     try:
         iam_store.restore(cloud.iam, state)
-        deploy(load_assembly(assembly), cloud.context, {})
+        deploy(load_assembly(assembly), cloud.context, stack)
         for rule in cloud.call("events", "ListRules")["Rules"]:
             cloud.call("events", "DisableRule", Name=rule["Name"])
     except BaseException:

@@ -44,6 +44,15 @@ WORK_ORDER_COLUMNS = (
     ("text", glue.Schema.STRING),
 )
 
+SCORE_COLUMNS = (
+    ("device_id", glue.Schema.STRING),
+    ("event_time_ms", glue.Schema.BIG_INT),
+    ("score", glue.Schema.DOUBLE),
+    ("no_model_score", glue.Schema.DOUBLE),
+    ("model_version", glue.Schema.STRING),
+)
+"""Scores are in thresholds of the model that gave them."""
+
 
 def projection() -> dict[str, glue.PartitionProjectionConfiguration]:
     """Return how the raw zone's partitions follow from a rule: who writes it registers none.
@@ -133,14 +142,17 @@ class Catalog(Construct):
             lake.processed,
             "batch-scores/",
             glue.DataFormat.PARQUET,
-            [
-                ("device_id", glue.Schema.STRING),
-                ("event_time_ms", glue.Schema.BIG_INT),
-                ("score", glue.Schema.DOUBLE),
-                ("no_model_score", glue.Schema.DOUBLE),
-                ("model_version", glue.Schema.STRING),
-            ],
+            list(SCORE_COLUMNS),
             is_projected=False,
+        )
+        self.live_scores = self._table(
+            "live_scores",
+            "What the detector said of feature rows as readings came, smoothed as its rule is",
+            lake.processed,
+            "scores/",
+            glue.DataFormat.JSON,
+            list(SCORE_COLUMNS),
+            is_projected=True,
         )
 
     def _table(

@@ -21,7 +21,7 @@ JOB_PREFIXES = (FEATURES_PREFIX, QUARANTINE_PREFIX, QUALITY_PREFIX, "baselines/*
 """What the features job writes: rows, what is malformed, reports, baseline, and what it did."""
 SCORES_PREFIX = "scores/*"
 BATCH_SCORES_PREFIX = "batch-scores/*"
-"""The table `scores`; what the detector keeps has another format and another folder."""
+"""The table `scores`; what the detector keeps is the table `live_scores`, in another folder."""
 TRANSFORM_PREFIX = "transform/*"
 """What goes into transform jobs and comes out of them, by the execution that started them."""
 MODELS_PREFIX = "models/*"

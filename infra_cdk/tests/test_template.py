@@ -205,7 +205,8 @@ def test_the_features_table_has_the_columns_that_the_pipeline_computes() -> None
         body["TableInput"]["Name"]: body["TableInput"]
         for body in resources("AWS::Glue::Table").values()
     }
-    assert tables.keys() == {"telemetry_raw", "bursts_raw", "maintenance", "features", "scores"}
+    of_readings = {"telemetry_raw", "bursts_raw", "maintenance"}
+    assert tables.keys() == of_readings | {"features", "scores", "live_scores"}
     for name, table in tables.items():
         keys = ["dt"] if name == "maintenance" else ["dt", "hour"]
         assert [key["Name"] for key in table["PartitionKeys"]] == keys

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
+from simulator.cli import app
 from simulator.cloud.assembly import load_assembly
 from simulator.cloud.cloud import Cloud
 from simulator.cloud.template import deploy
+from simulator.errors import ScenarioError
 from simulator.lake import lake_of
+from simulator.quicksight.drawn import NotDrawn
 from simulator.targets import SNAPSHOT
+from simulator.tests.command import changed_assembly
 
 READER = "arn:aws:quicksight:us-east-1:000000000000:user/default/reader"
 HOUR_MS = 3_600_000
@@ -41,22 +45,13 @@ def score_rows() -> list[dict[str, Any]]:
     ]
 
 
-def fill(cloud: Cloud, state: Path) -> None:
-    """Put scores and one repair, of pump-001, into the lake as jobs and transfers do."""
+def fill(cloud: Cloud) -> None:
+    """Put scores and one repair, of pump-001, into the lake as the detector and transfers do."""
     buckets = [one["Name"] for one in cloud.call("s3", "ListBuckets")["Buckets"]]
     processed, raw = (next(b for b in buckets if zone in b) for zone in ("processed", "raw"))
-    file = state / "scores.parquet"
-    pq.write_table(pa.Table.from_pylist(score_rows()), file)
-    key = "batch-scores/dt=2026-01-05/hour=00"
-    cloud.call("s3", "PutObject", Bucket=processed, Key=f"{key}/a.parquet", Body=file.read_bytes())
-    database = cloud.call("glue", "GetDatabases")["DatabaseList"][0]["Name"]
-    table = {"DatabaseName": database}
-    described = cloud.call("glue", "GetTable", **table, Name="scores")["Table"]["StorageDescriptor"]
-    partition = {
-        "Values": ["2026-01-05", "00"],
-        "StorageDescriptor": {**described, "Location": f"s3://{processed}/{key}/"},
-    }
-    cloud.call("glue", "CreatePartition", **table, TableName="scores", PartitionInput=partition)
+    lines = b"".join(json.dumps(row).encode() + b"\n" for row in score_rows())
+    key = "scores/dt=2026-01-05/hour=00/shard-1.jsonl"
+    cloud.call("s3", "PutObject", Bucket=processed, Key=key, Body=lines)
     opened_ms = START_MS + 31 * HOUR_MS
     order = {
         "schema": 1,
@@ -79,7 +74,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cloud, Path
     cloud = Cloud(START, state)
     try:
         deploy(load_assembly(SNAPSHOT), cloud.context, {"QuickSightPrincipal": READER})
-        fill(cloud, state)
+        fill(cloud)
         yield cloud, state
     finally:
         cloud.close()
@@ -101,16 +96,23 @@ def rows_of(lake: tuple[Cloud, Path], ending: str) -> list[dict[str, Any]]:
     return rows
 
 
-def test_health_falls_in_the_bad_hours_and_only_they_are_unusual(lake: tuple[Cloud, Path]) -> None:
+def test_health_is_below_a_half_where_the_score_is_above_the_threshold(
+    lake: tuple[Cloud, Path],
+) -> None:
     rows = rows_of(lake, "-health")
-    assert len(rows) == 3 * 72
-    unusual = [(row["device_id"], row["hour_start"].hour) for row in rows if row["unusual"]]
-    assert sorted(unusual) == [("pump-001", 30 - 24), ("pump-002", 40 - 24)]
-    assert all(row["health"] < 0.5 for row in rows if row["unusual"])
-    assert all(row["health"] > 0.6 for row in rows if not row["unusual"])
+    assert len(rows) == 3 * 72 * 6
+    above = [row for row in rows if row["score"] >= 1.0]
+    assert {(row["device_id"], row["moment"].hour) for row in above} == {
+        ("pump-001", 30 - 24),
+        ("pump-002", 40 - 24),
+    }
+    assert sum(row["hours_above"] for row in rows) == pytest.approx(2.0)
+    assert all((row["health"] < 0.5) == (row["score"] >= 1.0) for row in rows)
 
 
-def test_an_unusual_day_without_a_repair_is_a_false_alarm(lake: tuple[Cloud, Path]) -> None:
+def test_a_day_above_the_threshold_without_a_repair_is_a_false_alarm(
+    lake: tuple[Cloud, Path],
+) -> None:
     rows = rows_of(lake, "-false-alarms")
     assert {row["device_id"]: row["false_alarms"] for row in rows} == {"pump-001": 0, "pump-002": 1}
 
@@ -143,6 +145,54 @@ def columns_in(value: Any) -> Iterator[tuple[str, str]]:
     elif isinstance(value, list):
         for each in value:
             yield from columns_in(each)
+
+
+def test_the_dashboard_of_the_stack_is_drawn_of_what_its_lake_holds(
+    lake: tuple[Cloud, Path], tmp_path: Path
+) -> None:
+    _, state = lake
+    out = tmp_path / "page.html"
+    words = ["dashboard", "--quicksight", "--state", str(state), "--out", str(out)]
+    result = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert (result.exit_code, result.output) == (0, f"{out}\n")
+    page = out.read_text("utf-8")
+    cards = dict(re.findall(r'<section class="card" id="([^"]+)"(.*?)</section>', page, re.DOTALL))
+    assert len(cards) == 12
+    numbers = {
+        name: re.search(r'class="kpi">([^<]*)', cards[name])[1]  # type: ignore[index]
+        for name in ("count", "above", "stood", "cost")
+    }
+    assert numbers == {"count": "3", "above": "2.0 h", "stood": "2.0 h", "cost": "310"}
+    assert cards["weakest"].count("<polyline") == 3
+    # The last eight hours of three machines, six columns an hour, and the key of the colours.
+    assert cards["heat"].count("<title>") == 3 * 8 * 6
+    assert "pump-002, pump-002" not in page
+    assert "pump-002, false_alarms (sum): 1" in cards["false-alarms"]
+    assert re.findall(r"<td>(pump-\d+)", cards["machine"])[2] == "pump-003"
+    assert "no data" not in page
+
+
+def test_what_cannot_be_drawn_is_said_before_anything_is_asked(
+    lake: tuple[Cloud, Path], tmp_path: Path
+) -> None:
+    def gauge(template: dict[str, Any]) -> None:
+        for body in template["Resources"].values():
+            if body["Type"] == "AWS::QuickSight::Dashboard":
+                visuals = body["Properties"]["Definition"]["Sheets"][0]["Visuals"]
+                visuals[0] = {"GaugeChartVisual": {"VisualId": "needle"}}
+
+    state = str(lake[1])
+    assembly = str(changed_assembly(tmp_path, gauge))
+    words = ["dashboard", "--quicksight", "--state", state, "--assembly", assembly]
+    with pytest.raises(NotDrawn, match=r"GaugeChartVisual \(needle\)"):
+        CliRunner().invoke(app, words, catch_exceptions=False)
+    for more, said in (
+        (["other", "--quicksight"], "choose one of fleetwin-dev-fleet"),
+        (["--quicksight", "--svg", "x.svg"], "a page only"),
+        (["--assembly", assembly], "belongs to --quicksight"),
+    ):
+        with pytest.raises(ScenarioError, match=said):
+            CliRunner().invoke(app, ["dashboard", *more, "--state", state], catch_exceptions=False)
 
 
 def test_without_a_principal_nothing_of_quicksight_is_created(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from simulator.cloud.resources.declarations import NAMED, Declared, enforced, stored
 from simulator.cloud.resources.mapping import Outcome, Resource, maps
 
-_SHOWN = stored("kept and described; nothing is drawn here")
+_SHOWN = stored("kept and described; `fleetwin dashboard --quicksight` draws dashboards")
 _NOBODY = stored("the twin has no QuickSight users, so nobody is admitted by it")
 _LEADS = "test_quicksight.test_what_a_definition_names_has_to_be_there"
 _COMMON: Mapping[str, Declared] = {

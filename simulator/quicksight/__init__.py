@@ -1,0 +1,1 @@
+"""QuickSight's dashboards, drawn of the lake that a finished run left."""
