@@ -9,14 +9,12 @@ from typing import Annotated
 
 import typer
 
-from simulator.targets import SNAPSHOT, look_at
-
 
 def assembly(
     folder: Annotated[
-        Path,
+        Path | None,
         typer.Argument(help="What `cdk synth` wrote (cdk.out).", show_default="our own stack"),
-    ] = SNAPSHOT,
+    ] = None,
     properties: Annotated[
         bool, typer.Option("--properties", help="Every property in use, with its verdict.")
     ] = False,
@@ -33,9 +31,10 @@ def assembly(
     """
     from simulator.cloud import survey
     from simulator.cloud.resources.declarations import REFUSED
+    from simulator.targets import SNAPSHOT, look_at
 
     with tempfile.TemporaryDirectory(prefix="fleetwin-") as state:
-        rows = look_at(folder, datetime(2026, 1, 5, tzinfo=UTC), Path(state))
+        rows = look_at(folder or SNAPSHOT, datetime(2026, 1, 5, tzinfo=UTC), Path(state))
     print(survey.table(rows, properties=properties))
     if any(row.verdict == REFUSED for row in rows):
         raise typer.Exit(1)

@@ -16,7 +16,6 @@ import typer
 
 from simulator.aws_endpoint import is_loopback
 from simulator.errors import EnvironmentMissing, ScenarioError, SimulatorError
-from simulator.targets import SNAPSHOT
 
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Only print what would change, as `cdk diff` does.")
@@ -25,9 +24,9 @@ DryRun = Annotated[
 
 def deploy(
     assembly: Annotated[
-        Path,
+        Path | None,
         typer.Option(help="What `cdk synth` wrote (cdk.out).", show_default="our own stack"),
-    ] = SNAPSHOT,
+    ] = None,
     parameters: Annotated[
         list[str] | None,
         typer.Option(help="NAME=VALUE of a template's parameter; repeatable. Others stay."),
@@ -42,9 +41,11 @@ def deploy(
 
     Example: fleetwin deploy --assembly cdk.out --dry-run
     """
+    from simulator.targets import SNAPSHOT
+
     request = {
         "do": "deploy",
-        "assembly": str(assembly.resolve()),
+        "assembly": str((assembly or SNAPSHOT).resolve()),
         "parameters": _parameters(parameters or []),
     }
     answer = _asked({**request, "dry_run": True})

@@ -97,6 +97,8 @@ def _told(touched: Touched) -> str:
         f"{touched.name}: {touched.partitions:,} of {touched.of_partitions:,} partitions, "
         f"{touched.files:,} files, {touched.size_bytes / 1e6:,.1f} MB"
     )
+    if not touched.of_partitions:
+        text += " (there are none yet)"
     if touched.columns is not None:
         text += f", columns {', '.join(touched.columns)}"
     if touched.row_filters:

@@ -45,6 +45,7 @@ from simulator.targets import (
     remote_of,
     template_default,
 )
+from simulator.workflow_text import named
 
 HOUR_S = 3600
 
@@ -285,8 +286,10 @@ class _Run:
             )
             if execution.status != "SUCCEEDED":
                 raise WorkflowFailed(
-                    f"the training workflow {execution.status}: {execution.error}: "
-                    f"{execution.cause}; its logs are in {execution.logs}"
+                    f"the training workflow {execution.status}: "
+                    f"{named(execution.error, execution.cause, 2_000)}; its logs are in "
+                    f"{execution.logs}; state by state: fleetwin workflow show "
+                    f"{execution.name}{self._where()}"
                 )
             result.append(f"{execution.events} events, {execution.status}")
         told = [Stage(f"workflow: {name}", took_s, took_s) for name, took_s in execution.states]
@@ -296,6 +299,11 @@ class _Run:
             "status": execution.status,
             "states": [stage.name for stage in watch.stages or told],
         }
+
+    def _where(self) -> str:
+        """Return the option that names this run's folder, where there is one and it is not out."""
+        state = self.options.out / evidence.STATE_FOLDER
+        return f" --state {state}" if state.is_dir() and self.options.out != Path("out") else ""
 
     def _report(
         self, truth: GroundTruth, found: evidence.Evidence, workflow: dict[str, Any]

@@ -68,7 +68,7 @@ def _log(line: LogLine) -> Iterator[str]:
 
 def _features(found: Placed | None) -> Iterator[str]:
     if found is None:
-        yield _row("features", "no row in the processed zone: no features job had this hour")
+        yield _row("features", "no row in the processed zone: no features job has run since")
         return
     yield _row("features", f"{_time(found.row)} of {found.row['n']} readings")
     yield _more(found.place)

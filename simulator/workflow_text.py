@@ -5,15 +5,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from textwrap import wrap
 
 from simulator.workflow_runs import Attempt, StateRun, WorkflowRun, visits
 
 WORKS, WAITS, FAILS, STAYS = "=", ".", "x", "-"
 LEGEND = f"{WORKS} works   {STAYS} stays   {WAITS} waits to try again   {FAILS} an attempt failed"
-_WIDEST, _TOLD = 92, 64
+_WIDEST, _TOLD, _WHOLE = 92, 64, 2_000
+_REASONS = ("ErrorMessage", "FailureReason", "errorMessage")
+"""Where jobs of Glue, jobs of SageMaker and functions say what went wrong."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ def text_of(run: WorkflowRun, width: int = 100) -> str:
     columns = max(12, width - left - 27)
     total = f" {lasting(_seconds(run.started, run.ended))}"
     head = "0" + total.rjust(columns - 1)
-    text = [*_head(run), "", f"{'state':<{left}}{'type':<9}{'time':>12}  |{head}|"]
+    text = [*_head(run, width), "", f"{'state':<{left}}{'type':<9}{'time':>12}  |{head}|"]
     for line in lines:
         name = "  " * line.depth + line.label
         if line.state is None:
@@ -57,7 +61,7 @@ def text_of(run: WorkflowRun, width: int = 100) -> str:
     return "\n".join(line.rstrip() for line in text)
 
 
-def _head(run: WorkflowRun) -> Iterator[str]:
+def _head(run: WorkflowRun, width: int) -> Iterator[str]:
     took = lasting(_seconds(run.started, run.ended))
     yield f"{run.name}  {run.status} after {took}"
     redrives = f", redrives: {run.redrives}" if run.redrives else ""
@@ -67,7 +71,14 @@ def _head(run: WorkflowRun) -> Iterator[str]:
     if run.output is not None:
         yield f"output  {shortened(run.output)}"
     if run.error is not None or run.cause is not None:
-        yield f"error   {named(run.error, run.cause)}"
+        # In full: what to do about it is mostly at its end.
+        yield from wrap(
+            named(run.error, run.cause, _WHOLE),
+            width,
+            initial_indent="error   ",
+            subsequent_indent=" " * 8,
+            break_on_hyphens=False,
+        )
 
 
 def told(state: StateRun) -> Iterator[str]:
@@ -138,8 +149,23 @@ def table_of(runs: Sequence[WorkflowRun]) -> str:
 
 
 def named(error: str | None, cause: str | None, most: int = _WIDEST) -> str:
-    """Return an error with its cause, in one line."""
-    return shortened(": ".join(each for each in (error, cause) if each) or "(no name)", most)
+    """Return an error with its cause, in one line; of a job's whole description its reason."""
+    reason = reason_of(cause or "")
+    return shortened(": ".join(each for each in (error, reason) if each) or "(no name)", most)
+
+
+def reason_of(cause: str) -> str:
+    """Return the reason in a cause that describes a job or an error as JSON, or else the cause.
+
+    What stands before the JSON (`Alerted: `) stays.
+    """
+    before, brace, rest = cause.partition("{")
+    try:
+        described = json.loads(brace + rest)
+    except ValueError:
+        return cause
+    reasons = [described[name] for name in _REASONS if described.get(name)]
+    return f"{before}{reasons[0]}" if reasons else cause
 
 
 def shortened(text: str, most: int = _WIDEST) -> str:

@@ -17,7 +17,7 @@ from simulator.cloud.tests.workflow_bench import RUN_JOB, THROTTLED, Bench, mach
 from simulator.cloud.tests.workflow_trees import TREES, Flaky, Grown
 from simulator.workflow_runs import StateRun, WorkflowRun, run_of, visits
 from simulator.workflow_svg import svg_of
-from simulator.workflow_text import FAILS, WORKS, lasting, table_of, text_of
+from simulator.workflow_text import FAILS, WORKS, lasting, reason_of, table_of, text_of
 
 GOLDEN = Path(__file__).with_name("golden")
 CAUGHT = {"ErrorEquals": ["States.ALL"], "ResultPath": "$.e", "Next": "Each"}
@@ -182,3 +182,28 @@ def test_what_was_saved_is_drawn_as_it_was_and_kept_beside_what_comes_later(
 )
 def test_a_duration_has_its_two_largest_units(seconds: float, words: str) -> None:
     assert lasting(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("cause", "reason"),
+    [
+        ('{"Id":"jr_0","JobRunState":"FAILED","ErrorMessage":"no input"}', "no input"),
+        ('Alerted: {"TrainingJobName":"t","FailureReason":"no data"}', "Alerted: no data"),
+        ('{"errorMessage":"boom","errorType":"ValueError"}', "boom"),
+        ('{"Id":"jr_0"}', '{"Id":"jr_0"}'),
+        ("Item {0} is missing", "Item {0} is missing"),
+        ("", ""),
+    ],
+)
+def test_of_the_description_of_what_failed_the_reason_is_told(cause: str, reason: str) -> None:
+    assert reason_of(cause) == reason
+
+
+def test_the_error_of_an_execution_is_told_in_full() -> None:
+    cause = "The JSONPath '$.start' could not be found. " * 8
+    run = replace(shown(*example()), status="FAILED", error="States.Runtime", cause=cause)
+    lines = text_of(run, 60).splitlines()
+    begin = next(number for number, line in enumerate(lines) if line.startswith("error"))
+    told = " ".join(line.strip() for line in lines[begin : lines.index("", begin)])
+    assert told == f"error   States.Runtime: {cause}".rstrip()
+    assert max(map(len, lines[begin : lines.index("", begin)])) <= 60
