@@ -56,6 +56,7 @@ from simulator.cloud.sagemaker_transform import TransformJobs
 from simulator.cloud.sagemaker_tuning import TuningJobs
 from simulator.cloud.sns import Sns
 from simulator.cloud.spark_s3a import find_s3a_jars
+from simulator.cloud.sqs import Sqs
 from simulator.cloud.stack_changes import ChangeSet, plan
 from simulator.cloud.stack_deletion import delete
 from simulator.cloud.stack_update import update
@@ -132,7 +133,7 @@ class Cloud:
         self.dashboards = Dashboards(context)
         self.workflows = Workflows(context, self._jobs(), self.metrics.record)
         self.forwarder = Forwarder(context, seed, remote)
-        self.sns = Sns(context)
+        self.sqs, self.sns = Sqs(context), Sns(context)
         context.confirm_subscription = self.sns.confirm
         self._register()
         self._behind: Behind | None = None
@@ -144,6 +145,7 @@ class Cloud:
                 s3=self.s3,
                 kinesis=self.kinesis,
                 sns=self.sns,
+                sqs=self.sqs,
                 dynamodb=self.dynamodb,
                 cloudwatch=(self.metrics, self.alarms, self.dashboards),
                 logs=self.logs,
@@ -304,6 +306,7 @@ class Cloud:
             ("logs", self.logs.operations()),
             ("stepfunctions", self.workflows.operations()),
             ("sns", self.sns.operations()),
+            ("sqs", self.sqs.operations()),
             ("cloudformation", Stacks(self.context, lambda: self.deployment).operations()),
         ]
         for service, operations in own:

@@ -9,21 +9,18 @@ decision may depend on a time that it answers.
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 from urllib.parse import urlencode, urlsplit
 
-import simpy
 from botocore.awsrequest import prepare_request_dict
 from botocore.parsers import ResponseParserFactory
 from botocore.serialize import create_serializer
 
 from simulator.cloud.context import Context
-from simulator.cloud.engine import SimGenerator
 from simulator.cloud.errors import AwsError, NotSupportedByTwin
-from simulator.cloud.forward_table import ACTIONS, Arns, Resources
+from simulator.cloud.forward_table import Arns, Resources
 from simulator.cloud.operations import Answer, Call, Operation, Params
 from simulator.cloud.remote_endpoint import RemoteEndpoint
 from simulator.cloud.validation import operation_model, service_model
@@ -31,7 +28,6 @@ from simulator.cloud.validation import operation_model, service_model
 _DATE = "20260101"
 """The date in a credential scope; moto reads the scope for the service only."""
 
-_LONG_POLL_STEP_S = 1.0
 _lock = threading.Lock()
 
 
@@ -47,7 +43,6 @@ class Forwarder:
         self._context = context
         self._seed = seed
         self._remote = remote
-        self._queue_urls: dict[str, str] = {}
         self._arns = Arns(context.account, context.region)
         self._application: Callable[..., Iterable[bytes]] | None = None
 
@@ -66,7 +61,7 @@ class Forwarder:
         if service == "kms":
             table = {name: self._by_key(resources) for name, resources in table.items()}
         return {
-            name: Operation(self._execute(service, name), resources, ACTIONS.get((service, name)))
+            name: Operation(self._execute(service, name), resources)
             for name, resources in table.items()
         }
 
@@ -98,38 +93,8 @@ class Forwarder:
 
     # -- operations
 
-    def _execute(self, service: str, operation: str) -> Callable[[Call], Any]:
-        if (service, operation) == ("sqs", "ReceiveMessage"):
-            return self._receive
-        if (service, operation) == ("sqs", "SetQueueAttributes"):
-            return self._set_queue_attributes
-
-        def execute(call: Call) -> Answer:
-            answer = self._forward(service, operation, call.params)
-            policy = call.params.get("Attributes", {}).get("Policy")
-            if service == "sqs" and policy:
-                # Who may send is decided here, not in moto.
-                arn = self._arns.queue(call.params)[0]
-                self._context.iam.put_resource_policy(arn, json.loads(policy))
-            return answer
-
-        return execute
-
-    def _set_queue_attributes(self, call: Call) -> Answer:
-        """Set attributes; moto would forget a policy that is not among them."""
-        params, iam = call.params, self._context.iam
-        attributes, arn = params["Attributes"], self._arns.queue(params)[0]
-        if "Policy" not in attributes and self._remote is None:
-            which = {"QueueUrl": params["QueueUrl"], "AttributeNames": ["Policy"]}
-            had = self._forward("sqs", "GetQueueAttributes", which).get("Attributes", {})
-            params = {**params, "Attributes": {**had, **attributes}}
-        answer = self._forward("sqs", "SetQueueAttributes", params)
-        # Who may send is decided here, not in moto.
-        if attributes.get("Policy"):
-            iam.put_resource_policy(arn, json.loads(attributes["Policy"]))
-        elif "Policy" in attributes:
-            iam.remove_resource_policy(arn)
-        return answer
+    def _execute(self, service: str, operation: str) -> Callable[[Call], Answer]:
+        return lambda call: self._forward(service, operation, call.params)
 
     def _caller_identity(self, call: Call) -> Answer:
         arn = call.principal.arn
@@ -139,69 +104,11 @@ class Forwarder:
             "Arn": arn,
         }
 
-    def _receive(self, call: Call) -> Answer | simpy.Event:
-        """Receive messages; a long poll waits on the run's clock, moto would wait on the wall's."""
-        wait_s = call.params.get("WaitTimeSeconds")
-        params = {**call.params, "WaitTimeSeconds": 0}
-        answer = self._forward("sqs", "ReceiveMessage", params)
-        if wait_s is None and not answer.get("Messages"):
-            attributes = self._forward(
-                "sqs",
-                "GetQueueAttributes",
-                {
-                    "QueueUrl": params["QueueUrl"],
-                    "AttributeNames": ["ReceiveMessageWaitTimeSeconds"],
-                },
-            ).get("Attributes", {})
-            wait_s = int(attributes.get("ReceiveMessageWaitTimeSeconds", 0))
-        if answer.get("Messages") or not wait_s:
-            return answer
-        return self._context.engine.process(self._poll(params, float(wait_s)))
-
-    def _poll(self, params: Params, wait_s: float) -> SimGenerator:
-        env = self._context.engine.env
-        until_s = env.now + wait_s
-        answer: Answer = {}
-        while env.now < until_s:
-            yield env.timeout(min(_LONG_POLL_STEP_S, until_s - env.now))
-            answer = self._forward("sqs", "ReceiveMessage", params)
-            if answer.get("Messages"):
-                break
-        return answer
-
-    # -- another endpoint
-
-    def _forward_to(
-        self, remote: RemoteEndpoint, service: str, operation: str, params: Params
-    ) -> Answer:
-        """Ask the endpoint; a queue's URL is the gateway's here and the endpoint's there."""
-        url = params.get("QueueUrl")
-        if url is not None:
-            params = {**params, "QueueUrl": self._queue_url_there(remote, url)}
-        answer = remote.forward(service, operation, params)
-        if "QueueUrl" in answer:
-            answer["QueueUrl"] = self._queue_url_here(answer["QueueUrl"])
-        if "QueueUrls" in answer:
-            answer["QueueUrls"] = [self._queue_url_here(each) for each in answer["QueueUrls"]]
-        return answer
-
-    def _queue_url_there(self, remote: RemoteEndpoint, url: str) -> str:
-        name = url.rpartition("/")[2]
-        if name not in self._queue_urls:
-            found = remote.forward("sqs", "GetQueueUrl", {"QueueName": name})
-            self._queue_url_here(found["QueueUrl"])
-        return self._queue_urls[name]
-
-    def _queue_url_here(self, url: str) -> str:
-        name = url.rpartition("/")[2]
-        self._queue_urls[name] = url
-        return f"{self._context.gateway_url}/{self._context.account}/{name}"
-
     # -- moto
 
     def _forward(self, service: str, operation: str, params: Params) -> Answer:
         if self._remote is not None and service in self._remote.services:
-            return self._forward_to(self._remote, service, operation, params)
+            return self._remote.forward(service, operation, params)
         model = operation_model(service, operation)
         protocol = model.service_model.resolved_protocol
         request = create_serializer(protocol, include_validation=False).serialize_to_request(
@@ -220,9 +127,6 @@ class Forwarder:
             error = parsed.pop("Error", {})
             code = str(error.get("Code") or "InternalFailure")
             fields = {name: value for name, value in parsed.items() if name != "Type"}
-            if "QueryErrorCode" in error:
-                # SQS knows an error by two names; clients look at both.
-                fields["QueryErrorCode"] = error["QueryErrorCode"]
             raise AwsError(code, str(error.get("Message", "")), status, fields)
         return parsed
 

@@ -25,11 +25,6 @@ class Arns:
     def _arn(self, service: str, resource: str) -> str:
         return f"arn:aws:{service}:{self._region}:{self._account}:{resource}"
 
-    def queue(self, params: Params) -> Sequence[str]:
-        """The queue that is named, by name or URL."""
-        name = params.get("QueueName") or params.get("QueueUrl", "*").rpartition("/")[2]
-        return (self._arn("sqs", name),)
-
     def parameter(self, params: Params) -> Sequence[str]:
         """Every parameter that is named, or the path."""
         named = params.get("Names") or [params.get("Name") or params.get("Path") or "*"]
@@ -70,16 +65,6 @@ class Arns:
     def table_of_operations(self) -> Mapping[str, Mapping[str, Resources]]:
         """Return service -> operation -> resolver: the allow-list."""
         return {
-            "sqs": {
-                **_all(
-                    self.queue,
-                    "CreateQueue DeleteQueue GetQueueUrl GetQueueAttributes SetQueueAttributes"
-                    " SendMessage SendMessageBatch ReceiveMessage DeleteMessage"
-                    " DeleteMessageBatch ChangeMessageVisibility PurgeQueue TagQueue"
-                    " UntagQueue ListQueueTags",
-                ),
-                **_all(any_resource, "ListQueues"),
-            },
             "ssm": {
                 **_all(
                     self.parameter,
@@ -109,13 +94,6 @@ class Arns:
                 **_all(any_resource, "CreateKey ListKeys ListAliases"),
             },
         }
-
-
-ACTIONS = {
-    ("sqs", "SendMessageBatch"): "sqs:SendMessage",
-    ("sqs", "DeleteMessageBatch"): "sqs:DeleteMessage",
-}
-"""IAM actions that are not named like their operation."""
 
 
 def _all(resources: Resources, names: str) -> dict[str, Resources]:

@@ -1,7 +1,7 @@
 """Put another endpoint behind the twin's own gateway: what it executes is forwarded to it.
 
 Dispatch, permissions, quotas and validation stay the twin's; only what an operation does is
-replaced. SQS, SSM and reads of IAM are forwarded by `simulator.cloud.forward` instead of going to
+replaced. SSM and reads of IAM are forwarded by `simulator.cloud.forward` instead of going to
 moto. Made by `simulator.cloud.cloud` with a twin; it asks for what is `missing` after its template
 is deployed, and ends with `close`.
 """
@@ -33,9 +33,11 @@ from simulator.cloud.remote_logs import RemoteLogs
 from simulator.cloud.remote_resources import missing_there
 from simulator.cloud.remote_s3 import RemoteS3
 from simulator.cloud.remote_sns import RemoteSns
+from simulator.cloud.remote_sqs import RemoteSqs
 from simulator.cloud.resources import Created
 from simulator.cloud.s3 import S3
 from simulator.cloud.sns import Sns
+from simulator.cloud.sqs import Sqs
 from simulator.errors import EnvironmentMissing
 
 FLUSH_S = 60.0
@@ -54,6 +56,7 @@ class Behind:
         s3: S3,
         kinesis: Kinesis,
         sns: Sns,
+        sqs: Sqs,
         dynamodb: DynamoDb,
         cloudwatch: tuple[Metrics, Alarms, Dashboards],
         logs: Logs,
@@ -68,6 +71,7 @@ class Behind:
             "s3": objects.executes(),
             "kinesis": RemoteKinesis(context, kinesis, remote).executes(),
             "sns": RemoteSns(sns, remote).executes(),
+            "sqs": RemoteSqs(context, sqs, remote).executes(),
             "dynamodb": {
                 name: _forwarded(remote, "dynamodb", name) for name in dynamodb.operations()
             },

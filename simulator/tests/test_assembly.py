@@ -83,7 +83,7 @@ def test_the_survey_says_of_every_type_what_the_twin_makes_of_it() -> None:
     template = json.loads((EXAMPLE / "ColdStore.template.json").read_text("utf-8"))
     assert verdicts.keys() == {body["Type"] for body in template["Resources"].values()}
     assert verdicts["AWS::Lambda::Function"] == "runs"
-    assert verdicts["AWS::SQS::Queue"] == "forwarded"
+    assert verdicts["AWS::SQS::Queue"] == "runs"
     assert result.exit_code == 0
 
 

@@ -11,8 +11,6 @@ from simulator.cloud.resources.declarations import NAMED, enforced, honoured, st
 from simulator.cloud.resources.mapping import Outcome, Properties, Resource, maps
 from simulator.cloud.resources.shapes import as_text
 
-MOTO_TIME = "moto counts it on this machine's clock, which a run does not follow"
-
 _TOPIC_ATTRIBUTES = (
     "ContentBasedDeduplication",
     "DisplayName",
@@ -154,19 +152,25 @@ def topic_policy(resource: Resource) -> Outcome:
     "AWS::SQS::Queue",
     {
         "QueueName": NAMED,
-        "MessageRetentionPeriod": stored(MOTO_TIME),
-        "VisibilityTimeout": stored(MOTO_TIME),
-        "DelaySeconds": stored(MOTO_TIME),
+        "MessageRetentionPeriod": honoured("test_sqs.test_a_message_is_gone_after_its_retention"),
+        "VisibilityTimeout": honoured(
+            "test_sqs.test_a_received_message_comes_back_after_its_visibility_timeout"
+        ),
+        "DelaySeconds": honoured("test_sqs.test_a_delay_is_counted_on_the_clock_of_the_run"),
         "ReceiveMessageWaitTimeSeconds": honoured(
             "test_declared_properties.test_a_queue_without_messages_lets_its_reader_wait_as_long_as_it_says"
         ),
         "RedrivePolicy": honoured(
             "test_declared_properties.test_a_queue_redrives_what_is_received_too_often"
         ),
-        "MaximumMessageSize": stored("moto keeps it; nothing here shows what follows"),
-        "RedriveAllowPolicy": stored("moto keeps it; nothing here shows what follows"),
-        "FifoQueue": stored("moto keeps it; nothing here shows what follows"),
-        "ContentBasedDeduplication": stored("moto keeps it; nothing here shows what follows"),
+        "MaximumMessageSize": enforced(
+            "test_sqs.test_a_message_beyond_the_queues_limit_is_refused"
+        ),
+        "RedriveAllowPolicy": enforced("test_sqs.test_a_queue_decides_who_has_it_for_dead_letters"),
+        "FifoQueue": honoured("test_sqs.test_a_fifo_queue_keeps_order_within_a_group"),
+        "ContentBasedDeduplication": honoured(
+            "test_sqs.test_the_same_content_is_taken_once_in_five_minutes"
+        ),
         "SqsManagedSseEnabled": stored("messages are kept in memory, without encryption"),
         "KmsMasterKeyId": stored("messages are kept in memory, without encryption"),
         "KmsDataKeyReusePeriodSeconds": stored("messages are kept in memory, without encryption"),
@@ -189,10 +193,8 @@ def queue(resource: Resource) -> Outcome:
 @maps(
     "AWS::SQS::QueuePolicy",
     {
-        "PolicyDocument": enforced(
-            "test_forward.test_a_queues_policy_is_asked_here_and_kept_there"
-        ),
-        "Queues": enforced("test_forward.test_a_queues_policy_is_asked_here_and_kept_there"),
+        "PolicyDocument": enforced("test_sqs_queues.test_a_queues_policy_decides_who_may_send"),
+        "Queues": enforced("test_sqs_queues.test_a_queues_policy_decides_who_may_send"),
     },
 )
 def queue_policy(resource: Resource) -> Outcome:

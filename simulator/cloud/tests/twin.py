@@ -31,6 +31,9 @@ class Permissions:
     def put_resource_policy(self, arn: str, document: Any, name: str = "") -> None:
         """Take a policy that nobody asks."""
 
+    def remove_resource_policy(self, arn: str, name: str = "") -> None:
+        """Forget one."""
+
 
 def context_of(state: Path, permissions: Permissions | None = None) -> Context:
     """Return a context whose processes and dispatch must not be used."""
