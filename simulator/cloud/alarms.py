@@ -29,7 +29,7 @@ from simulator.cloud.context import Context
 from simulator.cloud.engine import SimGenerator
 from simulator.cloud.errors import AwsError, NotSupportedByTwin, ValidationError
 from simulator.cloud.metric_queries import Queries, alarm_queries
-from simulator.cloud.metrics import RESOLUTION_S, Metrics, metric_key
+from simulator.cloud.metrics import RESOLUTION_S, MetricKey, Metrics, metric_key
 from simulator.cloud.operations import Answer, Call, Operation, Params
 from simulator.cloud.pages import page
 
@@ -49,6 +49,9 @@ class Alarm:
     changed: datetime
     rule: Rule | None = None
     queries: Queries | None = None
+    key: MetricKey | None = None
+    was_silent: bool = False
+    """When it was last evaluated there was no value in any period, nor has it changed since."""
     state: str = "INSUFFICIENT_DATA"
     reason: str = "Unchecked: Initial alarm creation"
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -110,10 +113,11 @@ class Alarms:
         check_definition(call.params)
         alarm = self._keep(call.params, None)
         if "Metrics" in call.params:
-            alarm.queries = alarm_queries(call.params["Metrics"])
+            alarm.queries, alarm.key = alarm_queries(call.params["Metrics"]), None
         else:
             alarm.queries = None
-            alarm.definition.setdefault("Dimensions", [])
+            named = {d["Name"]: d["Value"] for d in alarm.definition.setdefault("Dimensions", [])}
+            alarm.key = metric_key(call.params["Namespace"], call.params["MetricName"], named)
         if not self._running:
             self._running = True
             self._context.engine.process(self._watch())
@@ -148,8 +152,7 @@ class Alarms:
 
     def _keep(self, params: Params, rule: Rule | None) -> Alarm:
         name, now = params["AlarmName"], self._context.engine.now()
-        definition = {**_DEFAULTS, **params}
-        definition.pop("Tags", None)
+        definition = _DEFAULTS | {name: each for name, each in params.items() if name != "Tags"}
         known = self._alarms.get(name)
         if known is not None and (known.rule is None) != (rule is None):
             raise ValidationError(f"{name} is an alarm of the other type", "ValidationError")
@@ -157,7 +160,8 @@ class Alarms:
             known = Alarm(self._arn(name), definition, configured=now, changed=now, rule=rule)
             self._alarms[name] = known
         # An update keeps the state (PutMetricAlarm API reference).
-        known.definition, known.configured, known.rule = definition, now, rule
+        known.definition, known.configured = definition, now
+        known.rule, known.was_silent = rule, False
         return known
 
     def _switch(self, on: bool) -> Callable[[Call], Answer]:
@@ -208,15 +212,13 @@ class Alarms:
     def _values(
         self, alarm: Alarm, statistic: str, start_s: float, period_s: int, periods: int
     ) -> list[float | None]:
-        definition = alarm.definition
         if alarm.queries is not None:
             found = alarm.queries.values(self._metrics, start_s, periods)
             series = found[alarm.queries.returned[0]]
             assert isinstance(series, list)  # checked when the alarm was put
             return series
-        dimensions = {d["Name"]: d["Value"] for d in definition["Dimensions"]}
-        key = metric_key(definition["Namespace"], definition["MetricName"], dimensions)
-        unit = definition.get("Unit")
+        key, unit = alarm.key, alarm.definition.get("Unit")
+        assert key is not None  # of the two it has one
         return self._metrics.statistics(key, statistic, start_s, period_s, periods, unit)
 
     def _check(self, alarm: Alarm) -> None:
@@ -225,6 +227,10 @@ class Alarms:
         period_s = alarm.queries.period_s if alarm.queries else int(definition["Period"])
         periods = of + EXTRA_PERIODS
         start_s = self._context.engine.epoch_s() // period_s * period_s - periods * period_s
+        silent = alarm.key is not None and self._metrics.silent_since(alarm.key, start_s)
+        if silent and alarm.was_silent:
+            return  # No value then and none now: the outcome is what it was.
+        alarm.was_silent = silent
         statistic = definition.get("Statistic") or definition.get("ExtendedStatistic", "")
         values = self._values(alarm, statistic, start_s, period_s, periods)
         least = samples_needed(definition)
@@ -243,15 +249,15 @@ class Alarms:
         )
         if state != alarm.state:
             timed = [
-                None if value is None else (value, start_s + number * period_s)
-                for number, value in enumerate(values)
+                None if v is None else (v, start_s + n * period_s) for n, v in enumerate(values)
             ]
             self._change(alarm, state, reason(timed, breaches, definition, state))
 
     def _change(self, alarm: Alarm, state: str, why: str) -> None:
         now = self._context.engine.now()
         states = {"oldState": _state(alarm)}
-        old, alarm.state, alarm.reason, alarm.changed = alarm.state, state, why, now
+        old, alarm.state, alarm.was_silent = alarm.state, state, False
+        alarm.reason, alarm.changed = why, now
         states["newState"] = _state(alarm)
         alarm.changes.append((now, str(alarm.definition["AlarmName"]), state))
         self._note(alarm, "StateUpdate", f"Alarm updated from {old} to {state}", states)
@@ -284,8 +290,7 @@ class Alarms:
         subject = f'{alarm.state}: "{alarm.definition["AlarmName"]}" in {region}'
         request = {
             "TopicArn": topic,
-            # SNS takes subjects of up to 100 characters.
-            "Subject": subject[:100],
+            "Subject": subject[:100],  # SNS takes no longer ones.
             "Message": dumps(message(shown(alarm), old, self._context.account, region)),
         }
         caller = self._context.iam.service_principal("cloudwatch.amazonaws.com", alarm.arn)

@@ -8,14 +8,13 @@ else denied. Permission boundaries, session policies and organisations do not ex
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from simulator.cloud.errors import AccessDenied, AwsError, NotSupportedByTwin
 from simulator.cloud.iam_conditions import RequestContext
-from simulator.cloud.iam_credentials import credentials
+from simulator.cloud.iam_credentials import credentials, role_session
 from simulator.cloud.iam_policies import (
     AWS_MANAGED,
     PolicyDocument,
@@ -313,7 +312,7 @@ class Iam:
         """
         asked = ("sts:AssumeRole", role_arn, service)
         if asked in self._allowed:
-            return self._session(role_arn, session, worker)
+            return role_session(self.account, role_arn, session, worker)
         role = self._roles.get(role_arn)
         asking = self.service_principal(service)
         conditions = self._context(asking, service, context or {})
@@ -330,7 +329,7 @@ class Iam:
             raise AccessDenied(service, "sts:AssumeRole", role_arn, explicit=False)
         if not any(statement.conditions for statement in role.trust):
             self._allowed.add(asked)  # Nothing that it hangs on changes from call to call.
-        return self._session(role_arn, session, worker)
+        return role_session(self.account, role_arn, session, worker)
 
     def service_principal(self, service: str, source_arn: str = "") -> Principal:
         """Return an AWS service that acts in its own name (an alarm that publishes to SNS).
@@ -348,7 +347,7 @@ class Iam:
         self._issued += 1
         seed = f"{self.account}/{role_arn}/{session}/{worker}/{self._issued}"
         key, secret, token = credentials("ASIA", seed)
-        self._keys[key] = (self._session(role_arn, session, worker), secret)
+        self._keys[key] = (role_session(self.account, role_arn, session, worker), secret)
         return key, secret, token
 
     def root_credentials(self) -> tuple[str, str]:
@@ -382,13 +381,6 @@ class Iam:
         """Return the secret of a known key, to check a presigned URL's signature."""
         self.principal_for_key(access_key)
         return self._keys[access_key][1]
-
-    def _session(self, role_arn: str, session: str, worker: str | None) -> Principal:
-        name = role_arn.rpartition("/")[2]
-        # STS refuses other characters (RoleSessionName: [\w+=,.@-]{2,64}).
-        session = re.sub(r"[^\w+=,.@-]", "-", session)[:64]
-        arn = f"arn:aws:sts::{self.account}:assumed-role/{name}/{session}"
-        return Principal(arn=arn, role_arn=role_arn, worker=worker)
 
 
 def _no_such_entity(message: str) -> AwsError:

@@ -125,7 +125,9 @@ class Iot:
         is discarded without a word (AWS IoT guide, "message broker limits"). So is what no policy
         allows, where there are policies; its client is disconnected, and connects again.
         """
-        in_time = sorted(range(len(messages)), key=lambda i: messages[i].at_s)
+        in_time = list(range(len(messages)))
+        if len(messages) > 1:
+            in_time.sort(key=lambda i: messages[i].at_s)
         denied = self.access.denied(messages, in_time) if self.access.decides else frozenset()
         dropped = {i for i in in_time if i in denied or not self._admit(messages[i])}
         self._apply([messages[i] for i in in_time if i not in dropped])

@@ -193,6 +193,9 @@ class Actions:
             return []
         assert isinstance(answer, dict)
         failed = answer["FailedRecordCount"]
+        if len(chunk) == 1 and not failed:  # As a slow fleet's all are.
+            self._count("Success", chunk[0].rule.name, action, 1)
+            return []
         stored = [r for r, a in zip(chunk, answer["Records"], strict=True) if "ErrorCode" not in a]
         for name, count in Counter(r.rule.name for r in stored).items():
             self._count("Success", name, action, count)

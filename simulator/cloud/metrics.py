@@ -47,9 +47,11 @@ class StatisticSet:
 
     def add(self, value: float, count: float = 1.0) -> None:
         """Take in a value that was seen ``count`` times."""
-        self._tally(value, count)
+        if self.counts is not None or (self.count and value != self.minimum):
+            self._tally(value, count)
         self.total += value * count
         self.count += count
+        # Not `min` and `max`: several values are added for each reading of a slow fleet.
         self.minimum = min(self.minimum, value)
         self.maximum = max(self.maximum, value)
 
@@ -67,11 +69,10 @@ class StatisticSet:
         self.maximum = max(self.maximum, other.maximum)
 
     def _tally(self, value: float, count: float) -> None:
-        """Count a value, before it is part of the other members."""
-        if self.counts is None and self.count and value != self.minimum:
+        """Count a value beside others, before it is part of the other members."""
+        if self.counts is None:
             self.counts = {self.minimum: self.count}
-        if self.counts is not None:
-            self.counts[value] = self.counts.get(value, 0.0) + count
+        self.counts[value] = self.counts.get(value, 0.0) + count
 
     def weighted(self) -> list[tuple[float, float]]:
         """Return the values in rising order with their counts."""
@@ -83,13 +84,13 @@ class StatisticSet:
         """Return one of STATISTICS, or an extended one; ``None`` where that cannot be told."""
         if statistic not in STATISTICS:
             return extended_statistic(statistic)(self.weighted()) if self.is_known else None
-        return {
-            "Sum": self.total,
-            "Average": self.total / self.count,
-            "Minimum": self.minimum,
-            "Maximum": self.maximum,
-            "SampleCount": self.count,
-        }[statistic]
+        if statistic == "Sum":
+            return self.total
+        if statistic == "Average":
+            return self.total / self.count
+        if statistic == "SampleCount":
+            return self.count
+        return self.minimum if statistic == "Minimum" else self.maximum
 
 
 def check_statistic(name: str) -> None:
@@ -100,6 +101,8 @@ def check_statistic(name: str) -> None:
 
 def metric_key(namespace: str, name: str, dimensions: Mapping[str, str]) -> MetricKey:
     """Return the identity of a metric; the order of dimensions does not matter."""
+    if len(dimensions) < 2:
+        return namespace, name, tuple(dimensions.items())
     return namespace, name, tuple(sorted(dimensions.items()))
 
 
@@ -109,6 +112,8 @@ class Metrics:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._data: dict[MetricKey, dict[str, dict[int, StatisticSet]]] = {}
+        self._newest: dict[MetricKey, int] = {}
+        """The newest minute of each metric that has a value."""
         self.on_values: list[Callable[[MetricKey, str, float, StatisticSet], None]] = []
         """Called with the metric, the unit, seconds since 1970 and what was added."""
 
@@ -138,6 +143,10 @@ class Metrics:
             added.add(float(value))
             self._tell(key, unit, at_s, added)
 
+    def silent_since(self, key: MetricKey, at_s: float) -> bool:
+        """Tell whether a metric has no value of the minute of ``at_s`` or a later one."""
+        return self._newest.get(key, -1) < at_s // RESOLUTION_S
+
     def known(self) -> Iterable[MetricKey]:
         """Return every metric that has data."""
         return self._data.keys()
@@ -152,6 +161,7 @@ class Metrics:
         found = sets.get(minute)
         if found is None:
             found = sets[minute] = StatisticSet()
+            self._newest[key] = max(minute, self._newest.get(key, minute))
         return found
 
     def statistics(
@@ -172,10 +182,13 @@ class Metrics:
         values: list[float | None] = []
         per_period = period_s // RESOLUTION_S
         first = int(start_s // RESOLUTION_S)
+        if per_period == 1 and len(chosen) == 1:
+            # Alarms ask every minute, mostly so.
+            of_minutes = map(chosen[0].get, range(first, first + periods))
+            return [each.value(statistic) if each and each.count else None for each in of_minutes]
         for number in range(periods):
             minutes = range(first + number * per_period, first + (number + 1) * per_period)
             found = [sets[minute] for minute in minutes for sets in chosen if minute in sets]
-            # Alarms ask every minute, mostly about minutes with no data or one set of it.
             merged = found[0] if len(found) == 1 else StatisticSet()
             if len(found) > 1:
                 for each in found:

@@ -7,6 +7,7 @@ callback.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Sequence
 from itertools import repeat
 from typing import Any, NamedTuple, Protocol
@@ -69,9 +70,12 @@ class Delivery:
         self._addresses: list[Topics] = []
         self._addressed = 0
         self._topics = self._clients = np.empty(0, dtype=np.object_)
-        self._woken = env.event()
         self._emptied = env.event()
-        self._closed = False
+        self._ended = env.event()
+        self._timer: simpy.Event | None = None
+        self._due_s = math.inf
+        """When the next batch is handed over, and the timer that is set for it."""
+        self._running = self._closed = False
 
     @property
     def counters(self) -> FleetCounters:
@@ -95,8 +99,9 @@ class Delivery:
             self._names.append(device_id)
             self._addresses.append(topics)
         self._pending.put(device, sent, origin_s)
-        if not self._pending.empty and not self._woken.triggered:
-            self._woken.succeed()
+        if self._running and len(sent.at_s):
+            # A block may bring arrivals before those known.
+            self._appoint(float(sent.at_s.min()) + origin_s)
 
     def emptied(self) -> simpy.Event:
         """Return an event that succeeds when nothing is under way (at once if so now)."""
@@ -108,38 +113,53 @@ class Delivery:
     def close(self) -> None:
         """Tell that nothing more will be put; `run` ends when all is delivered."""
         self._closed = True
-        if not self._woken.triggered:
-            self._woken.succeed()
+        self._rest()
 
     def run(self) -> Generator[simpy.Event, Any, None]:
         """Publish batches until closed and empty (a SimPy process).
 
         The batch of second s holds arrivals in [s, s + 1) and is handed over at s + 1, when
-        no earlier arrival can be put any more. With nothing under way it waits for `put`. Seconds
-        in which nothing arrives are slept over; a `put` ends the sleep, since a block may bring
-        arrivals before those known.
+        no earlier arrival can be put any more. Seconds in which nothing arrives are slept over: one
+        event a batch, because a slow fleet has a batch a message.
         """
-        while True:
-            if self._pending.empty:
-                if not self._emptied.triggered:
-                    self._emptied.succeed()
-                if self._closed:
-                    return
-                self._woken = self._env.event()
-                yield self._woken
-                continue
-            second = int(self._env.now)
-            next_s = self._pending.next_s(self._names)
-            if next_s >= second + 1.0:
-                self._woken = self._env.event()
-                yield self._env.any_of(
-                    [self._env.timeout(int(next_s) - self._env.now), self._woken]
-                )
-                continue
-            yield self._env.timeout(second + 1 - self._env.now)
-            parcels = self._pending.take_before(second + 1.0, self._names)
-            if parcels is not None:
-                self._hand_over(parcels)
+        self._running = True
+        self._go_on()
+        yield self._ended
+
+    def _go_on(self) -> None:
+        """Wait for the next batch, or rest until there is one."""
+        if self._pending.empty:
+            self._rest()
+        else:
+            self._appoint(self._pending.next_s(self._names))
+
+    def _appoint(self, arrival_s: float) -> None:
+        """Have a batch handed over at the end of the second of an arrival, or of this second."""
+        due_s = max(int(arrival_s), int(self._env.now)) + 1.0
+        if due_s < self._due_s:
+            self._due_s = due_s
+            self._timer = timer = self._env.timeout(due_s - self._env.now)
+            assert timer.callbacks is not None
+            timer.callbacks.append(self._due)
+
+    def _due(self, timer: simpy.Event) -> None:
+        """Hand over what has arrived, unless an earlier batch took the timer's place."""
+        if timer is not self._timer:
+            return
+        before_s, self._due_s = self._due_s, math.inf
+        parcels = self._pending.take_before(before_s, self._names)
+        if parcels is not None:
+            self._hand_over(parcels)
+        self._go_on()
+
+    def _rest(self) -> None:
+        """Tell who waits for it that nothing is under way, and for good when nothing more comes."""
+        if not self._running or not self._pending.empty:
+            return
+        if not self._emptied.triggered:
+            self._emptied.succeed()
+        if self._closed and not self._ended.triggered:
+            self._ended.succeed()
 
     def _hand_over(self, parcels: Parcels) -> None:
         result = self._publish(self._messages(parcels))

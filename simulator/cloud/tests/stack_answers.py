@@ -8,6 +8,7 @@ from typing import Any
 
 from simulator.cloud.cloud import Cloud
 from simulator.cloud.errors import AwsError
+from simulator.cloud.iam_credentials import role_session
 
 LISTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("s3", "ListBuckets", {}),
@@ -68,7 +69,7 @@ def _described(cloud: Cloud) -> Iterator[tuple[str, Any]]:
                 yield f"{name} {which}", _answer(cloud, service, name, given)
     for role in cloud.iam.role_arns():
         name = role.rpartition("/")[2]
-        session = cloud.iam._session(role, "s", None)
+        session = role_session(cloud.iam.account, role, "s", None)
         allowed = {f"{a} {target}": cloud.iam.may(session, a, target) for a, target in ASKED}
         yield f"role {name}", allowed
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -182,6 +183,32 @@ def test_after_the_metric_stops_its_last_points_count_until_they_leave_the_range
     states = [account.minute(v) for v in (25.0, None, None, None)]
     assert states == ["ALARM", "ALARM", "ALARM", "INSUFFICIENT_DATA"]
     assert account.described()["StateReason"] == "Insufficient Data: 1 datapoint was unknown."
+
+
+@pytest.mark.parametrize("treated", ["missing", "ignore", "breaching", "notBreaching"])
+def test_an_alarm_that_is_not_evaluated_while_nothing_comes_misses_nothing(
+    account: Account, treated: str
+) -> None:
+    rng = random.Random(treated)
+    how = {"EvaluationPeriods": 2, "TreatMissingData": treated}
+    account.put(**how)
+    account.put(AlarmName="twin", **how)
+    for minute in range(120):
+        account.alarms._alarms["twin"].was_silent = False
+        account.minute(rng.choice((25.0, 1.0)) if rng.random() < 0.15 else None)
+        states = account.alarms.states()
+        assert states["hot"] == states["twin"], minute
+        if rng.random() < 0.1:
+            for name in ("hot", "twin"):
+                to = {"AlarmName": name, "StateValue": "OK", "StateReason": "said so"}
+                account.twin.do("cloudwatch", "SetAlarmState", **to)
+        if rng.random() < 0.1:
+            how["TreatMissingData"] = rng.choice(["missing", "ignore", "breaching"])
+            account.put(**how)
+            account.put(AlarmName="twin", **how)
+    changes = [(at, state) for at, name, state in account.alarms.changes() if name == "hot"]
+    assert changes == [(at, s) for at, name, s in account.alarms.changes() if name == "twin"]
+    assert len(changes) > 5
 
 
 def test_a_reason_names_the_point_the_start_of_its_period_and_the_threshold(
