@@ -95,6 +95,7 @@ class TrainingWorkflow(Construct):
                 "StateTable": tables.state.table_name,
                 "AlertTopic": topic.topic_arn,
                 "EndpointName": config.endpoint_name,
+                "TuningPrefix": f"{config.prefix}-tuned",
                 "TrainingInstance": config.training_instance,
                 "EndpointInstance": config.endpoint_instance,
             },
@@ -102,7 +103,7 @@ class TrainingWorkflow(Construct):
 
 
 def _training_statements(config: StageConfig, roles: SageMakerRoles) -> list[Statement]:
-    """Return what ``sagemaker:createTrainingJob.sync`` needs."""
+    """Return what ``sagemaker:createTrainingJob.sync`` needs, and tuning."""
     return [
         runs_sagemaker_job(
             "Train",
@@ -112,6 +113,20 @@ def _training_statements(config: StageConfig, roles: SageMakerRoles) -> list[Sta
         ),
         hears_of_the_end("SageMakerTrainingJobs"),
         passes_role("PassTrainingRole", roles.training),
+        # A tuning job's name, of 32 characters, begins those of its training jobs.
+        runs_sagemaker_job(
+            "Tune",
+            "HyperParameterTuning",
+            [arns.sagemaker(f"hyper-parameter-tuning-job/{config.prefix}-tuned-*")],
+            NEW_NAMES,
+        ),
+        hears_of_the_end("SageMakerTuningJobs", "HearOfTheBest"),
+        Statement(
+            "DescribeBest",
+            ["sagemaker:DescribeTrainingJob"],
+            [arns.sagemaker(f"training-job/{config.prefix}-tuned-*")],
+            NEW_NAMES,
+        ),
     ]
 
 

@@ -72,6 +72,8 @@ WILDCARDS = {
     ("fleetwin-dev-evaluation-job", "LogInToRegistry"),
     ("fleetwin-dev-evaluation-job", "WriteLogs"),
     ("fleetwin-dev-training", "Train"),
+    ("fleetwin-dev-training", "Tune"),
+    ("fleetwin-dev-training", "DescribeBest"),
     ("fleetwin-dev-training", "FindCurrentModel"),
     ("fleetwin-dev-training", "RegisterModel"),
     ("fleetwin-dev-training", "JudgeModel"),

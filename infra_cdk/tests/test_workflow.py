@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from infra_cdk.tests.snapshot import listed, resources, role_statements
+from pipeline.model.hyperparameters import Hyperparameters
+from pipeline.model.training_metrics import METRIC_DEFINITIONS
 
 MACHINES = {
     machine["StateMachineName"]: machine
@@ -43,6 +46,18 @@ NEEDED = {
         "events:DescribeRule",
         "iam:PassRole",
     },
+    "arn:aws:states:::sagemaker:createHyperParameterTuningJob.sync": {
+        "sagemaker:CreateHyperParameterTuningJob",
+        "sagemaker:DescribeHyperParameterTuningJob",
+        "sagemaker:StopHyperParameterTuningJob",
+        "sagemaker:ListTags",
+        "sagemaker:AddTags",
+        "events:PutTargets",
+        "events:PutRule",
+        "events:DescribeRule",
+        "iam:PassRole",
+    },
+    "arn:aws:states:::aws-sdk:sagemaker:describeTrainingJob": {"sagemaker:DescribeTrainingJob"},
     "arn:aws:states:::sagemaker:createModel": {"sagemaker:CreateModel", "iam:PassRole"},
     "arn:aws:states:::sagemaker:createEndpointConfig": {"sagemaker:CreateEndpointConfig"},
     "arn:aws:states:::sagemaker:createEndpoint": {"sagemaker:CreateEndpoint"},
@@ -91,6 +106,19 @@ def test_the_role_may_do_what_the_states_call_and_nothing_else() -> None:
     }
     needed = set().union(*(NEEDED[state["Resource"]] for state in TASKS.values()))
     assert allowed == needed
+
+
+def test_tuning_looks_for_what_the_training_script_prints_and_takes() -> None:
+    job = TASKS["Tune"]["Arguments"]
+    (metric,) = job["TrainingJobDefinition"]["AlgorithmSpecification"]["MetricDefinitions"]
+    assert metric in METRIC_DEFINITIONS
+    settings = job["HyperParameterTuningJobConfig"]
+    assert settings["HyperParameterTuningJobObjective"]["MetricName"] == metric["Name"]
+    ranges = [one for each in settings["ParameterRanges"].values() for one in each]
+    known = {field.name: field.type for field in fields(Hyperparameters)}
+    assert all(one["Name"] in known for one in ranges)
+    static = job["TrainingJobDefinition"]["StaticHyperParameters"]
+    assert str([one["Name"] for one in ranges]) in static, "left out there"
 
 
 def test_every_state_is_reached_and_every_next_exists() -> None:

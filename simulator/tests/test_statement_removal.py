@@ -32,6 +32,7 @@ NOT_NEEDED = {
     "PullImage": "AWS pulls a container's image in the role's name; the twin has it at hand",
     "WriteLogs": "AWS writes what code prints in the role's name; the twin writes it as itself",
     "HearOfTheEnd": "how `.sync` hears of a job's end on AWS; the twin's clock tells it",
+    "HearOfTheBest": "how `.sync` hears of a job's end on AWS; the twin's clock tells it",
     "HearOfTheVerdict": "how `.sync` hears of a job's end on AWS; the twin's clock tells it",
     "FindFailureBucket": "Lambda looks for the bucket before it writes there; the twin knows it",
 }
@@ -49,6 +50,7 @@ NOT_ASKED = {
     "sagemaker:ListTags": "`.sync` marks its jobs on AWS",
     "sagemaker:StopTransformJob": "an execution that is stopped while the job runs",
     "states:StopExecution": "an execution that is stopped while another runs for it",
+    "sagemaker:StopHyperParameterTuningJob": "an execution that is stopped while the job runs",
     "sagemaker:StopProcessingJob": "an execution that is stopped while the job runs",
     "sagemaker:StopTrainingJob": "an execution that is stopped while the job runs",
 }

@@ -37,6 +37,8 @@ NAMED = "workflow-of-a-test"
 _STEPS = r"((?:\.[A-Za-z_]\w*|\[\d+\]|\[\*\])+)"
 _PATH = re.compile(rf"(?<!\$)\${_STEPS}")
 _INPUT = re.compile(rf"\$states\.input{_STEPS}")
+_COUNTS = re.compile(rf"\$states\.context\.Execution\.Input{_STEPS}")
+"""What a definition reads of the execution's own input: how many of something."""
 _STEP = re.compile(r"\w+|\*")
 _OBJECTS = re.compile(
     r"(?:States\.JsonMerge\(\$|\$merge\(\[\$states\.input)((?:\.\w+)+)"
@@ -133,6 +135,8 @@ def input_for(machine: Mapping[str, Any]) -> dict[str, Any]:
     data: dict[str, Any] = {}
     for path in sorted({*_PATH.findall(text), *_INPUT.findall(text)}, key=len):
         data = _with(data, _STEP.findall(path), {} if path in objects else "x")
+    for path in sorted(set(_COUNTS.findall(text)), key=len):
+        data = _with(data, _STEP.findall(path), 1)
     return data
 
 
