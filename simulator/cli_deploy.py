@@ -141,10 +141,11 @@ def _answer_to(request: dict[str, Any]) -> Iterator[http.client.HTTPResponse]:
     connection = http.client.HTTPConnection(url.hostname or "", url.port or 80)
     try:
         connection.request("POST", "/_fleetwin/deploy", json.dumps(request), headers)
-        response = connection.getresponse()
-        if response.status != 200:
-            raise SimulatorError(response.read().decode())
-        yield response
+        # The response has the socket where the twin closes it at the end.
+        with connection.getresponse() as response:
+            if response.status != 200:
+                raise SimulatorError(response.read().decode())
+            yield response
     except OSError as error:
         raise EnvironmentMissing(
             f"no twin answers at {url.geturl()} ({error}); start one with `fleetwin up` and "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from parity_tests.contract.examples import Examples
@@ -106,6 +107,10 @@ def _several(w: World) -> dict[str, Any]:
     return {"MaxResults": 1}
 
 
+def _moved(kind: str, w: World) -> dict[str, Any]:
+    return {**location(w, kind), "Subdirectory": "/other"}
+
+
 datasync.add("CreateAgent", lambda w: {"ActivationKey": KEY, "AgentName": "plant"}, "AgentArn")
 datasync.add(
     "DescribeAgent",
@@ -118,6 +123,9 @@ datasync.add(
     "Agents.AgentArn Agents.Status NextToken",
 )
 datasync.add("DeleteAgent", lambda w: {"AgentArn": agent(w)})
+datasync.add("UpdateAgent", lambda w: {"AgentArn": agent(w), "Name": "hall"})
+for _kind in ("Nfs", "Smb", "S3"):
+    datasync.add(f"UpdateLocation{_kind}", partial(_moved, _kind))
 datasync.add("CreateLocationNfs", nfs_params, "LocationArn")
 datasync.add("CreateLocationSmb", smb_params, "LocationArn")
 datasync.add("CreateLocationS3", s3_params, "LocationArn")

@@ -100,6 +100,7 @@ devices.add(
 )
 devices.add("GetPolicyVersion", _second_version, "policyDocument isDefaultVersion creationDate")
 devices.add("ListPolicyVersions", policy_of, "policyVersions.versionId policyVersions.createDate")
+devices.add("SetDefaultPolicyVersion", _second_version)
 devices.add("DeletePolicyVersion", _second_version)
 devices.add("ListPolicies", lambda w: policy_of(w) and {}, "policies.policyName policies.policyArn")
 devices.add("AttachPolicy", lambda w: {**policy_of(w), "target": _certificate(w)})

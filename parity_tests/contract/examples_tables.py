@@ -32,6 +32,16 @@ TableSizeBytes DeletionProtectionEnabled"""
 
 dynamodb.add("CreateTable", lambda w: table_of(w.new("made")), below("TableDescription", _TABLE))
 dynamodb.add("DescribeTable", lambda w: {"TableName": w.table(ITEM)}, below("Table", _TABLE))
+dynamodb.add(
+    "UpdateTable",
+    lambda w: {
+        "TableName": w.table(),
+        "BillingMode": "PROVISIONED",
+        "ProvisionedThroughput": {"ReadCapacityUnits": 1, "WriteCapacityUnits": 2},
+        "SSESpecification": {"Enabled": True},
+    },
+    below("TableDescription", f"{_TABLE} SSEDescription.KMSMasterKeyArn"),
+)
 dynamodb.add("DeleteTable", lambda w: {"TableName": w.table()}, below("TableDescription", _TABLE))
 dynamodb.add("ListTables", lambda w: {"Limit": 1}, "TableNames LastEvaluatedTableName")
 dynamodb.add(

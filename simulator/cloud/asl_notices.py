@@ -85,7 +85,7 @@ class Notices:
         stream = f"states/{execution.machine.name}/{at}/{zlib.crc32(execution.arn.encode()):08x}"
         self._context.logs.append(_group_of(settings), stream, [dumps(line)])
 
-    def check_logging(self, settings: Mapping[str, Any], role_arn: str) -> None:
+    def check_logging(self, settings: Mapping[str, Any], role_arn: str, machine_arn: str) -> None:
         """Raise InvalidLoggingConfiguration, or AccessDeniedException where the role may not."""
         destinations = settings.get("destinations", [])
         wanted = settings.get("level", "OFF") != "OFF"
@@ -97,7 +97,8 @@ class Notices:
             raise _invalid("Log Destination not found.")
         iam = self._context.iam
         try:
-            principal = iam.principal_for_role(role_arn, "logging", "states.amazonaws.com")
+            source = {"aws:SourceArn": machine_arn}
+            principal = iam.principal_for_role(role_arn, "logging", "states.amazonaws.com", source)
             for action in DELIVERY:
                 iam.authorise(principal, f"logs:{action}", "*")
         except AwsError as error:

@@ -33,6 +33,7 @@ from simulator.cloud.datasync_settings import (
     refuse_unsupported,
 )
 from simulator.cloud.datasync_transfer import Transfer
+from simulator.cloud.datasync_updates import Updates
 from simulator.cloud.errors import AwsError, NotSupportedByTwin
 from simulator.cloud.operations import Answer, Call, Operation, Params
 
@@ -100,7 +101,7 @@ class DataSync:
             "CancelTaskExecution": self._cancel,
             "UpdateTaskExecution": self._update_execution,
         }
-        table = self._locations.operations()
+        table = self._locations.operations() | Updates(self._locations).operations()
         table |= {
             "CreateTask": Operation(self._create),
             "ListTasks": Operation(self._list),

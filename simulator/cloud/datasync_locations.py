@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ class Location:
         return self.arn.rpartition("/")[2]
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Agent:
     arn: str
     params: Params
@@ -122,13 +122,16 @@ class Locations:
         identifier = self._context.engine.new_id().replace("-", "")[:17]
         return self._context.arn("datasync", f"{what}/{prefix}-{identifier}")
 
+    def change(self, location: Location, host: str, params: Params) -> None:
+        """Have a location lead elsewhere, or be reached otherwise; its ARN stays."""
+        folder, uri = _place(location.kind, host, params)
+        kept = {name: value for name, value in params.items() if name != "Password"}
+        self._locations[location.arn] = replace(
+            location, host=host, folder=folder, uri=uri, params=kept
+        )
+
     def _add(self, kind: str, host: str, call: Call) -> Answer:
-        given = call.params.get("Subdirectory", "/")
-        parts = [part for part in given.split("/") if part]
-        if any(part in (".", "..") for part in parts):
-            raise invalid(f"Invalid parameter: Subdirectory {given!r} leads out of the location.")
-        folder = "/".join(parts)
-        uri = f"{kind}://{host}/{folder}" + ("/" if folder else "")
+        folder, uri = _place(kind, host, call.params)
         params = {name: value for name, value in call.params.items() if name != "Password"}
         location = Location(
             self._new_arn("location", "loc"),
@@ -142,13 +145,14 @@ class Locations:
         self._locations[location.arn] = location
         return {"LocationArn": location.arn}
 
-    def _require_agents(self, arns: Sequence[str]) -> None:
+    def require_agents(self, arns: Sequence[str]) -> None:
+        """Raise InvalidRequestException for an agent that does not exist."""
         for arn in arns:
             if arn not in self._agents:
                 raise invalid(f"Agent {arn.rpartition('/')[2]} does not exist.", "AgentNotFound")
 
     def _create_nfs(self, call: Call) -> Answer:
-        self._require_agents(call.params["OnPremConfig"]["AgentArns"])
+        self.require_agents(call.params["OnPremConfig"]["AgentArns"])
         return self._add("nfs", call.params["ServerHostname"], call)
 
     def _create_smb(self, call: Call) -> Answer:
@@ -160,7 +164,7 @@ class Locations:
             raise NotSupportedByTwin("datasync:CreateLocationSmb with KERBEROS")
         if "User" not in params or "Password" not in params:
             raise invalid("Invalid parameter: NTLM authentication needs User and Password.")
-        self._require_agents(params["AgentArns"])
+        self.require_agents(params["AgentArns"])
         return self._add("smb", params["ServerHostname"], call)
 
     def _create_s3(self, call: Call) -> Answer:
@@ -176,13 +180,13 @@ class Locations:
             self._context.iam.authorise(call.principal, "iam:PassRole", role, passed)
         answer = self._add("s3", matched[1], call)
         try:
-            self._test_access(self._locations[answer["LocationArn"]], role)
+            self.test_access(self._locations[answer["LocationArn"]], role)
         except AwsError:
             del self._locations[answer["LocationArn"]]
             raise
         return answer
 
-    def _test_access(self, location: Location, role: str) -> None:
+    def test_access(self, location: Location, role: str) -> None:
         """List the place as the role, as DataSync does before it makes an S3 location."""
         try:
             caller = self.session(role, location.arn)
@@ -241,8 +245,13 @@ class Locations:
         self._agents[agent.arn] = agent
         return {"AgentArn": agent.arn}
 
+    def rename_agent(self, arn: str, name: str) -> None:
+        """Give an agent another name; none is the empty one."""
+        agent = self._agent(arn)
+        agent.params = {**agent.params, "AgentName": name}
+
     def _agent(self, arn: str) -> _Agent:
-        self._require_agents([arn])
+        self.require_agents([arn])
         return self._agents[arn]
 
     def _describe_agent(self, call: Call) -> Answer:
@@ -265,6 +274,16 @@ class Locations:
         return {}
 
 
+def _place(kind: str, host: str, params: Params) -> tuple[str, str]:
+    """Return the folder and the URI of a location."""
+    given = params.get("Subdirectory", "/")
+    parts = [part for part in given.split("/") if part]
+    if any(part in (".", "..") for part in parts):
+        raise invalid(f"Invalid parameter: Subdirectory {given!r} leads out of the location.")
+    folder = "/".join(parts)
+    return folder, f"{kind}://{host}/{folder}" + ("/" if folder else "")
+
+
 def agents_of(location: Location) -> Sequence[str]:
     """Return the agents through which a location is reached."""
     config = location.params.get("OnPremConfig", location.params)
@@ -282,7 +301,7 @@ def _agent_arn(params: Params) -> Sequence[str]:
 
 def _agent_line(agent: _Agent) -> Answer:
     line: Answer = {"AgentArn": agent.arn, "Status": "ONLINE"}
-    if "AgentName" in agent.params:
+    if agent.params.get("AgentName"):
         line["Name"] = agent.params["AgentName"]
     return line
 

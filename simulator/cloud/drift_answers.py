@@ -115,13 +115,21 @@ def table(ask: Ask, name: str, values: Values) -> Values:
         "SSESpecification": {
             "SSEEnabled": encryption.get("Status") == "ENABLED",
             "SSEType": encryption.get("SSEType"),
-            "KMSMasterKeyId": encryption.get("KMSMasterKeyArn"),
+            "KMSMasterKeyId": _as_asked(
+                values.get("SSESpecification", {}).get("KMSMasterKeyId"),
+                encryption.get("KMSMasterKeyArn"),
+            ),
         },
         "TimeToLiveSpecification": {
             **ttl,
             "Enabled": ttl["TimeToLiveStatus"] in ("ENABLING", "ENABLED"),
         },
     }
+
+
+def _as_asked(wanted: Any, arn: str | None) -> Any:
+    """Return what was asked for where an ARN is of it."""
+    return wanted if arn is not None and wanted and arn.endswith(str(wanted)) else arn
 
 
 def stream(ask: Ask, name: str, values: Values) -> Values:

@@ -19,6 +19,13 @@ from simulator.cloud.operations import Answer, Call, Operation, Params
 _NAME = re.compile(r"[a-zA-Z0-9_.-]{3,255}")
 RESTORABLE_AFTER = timedelta(minutes=5)
 """How far the latest point of recovery is behind now (API reference)."""
+_CHANGED = (
+    "BillingMode",
+    "ProvisionedThroughput",
+    "DeletionProtectionEnabled",
+    "SSESpecification",
+)
+_PROVISIONED = {"BillingMode": "PROVISIONED"}
 _REFUSED = ("GlobalSecondaryIndexes", "LocalSecondaryIndexes", "GlobalTableSettingsReplicationMode")
 
 
@@ -34,6 +41,7 @@ class TableOperations:
         table: dict[str, Operation] = {
             "CreateTable": Operation(self._create, one),
             "DescribeTable": Operation(self._describe, one),
+            "UpdateTable": Operation(self._update, one),
             "DeleteTable": Operation(self._delete, one),
             "ListTables": Operation(self._list),
             "UpdateTimeToLive": Operation(self._put_ttl, one),
@@ -50,11 +58,7 @@ class TableOperations:
     def _create(self, call: Call) -> Answer:
         params = call.params
         name = params["TableName"]
-        for refused in _REFUSED:
-            if params.get(refused):
-                raise NotSupportedByTwin(f"dynamodb:CreateTable with {refused}")
-        if params.get("StreamSpecification", {}).get("StreamEnabled"):
-            raise NotSupportedByTwin("dynamodb:CreateTable with StreamSpecification")
+        refuse_table(params)
         if not _NAME.fullmatch(name):
             raise ValidationError(
                 "TableName must be at least 3 characters long and at most 255 characters long"
@@ -87,6 +91,7 @@ class TableOperations:
                 "One or more parameter values were invalid: ReadCapacityUnits and"
                 " WriteCapacityUnits must both be specified when BillingMode is PROVISIONED"
             )
+        description |= self._encrypted(params.get("SSESpecification", {}))
         table = Table(name, arn, hash_key, range_key, types, copy.deepcopy(description))
         table.settings["Tags"] = {one["Key"]: one["Value"] for one in params.get("Tags", [])}
         self._tables.by_name[name] = table
@@ -99,6 +104,49 @@ class TableOperations:
 
     def _describe(self, call: Call) -> Answer:
         return {"Table": _described(self._find(call.params))}
+
+    def _update(self, call: Call) -> Answer:
+        """Change how a table is paid for, encrypted and protected; its items stay."""
+        params, table = call.params, self._find(call.params)
+        if unknown := params.keys() - {"TableName", *_CHANGED, "TableClass"}:
+            raise NotSupportedByTwin(f"dynamodb:UpdateTable with {min(unknown)}")
+        shown = table.description
+        was = shown.get("BillingModeSummary", _PROVISIONED)["BillingMode"]
+        mode = params.get("BillingMode", was)
+        throughput = params.get("ProvisionedThroughput")
+        had = shown["ProvisionedThroughput"]
+        if mode == "PAY_PER_REQUEST" and throughput:
+            raise ValidationError(
+                "One or more parameter values were invalid: Neither ReadCapacityUnits nor"
+                " WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST"
+            )
+        if mode == "PROVISIONED" and not throughput and not had["ReadCapacityUnits"]:
+            raise ValidationError(
+                "One or more parameter values were invalid: ReadCapacityUnits and"
+                " WriteCapacityUnits must both be specified when BillingMode is PROVISIONED"
+            )
+        if "BillingMode" in params or throughput:
+            shown["BillingModeSummary"] = {"BillingMode": mode}
+            if mode == "PAY_PER_REQUEST":
+                throughput = {"ReadCapacityUnits": 0, "WriteCapacityUnits": 0}
+            shown["ProvisionedThroughput"] = had | (throughput or {})
+        if "DeletionProtectionEnabled" in params:
+            shown["DeletionProtectionEnabled"] = params["DeletionProtectionEnabled"]
+        if "SSESpecification" in params:
+            shown.pop("SSEDescription", None)
+            shown |= self._encrypted(params["SSESpecification"])
+        return {"TableDescription": _described(table)}
+
+    def _encrypted(self, setting: Params) -> Answer:
+        """Return what is described of a key other than DynamoDB's own."""
+        if not setting.get("Enabled"):
+            return {}
+        key = setting.get("KMSMasterKeyId", "alias/aws/dynamodb")
+        context = self._tables.context
+        path = key if key.startswith("alias/") else f"key/{key}"
+        arn = key if key.startswith("arn:") else context.arn("kms", path)
+        described = {"Status": "ENABLED", "SSEType": "KMS", "KMSMasterKeyArn": arn}
+        return {"SSEDescription": described}
 
     def _delete(self, call: Call) -> Answer:
         table = self._find(call.params)
@@ -170,6 +218,15 @@ class TableOperations:
     def _list_tags(self, call: Call) -> Answer:
         tags = self._tables.find(call.params["ResourceArn"]).settings["Tags"]
         return {"Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
+
+
+def refuse_table(params: Params) -> None:
+    """Raise NotSupportedByTwin for a table that the twin does not have."""
+    for refused in _REFUSED:
+        if params.get(refused):
+            raise NotSupportedByTwin(f"dynamodb:CreateTable with {refused}")
+    if params.get("StreamSpecification", {}).get("StreamEnabled"):
+        raise NotSupportedByTwin("dynamodb:CreateTable with StreamSpecification")
 
 
 def _described(table: Table) -> dict[str, Any]:

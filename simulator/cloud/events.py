@@ -203,7 +203,7 @@ class Events:
         return (self._context.arn("events", f"event-bus/{_BUS}"),)
 
     def _rule(self, params: Params) -> _Rule:
-        _check_bus(params)
+        check_bus(params)
         name = params.get("Name") or params["Rule"]
         found = self._rules.get(name)
         if found is None:
@@ -214,7 +214,7 @@ class Events:
 
     def _put(self, call: Call) -> Answer:
         params = {name: value for name, value in call.params.items() if name != "Tags"}
-        _check_bus(params)
+        check_bus(params)
         if params.get("State") == "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS":
             raise NotSupportedByTwin("events:PutRule with CloudTrail's management events")
         pattern, expression = params.get("EventPattern"), params.get("ScheduleExpression")
@@ -268,7 +268,7 @@ class Events:
         return {**self._described(self._rule(call.params)), "CreatedBy": self._context.account}
 
     def _delete(self, call: Call) -> Answer:
-        _check_bus(call.params)
+        check_bus(call.params)
         rule = self._rules.get(call.params["Name"])
         if rule is not None and rule.targets:
             raise AwsError("ValidationException", "Rule can't be deleted since it has targets.")
@@ -285,13 +285,13 @@ class Events:
         return switch
 
     def _list(self, call: Call) -> Answer:
-        _check_bus(call.params)
+        check_bus(call.params)
         prefix = call.params.get("NamePrefix", "")
         rules = [rule for name, rule in sorted(self._rules.items()) if name.startswith(prefix)]
         return _paged("Rules", [self._described(rule) for rule in rules], call.params)
 
     def _list_by_target(self, call: Call) -> Answer:
-        _check_bus(call.params)
+        check_bus(call.params)
         wanted = call.params["TargetArn"]
         names = [
             name
@@ -339,7 +339,7 @@ class Events:
     def _put_events(self, call: Call) -> Answer:
         entries: list[Answer] = []
         for one in call.params["Entries"]:
-            _check_bus(one)
+            check_bus(one)
             wrong = _wrong(one)
             if wrong is not None:
                 entries.append({"ErrorCode": wrong[0], "ErrorMessage": wrong[1]})
@@ -373,7 +373,8 @@ def _wrong(entry: Mapping[str, Any]) -> tuple[str, str] | None:
     return None if is_object else ("MalformedDetail", "Detail is malformed.")
 
 
-def _check_bus(params: Params) -> None:
+def check_bus(params: Params) -> None:
+    """Raise NotSupportedByTwin for another event bus than the default one."""
     bus = params.get("EventBusName", _BUS)
     if bus.rpartition("/")[2] != _BUS:
         raise NotSupportedByTwin(f"events with the event bus {bus}")

@@ -88,7 +88,7 @@ class Arns:
                     "DescribeKey Encrypt Decrypt ReEncrypt GenerateDataKey"
                     " GenerateDataKeyWithoutPlaintext EnableKey DisableKey EnableKeyRotation"
                     " DisableKeyRotation GetKeyRotationStatus GetKeyPolicy PutKeyPolicy"
-                    " ScheduleKeyDeletion TagResource ListResourceTags",
+                    " ScheduleKeyDeletion UpdateKeyDescription TagResource ListResourceTags",
                 ),
                 **_all(self.alias, "CreateAlias UpdateAlias DeleteAlias"),
                 **_all(any_resource, "CreateKey ListKeys ListAliases"),

@@ -122,7 +122,7 @@ class Glue:
             raise AwsError(
                 "AlreadyExistsException", f"Job with name {params['Name']} already exists."
             )
-        _refuse_unsupported(params)
+        refuse_job(params)
         now = self._context.engine.now()
         self._jobs[params["Name"]] = _Job(dict(params), now, now)
         return {"Name": params["Name"]}
@@ -133,7 +133,7 @@ class Glue:
         job, given = self._job(name), dict(call.params["JobUpdate"])
         if "Role" not in given or "Command" not in given:
             raise AwsError("InvalidInputException", "Role and Command are required.")
-        _refuse_unsupported(given)
+        refuse_job(given)
         tags = {"Tags": job.params["Tags"]} if "Tags" in job.params else {}
         job.params = {"Name": name, **given, **tags}
         job.modified = self._context.engine.now()
@@ -292,7 +292,7 @@ def _not_found(message: str) -> AwsError:
     return AwsError("EntityNotFoundException", message)
 
 
-def _refuse_unsupported(params: Params) -> None:
+def refuse_job(params: Params) -> None:
     """Refuse by name what the host would run differently from Glue."""
     command = params["Command"].get("Name", "glueetl")
     if command != "glueetl":

@@ -72,6 +72,7 @@ class Policies:
             "CreatePolicyVersion": self._create_version,
             "GetPolicyVersion": self._get_version,
             "ListPolicyVersions": self._versions,
+            "SetDefaultPolicyVersion": self._set_default,
             "DeletePolicyVersion": self._delete_version,
             "ListTargetsForPolicy": self._targets,
         }
@@ -191,6 +192,12 @@ class Policies:
                 status=404,
             )
         return version
+
+    def _set_default(self, call: Call) -> Answer:
+        policy = self._named(call.params)
+        policy.default = self._version(policy, call.params)
+        self._changed()
+        return {}
 
     def _get_version(self, call: Call) -> Answer:
         policy = self._named(call.params)

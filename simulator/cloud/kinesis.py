@@ -93,16 +93,7 @@ class Kinesis:
     def _create(self, call: Call) -> Answer:
         params = call.params
         name = params["StreamName"]
-        mode = params.get("StreamModeDetails", {}).get("StreamMode", "PROVISIONED")
-        if mode != "PROVISIONED" or "ShardCount" not in params:
-            raise NotSupportedByTwin("kinesis:CreateStream in on-demand mode")
-        if unknown := set(params) - {
-            "StreamName",
-            "ShardCount",
-            "StreamModeDetails",
-            "Tags",
-        }:
-            raise NotSupportedByTwin(f"kinesis:CreateStream {min(unknown)}")
+        refuse_stream(params)
         account = self._context.account
         if name in self.streams.by_name:
             raise AwsError(
@@ -256,6 +247,15 @@ class Kinesis:
     def _stop_encryption(self, call: Call) -> Answer:
         self.streams.named(call.params).encryption = ("NONE", None)
         return {}
+
+
+def refuse_stream(params: Params) -> None:
+    """Raise NotSupportedByTwin for a stream that the twin does not have."""
+    mode = params.get("StreamModeDetails", {}).get("StreamMode", "PROVISIONED")
+    if mode != "PROVISIONED" or "ShardCount" not in params:
+        raise NotSupportedByTwin("kinesis:CreateStream in on-demand mode")
+    if unknown := set(params) - {"StreamName", "ShardCount", "StreamModeDetails", "Tags"}:
+        raise NotSupportedByTwin(f"kinesis:CreateStream {min(unknown)}")
 
 
 def _page(

@@ -60,11 +60,7 @@ class Mapping:
             NotSupportedByTwin: a setting that has no behaviour here.
             AwsError: a value that AWS refuses.
         """
-        if unknown := set(params) - USED:
-            raise NotSupportedByTwin(f"event source mapping with {min(unknown)}")
-        for name, only in REFUSED_UNLESS.items():
-            if params.get(name, only) != only:
-                raise NotSupportedByTwin(f"event source mapping with {name} {params[name]}")
+        refuse_settings(params)
         age_s = params.get("MaximumRecordAgeInSeconds", -1)
         if age_s != -1 and not 60 <= age_s <= 604_800:
             raise AwsError(
@@ -130,6 +126,15 @@ def starting_position(params: Params) -> str:
             "StartingPositionTimestamp is required when StartingPosition is AT_TIMESTAMP.",
         )
     return str(position)
+
+
+def refuse_settings(params: Params) -> None:
+    """Raise NotSupportedByTwin for a setting that has no behaviour here."""
+    if unknown := set(params) - USED:
+        raise NotSupportedByTwin(f"event source mapping with {min(unknown)}")
+    for name, only in REFUSED_UNLESS.items():
+        if params.get(name, only) != only:
+            raise NotSupportedByTwin(f"event source mapping with {name} {params[name]}")
 
 
 def _destination(config: Params) -> str | None:

@@ -7,11 +7,13 @@ CloudFormation User Guide, "DeletionPolicy attribute", "Stack status codes".
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from simulator.cloud.context import Context
 from simulator.cloud.errors import AwsError
-from simulator.cloud.resources.effects import Ask, CannotChange
+from simulator.cloud.resources import effects_steps
+from simulator.cloud.resources.effects import STEPS, Ask, CannotChange
 from simulator.cloud.resources.mapping import PERMISSIONS, Made
 from simulator.cloud.stack_calls import call_as_root
 from simulator.cloud.stack_events import ASKED_FOR, Node, failed_to
@@ -108,5 +110,8 @@ def asked(context: Context, ask: Ask) -> Mapping[str, Any]:
     """Do one call as the account's root and return its answer."""
     if ask.service == PERMISSIONS:
         getattr(context.iam, ask.operation)(**ask.params)
+        return {}
+    if ask.service == STEPS:
+        effects_steps.TABLE[ask.operation](partial(call_as_root, context), ask.params)
         return {}
     return call_as_root(context, ask.service, ask.operation, ask.params)

@@ -1,9 +1,10 @@
 """What the twin makes of an assembly, found before anything is created.
 
-Every resource goes through its mapper up to the first call: by then a mapper has read all
-properties, so whatever it does not know has shown itself. `template.deploy` refuses an assembly
-with all that is missing in one table; `fleetwin assembly` prints the rest: what the twin's own
-code acts on, what moto has, which properties change nothing here and why.
+Every resource goes through its mapper, which makes no call: whatever it does not know shows
+itself, and what of each call the service would refuse by its parameters alone (`refusals`).
+`template.deploy` refuses an assembly with all that is missing in one table; `fleetwin assembly`
+prints the rest: what the twin's own code acts on, what moto has, which properties change nothing
+here and why.
 
 What depends on the answers of other resources (an ARN that has to have a form) is not judged
 here but when the resource is created.
@@ -12,17 +13,24 @@ here but when the resource is created.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from functools import partial
+from typing import Any
 
 from simulator.cloud.context import Context
+from simulator.cloud.errors import AwsError, NotSupportedByTwin
 from simulator.cloud.forward_table import Arns
-from simulator.cloud.resources import MAPPINGS, Resource
+from simulator.cloud.iam import Iam
+from simulator.cloud.planned import Planned
+from simulator.cloud.refusals import refusal as refusal_of
+from simulator.cloud.resources import MAPPINGS
 from simulator.cloud.resources.declarations import ENFORCED, HONOURED, RECORDED, REFUSED
 from simulator.cloud.resources.mapping import NOT_MAPPED
+from simulator.cloud.stack_events import Node
 from simulator.errors import TemplateError
 
+NO_TYPE = "no such type in the twin"
 RUNS, FORWARDED = "runs", "forwarded"
 """Verdicts on a type, beside REFUSED: the twin's own code acts on it; moto has it.
 
@@ -30,29 +38,33 @@ Those on a property, ENFORCED, HONOURED and RECORDED, are declared beside the ty
 """
 
 
-class _ReachedCall(Exception):
-    """No error: the mapper got as far as it should."""
+class _Surveyed(Planned):
+    """A resource that only says what of it the twin does not have."""
 
-    def __init__(self, service: str, operation: str) -> None:
-        super().__init__(f"{service}:{operation}")
-        self.service = service
-        self.operation = operation
-
-
-class _Surveyed(Resource):
-    """A resource whose first call only says that it was reached."""
+    def __init__(self, node: Node, type_name: str, values: Any, context: Context) -> None:
+        super().__init__(node, type_name, values, context)
+        self.refused: list[str] = []
 
     def call(self, service: str, operation: str, params: dict[str, Any]) -> dict[str, Any]:
-        """Stop, everything having been read."""
-        self._stop(service, operation)
+        """Note a call, and what of it the twin is known not to have."""
+        answer = super().call(service, operation, params)
+        self._refuse(refusal_of(service, operation, params))
+        return answer
 
-    def register(self, change: Callable[[Any], None]) -> None:
-        """Stop, everything having been read."""
-        self._stop("iam", "")
+    def register(self, change: partial[None]) -> None:
+        """Note a change of permissions, having tried it where nothing depends on it."""
+        super().register(change)
+        try:
+            change(Iam(self.context.account, self.context.region))
+        except NotSupportedByTwin as error:
+            self._refuse(str(error.args[0]))
+        except AwsError:
+            # Of a role that is not there yet.
+            pass
 
-    def _stop(self, service: str, operation: str) -> NoReturn:
-        self.properties.check_all_read()
-        raise _ReachedCall(service, operation)
+    def _refuse(self, what: str) -> None:
+        if what and what not in self.refused:
+            self.refused.append(what)
 
 
 @dataclass
@@ -71,35 +83,54 @@ class Row:
     properties: dict[str, str] = field(default_factory=dict)
 
 
-def survey_resource(resource: _Surveyed, body: Mapping[str, Any], row: Row) -> None:
+def survey_resource(
+    node: Node, kind: str, body: Mapping[str, Any], values: Any, row: Row, context: Context
+) -> None:
     """Take one resource into its type's row."""
     row.count += 1
-    mapping = MAPPINGS.get(resource.type)
+    place = f"{node[0]}: {node[1]}"
+    mapping = MAPPINGS.get(kind)
     if mapping is None:
         row.verdict = REFUSED
-        row.problems.append(f"{resource.stack}: {resource.logical_id}: no such type in the twin")
+        row.problems.append(f"{place}: {NO_TYPE}")
         return
     written = body.get("Properties", {})
     for name, each in mapping.declared.items():
         if name in written and each.verdict == RECORDED:
             row.recorded[name] = each.why
-    refused = ""
+    refused = [name for name in written if name not in mapping.declared]
+    problems = [f"{place}.Properties.{name}: {NOT_MAPPED}" for name in refused]
+    known = {name: value for name, value in values.items() if name not in refused}
+    resource = _Surveyed(node, kind, known, context)
     try:
         mapping.create(resource)
-    except _ReachedCall as reached:
-        arns = Arns(resource.context.account, resource.context.region)
-        forwarded = arns.table_of_operations().get(reached.service, {})
-        row.verdict = FORWARDED if reached.operation in forwarded else RUNS
     except TemplateError as error:
         if NOT_MAPPED in str(error):
-            row.verdict = REFUSED
-            row.problems.append(str(error).removesuffix(f" ({resource.type})"))
-            refused = error_path(str(error))
+            problems.append(str(error).removesuffix(f" ({kind})"))
+            refused.append(error_path(str(error)))
+    except (ArithmeticError, LookupError, TypeError, ValueError):
+        # Of values that are made up; whatever is wrong shows when the resource is created.
+        pass
+    problems += [f"{place}: the twin does not have {what}" for what in resource.refused]
+    row.problems += problems
+    if problems:
+        row.verdict = REFUSED
+    elif row.verdict != REFUSED:
+        row.verdict = _runs(resource, context)
     for name in written:
-        if name == refused or name not in mapping.declared:
+        if name in refused:
             row.properties[name] = REFUSED
         elif row.properties.get(name) != REFUSED:
             row.properties[name] = mapping.declared[name].verdict
+
+
+def _runs(resource: _Surveyed, context: Context) -> str:
+    """Return who acts on a resource, by the first call that makes it."""
+    if not resource.made:
+        return RUNS
+    first = resource.made[0]
+    forwarded = Arns(context.account, context.region).table_of_operations()
+    return FORWARDED if first.operation in forwarded.get(first.service, {}) else RUNS
 
 
 def error_path(message: str) -> str:
@@ -118,8 +149,8 @@ def surveyed(
     rows: dict[str, Row] = {}
     for stack, logical_id, body, values in bodies:
         kind = str(body.get("Type"))
-        resource = _Surveyed(stack, logical_id, kind, values, context)
-        survey_resource(resource, body, rows.setdefault(kind, Row(kind)))
+        row = rows.setdefault(kind, Row(kind))
+        survey_resource((stack, logical_id), kind, body, values, row, context)
     return [rows[kind] for kind in sorted(rows)]
 
 

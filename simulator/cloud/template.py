@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
@@ -168,8 +169,8 @@ class Deployer:
         Of a resource whose properties cannot be resolved that way only the type is looked at:
         what is wrong with it shows when it is created.
         """
-        for scope in self.scopes.values():
-            scope.value_of = self._made_up
+        for name, scope in self.scopes.items():
+            scope.value_of = partial(self._made_up, name)
         try:
             for (stack, logical_id), body in bodies.items():
                 path = f"{logical_id}.Properties"
@@ -182,16 +183,22 @@ class Deployer:
             for name, scope in self.scopes.items():
                 scope.value_of = self._reader(name)
 
-    def _made_up(self, logical_id: str, attribute: str | None) -> str:
-        return self.context.arn("twin", f"{attribute or 'ref'}/{logical_id}")
+    def _made_up(self, stack: str, logical_id: str, attribute: str | None) -> str:
+        """Return an ARN of the resource's service: what a mapping may read is known by it."""
+        kind = str(self.stacks[stack].resources[logical_id].get("Type"))
+        service = kind.split("::")[1].lower() if kind.startswith("AWS::") else "twin"
+        service = {"stepfunctions": "states"}.get(service, service)
+        return self.context.arn(service, f"{attribute or 'ref'}/{logical_id}")
 
     def _reader(self, stack: str) -> Callable[[str, str | None], Any]:
         return lambda logical_id, attribute: self._value((stack, logical_id), attribute)
 
     def _missing(self, bodies: Mapping[Node, Mapping[str, Any]]) -> str:
-        """Return what the twin does not have, where that is more than one thing."""
+        """Return what the twin does not have; of a type alone `_check_body` says more."""
         rows = survey.surveyed(self._looked_at(bodies), self.context)
-        return survey.refusal(rows) if sum(len(row.problems) for row in rows) > 1 else ""
+        problems = [problem for row in rows for problem in row.problems]
+        only_a_type = len(problems) == 1 and problems[0].endswith(survey.NO_TYPE)
+        return "" if only_a_type else survey.refusal(rows)
 
     def _scope(self, stack: Stack, parameters: Mapping[str, str]) -> Scope:
         context = self.context

@@ -115,7 +115,7 @@ class Workflows:
         definition = validate(params["definition"], self._check_resource, kind)
         arn = self._named_machine(params)[0]
         settings = _DEFAULTS | _settings(params)
-        self._notices.check_logging(settings["loggingConfiguration"], params["roleArn"])
+        self._notices.check_logging(settings["loggingConfiguration"], params["roleArn"], arn)
         existing = self._machines.get(arn)
         if existing is None:
             existing = self._machines[arn] = Machine(
@@ -160,7 +160,7 @@ class Workflows:
             )
         role = params.get("roleArn", machine.role_arn)
         settings = machine.settings | _settings(params)
-        self._notices.check_logging(settings["loggingConfiguration"], role)
+        self._notices.check_logging(settings["loggingConfiguration"], role, machine.arn)
         if "definition" in params:
             machine.definition = validate(params["definition"], self._check_resource, machine.kind)
             machine.text = params["definition"]

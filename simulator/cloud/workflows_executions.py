@@ -153,8 +153,10 @@ class Executions:
 
     def _interpreter(self, execution: Execution) -> Interpreter:
         context, machine = self._context, execution.machine
+        # What a trust policy against the confused deputy asks for, as the CDK writes it.
+        source = {"aws:SourceArn": machine.arn}
         principal = context.iam.principal_for_role(
-            machine.role_arn, execution.name[:64], "states.amazonaws.com"
+            machine.role_arn, execution.name[:64], "states.amazonaws.com", source
         )
         tasks = TaskRunner(
             context.engine,

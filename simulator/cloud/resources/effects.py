@@ -27,6 +27,11 @@ class Ask(NamedTuple):
     params: dict[str, Any]
 
 
+STEPS = "steps"
+"""The service of an `Ask` that is several calls of which each needs the last one's answer:
+``operation`` is a function of `effects_steps`."""
+
+
 def _at(values: Any, path: str) -> Any:
     for name in path.split("/"):
         values = values.get(name) if isinstance(values, Mapping) else None

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from simulator.cloud.resources.effects import (
+    STEPS,
     Ask,
     CannotChange,
     Params,
@@ -119,6 +120,42 @@ def table_undone(made: Made) -> Iterable[Ask]:
     yield Ask("glue", "DeleteTable", where)
 
 
+_PAID = ("BillingMode", "ProvisionedThroughput")
+_OF_A_TABLE = {"DeletionProtectionEnabled": False, "SSESpecification": {"Enabled": False}}
+
+
+def item_table(made: Made, new: Params) -> Iterable[Ask]:
+    """Change how a table is paid for, encrypted and protected."""
+    names = differing(made.params, new)
+    for name in names:
+        if name not in (*_PAID, *_OF_A_TABLE):
+            raise CannotChange(name)
+    given: dict[str, Any] = {"TableName": made.params["TableName"]}
+    if any(name in _PAID for name in names):
+        given |= {name: new[name] for name in _PAID if name in new}
+    given |= {name: new.get(name, _OF_A_TABLE[name]) for name in names if name in _OF_A_TABLE}
+    yield Ask("dynamodb", "UpdateTable", given)
+
+
+def iot_policy(made: Made, new: Params) -> Iterable[Ask]:
+    """Make another document the policy's default version."""
+    yield Ask(STEPS, "iot_policy_document", dict(new))
+
+
+def iot_policy_undone(made: Made) -> Iterable[Ask]:
+    """Delete a policy with its versions."""
+    yield Ask(STEPS, "iot_policy_deleted", {"policyName": made.params["policyName"]})
+
+
+def agent(made: Made, new: Params) -> Iterable[Ask]:
+    """Give an agent another name; its activation key has been used up."""
+    for name in differing(made.params, new):
+        if name != "AgentName":
+            raise CannotChange(name)
+    which = {"AgentArn": made.answer.get("AgentArn", "")}
+    yield Ask("datasync", "UpdateAgent", {**which, "Name": new.get("AgentName", "agent")})
+
+
 def ttl_undone(made: Made) -> Iterable[Ask]:
     """Switch a table's time to live off."""
     setting = {**made.params["TimeToLiveSpecification"], "Enabled": False}
@@ -127,12 +164,17 @@ def ttl_undone(made: Made) -> Iterable[Ask]:
 
 
 def key(made: Made, new: Params) -> Iterable[Ask]:
-    """Change a key's policy; nothing else of a key can change here."""
+    """Change a key's policy and description; nothing else of a key can change."""
+    which = {"KeyId": _key_id(made)}
     for name in differing(made.params, new):
-        if name != "Policy":
+        if name == "Policy":
+            given = {**which, "PolicyName": "default", "Policy": new["Policy"]}
+            yield Ask("kms", "PutKeyPolicy", given)
+        elif name == "Description":
+            given = {**which, "Description": new.get("Description", "")}
+            yield Ask("kms", "UpdateKeyDescription", given)
+        else:
             raise CannotChange(name)
-    which = {"KeyId": _key_id(made), "PolicyName": "default"}
-    yield Ask("kms", "PutKeyPolicy", {**which, "Policy": new["Policy"]})
 
 
 def key_undone(made: Made) -> Iterable[Ask]:

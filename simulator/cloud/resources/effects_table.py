@@ -6,6 +6,8 @@ not be updated where it is concerned (`simulator.cloud.stack_changes` says so).
 
 from __future__ import annotations
 
+from typing import Any
+
 from simulator.cloud.resources import effects_special as special
 from simulator.cloud.resources.effects import (
     Effect,
@@ -52,7 +54,13 @@ _MACHINE_DEFAULTS = {
     "loggingConfiguration": {"level": "OFF", "includeExecutionData": False},
     "tracingConfiguration": {"enabled": False},
 }
-_location = Effect((), undone_for("DeleteLocation", LocationArn="LocationArn"), fixed)
+
+
+def _location(kind: str, **defaults: Any) -> Effect:
+    update = updated_by(
+        f"UpdateLocation{kind}", answer={"LocationArn": "LocationArn"}, defaults=defaults
+    )
+    return Effect((), undone_for("DeleteLocation", LocationArn="LocationArn"), update)
 
 
 _S3 = {
@@ -113,7 +121,9 @@ _LAMBDA = {
     ),
 }
 _DYNAMODB = {
-    "CreateTable": Effect(("TableName",), undone_by("DeleteTable", "TableName"), fixed),
+    "CreateTable": Effect(
+        ("TableName",), undone_by("DeleteTable", "TableName"), special.item_table
+    ),
     "UpdateTimeToLive": put("TableName", undo=special.ttl_undone),
     "UpdateContinuousBackups": put(
         "TableName",
@@ -262,10 +272,12 @@ _LAKE_FORMATION = {
     ),
 }
 _DATASYNC = {
-    "CreateAgent": Effect((), undone_for("DeleteAgent", AgentArn="AgentArn"), fixed),
-    "CreateLocationS3": _location,
-    "CreateLocationNfs": _location,
-    "CreateLocationSmb": _location,
+    "CreateAgent": Effect((), undone_for("DeleteAgent", AgentArn="AgentArn"), special.agent),
+    "CreateLocationS3": _location("S3", Subdirectory="/", S3StorageClass="STANDARD"),
+    "CreateLocationNfs": _location("Nfs", Subdirectory="/", MountOptions={"Version": "AUTOMATIC"}),
+    "CreateLocationSmb": _location(
+        "Smb", Subdirectory="/", Domain="", MountOptions={"Version": "AUTOMATIC"}
+    ),
     "CreateTask": Effect(
         (),
         undone_for("DeleteTask", TaskArn="TaskArn"),
@@ -289,7 +301,7 @@ _IOT = {
         updated_by("UpdateThing", "thingName"),
     ),
     "CreateThingType": Effect(("thingTypeName",), special.thing_type_undone, fixed),
-    "CreatePolicy": Effect(("policyName",), undone_by("DeletePolicy", "policyName"), fixed),
+    "CreatePolicy": Effect(("policyName",), special.iot_policy_undone, special.iot_policy),
     "AttachPolicy": Effect(
         ("policyName", "target"), undone_by("DetachPolicy", "policyName", "target"), fixed
     ),

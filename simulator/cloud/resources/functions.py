@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import partial
 from typing import Any
 
@@ -41,6 +42,7 @@ def function(resource: Resource) -> Outcome:
     properties = resource.properties
     name = resource.name("FunctionName")
     values = {"FunctionName": name, **properties.rest()}
+    values["Code"] = _with_asset(resource, values.get("Code", {}))
     params = resource.fit("lambda", "CreateFunction", values)
     answer = resource.call("lambda", "CreateFunction", params)
 
@@ -51,6 +53,19 @@ def function(resource: Resource) -> Outcome:
     if answer.get("State", "Active") != "Active":
         resource.wait_until(ready, f"function {name}")
     return name, {"Arn": resource.context.arn("lambda", f"function:{name}")}
+
+
+def _with_asset(resource: Resource, code: dict[str, Any]) -> dict[str, Any]:
+    """Return code as an asset: CloudFormation makes a file ``index.py`` of what stands in place."""
+    text = code.get("ZipFile")
+    if text is None or not str(resource.properties.take("Runtime", "")).startswith("python"):
+        return code
+    key = f"inline-{hashlib.sha256(str(text).encode()).hexdigest()[:32]}"
+    folder = resource.context.state / "inline" / key
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "index.py").write_text(str(text), "utf-8")
+    resource.context.assets[key] = folder
+    return {"S3Bucket": "inline", "S3Key": f"{key}.zip"}
 
 
 @maps(

@@ -190,6 +190,9 @@ def bucket_policy(resource: Resource) -> Outcome:
         "StreamSpecification": honoured(
             "test_dynamodb.test_what_the_twin_does_not_keep_is_refused_by_name"
         ),
+        "DeletionProtectionEnabled": enforced(
+            "test_stack_types.test_a_protected_table_is_not_deleted_with_its_stack"
+        ),
         "ContributorInsightsSpecification": kept(
             "a billing and console feature without effect on data"
         ),

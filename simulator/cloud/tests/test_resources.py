@@ -74,7 +74,11 @@ MINIMAL: dict[str, dict[str, Any]] = {
     "AWS::IoT::ThingPrincipalAttachment": {"ThingName": "t", "Principal": CERTIFICATE},
     "AWS::IoT::ThingType": {},
     "AWS::IoT::TopicRule": {"TopicRulePayload": {"Sql": "SELECT * FROM 'a'", "Actions": []}},
-    "AWS::Lambda::Function": {"Role": ROLE, "Code": {"S3Bucket": "assets", "S3Key": "a.zip"}},
+    "AWS::Lambda::Function": {
+        "Role": ROLE,
+        "Runtime": "python3.11",
+        "Code": {"S3Bucket": "assets", "S3Key": "a.zip"},
+    },
     "AWS::Lambda::EventSourceMapping": {"FunctionName": "f"},
     "AWS::Lambda::Permission": {
         "FunctionName": "f",
@@ -87,7 +91,11 @@ MINIMAL: dict[str, dict[str, Any]] = {
     },
     "AWS::Glue::Database": {"CatalogId": ACCOUNT, "DatabaseInput": {"Name": "d"}},
     "AWS::Glue::Table": {"CatalogId": ACCOUNT, "DatabaseName": "d", "TableInput": {"Name": "t"}},
-    "AWS::Glue::Job": {"Role": ROLE, "Command": {"Name": "glueetl"}},
+    "AWS::Glue::Job": {
+        "Role": ROLE,
+        "GlueVersion": "5.0",
+        "Command": {"Name": "glueetl", "ScriptLocation": "s3://assets/job.py"},
+    },
     "AWS::IAM::Role": {"AssumeRolePolicyDocument": TRUST},
     "AWS::IAM::Policy": {"PolicyName": "p", "PolicyDocument": policy("s3:*")},
     "AWS::IAM::ManagedPolicy": {"PolicyDocument": policy("s3:*")},
@@ -468,7 +476,7 @@ def test_a_policy_that_cannot_be_judged_stops_the_deployment(tmp_path: Path) -> 
             "Policies": [{"PolicyName": "p", "PolicyDocument": strange}],
         },
     )
-    assert line.startswith("Dev: R.Properties: NotSupportedByTwin: policy condition operator")
+    assert line.startswith("Dev: R: the twin does not have policy condition operator IpAddress")
 
 
 def test_a_policy_for_a_role_that_is_not_there_is_refused(tmp_path: Path) -> None:

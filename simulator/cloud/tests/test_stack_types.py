@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from simulator.cloud.tests.recording import only
+from simulator.cloud.stack_deletion import DeletionFailed
+from simulator.cloud.stack_update import UpdateFailed
+from simulator.cloud.tests.recording import only, written
 from simulator.cloud.tests.stack_answers import described
 from simulator.cloud.tests.stack_bench import ACCOUNT, applied, policy, resource, trust, twin
 
@@ -120,6 +122,48 @@ def alias(target: str) -> dict[str, Any]:
     return resource("AWS::KMS::Alias", {"AliasName": "alias/a", "TargetKeyId": {"Ref": target}})
 
 
+def described_key(text: str) -> dict[str, Any]:
+    made = key("kms:*")
+    return resource("AWS::KMS::Key", {**made["Properties"], "Description": text})
+
+
+def device_policy(action: str) -> dict[str, Any]:
+    given = {"PolicyName": "devices", "PolicyDocument": policy(action, "*")}
+    return resource("AWS::IoT::Policy", given)
+
+
+def agent(name: str) -> dict[str, Any]:
+    activation = "-".join(["LOCAL"] * 5)
+    return resource("AWS::DataSync::Agent", {"AgentName": name, "ActivationKey": activation})
+
+
+def location(folder: str) -> dict[str, Any]:
+    given = {
+        "ServerHostname": "plant",
+        "Subdirectory": folder,
+        "OnPremConfig": {"AgentArns": [{"Ref": "A"}]},
+    }
+    return resource("AWS::DataSync::LocationNFS", given)
+
+
+def objects(**more: Any) -> dict[str, Any]:
+    given = {
+        "S3BucketArn": {"Fn::GetAtt": ["B", "Arn"]},
+        "S3Config": {"BucketAccessRoleArn": ROLE_ARN},
+    }
+    return resource("AWS::DataSync::LocationS3", {**given, **more})
+
+
+UNITS = {"ReadCapacityUnits": 1, "WriteCapacityUnits": 2}
+PROTECTED = {"DeletionProtectionEnabled": True, "SSESpecification": {"SSEEnabled": True}}
+DATASYNC_ROLE = resource(
+    "AWS::IAM::Role",
+    {
+        "RoleName": "sync",
+        "AssumeRolePolicyDocument": trust("datasync.amazonaws.com"),
+        "Policies": [{"PolicyName": "all", "PolicyDocument": policy("s3:*", "*")}],
+    },
+)
 ROOT_KEY = key("kms:*")
 BACKUPS = {"PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True}}
 SQL = "SELECT * FROM 'a'"
@@ -155,6 +199,17 @@ CHANGES: dict[str, tuple[Resources, dict[str, Any], dict[str, Any]]] = {
     ),
     "dashboard": ({}, dashboard("one"), dashboard("two")),
     "table's backups": ({}, table(), table(**BACKUPS)),
+    "table's billing": ({}, table(), table(BillingMode="PROVISIONED", ProvisionedThroughput=UNITS)),
+    "table's protection": ({}, table(), table(**PROTECTED)),
+    "key's description": ({}, described_key("one"), described_key("two")),
+    "policy of devices": ({}, device_policy("iot:Connect"), device_policy("iot:Publish")),
+    "agent": ({}, agent("one"), agent("two")),
+    "location of files": ({"A": agent("one")}, location("/a"), location("/b")),
+    "location of objects": (
+        {"R": DATASYNC_ROLE, "B": BUCKET},
+        objects(Subdirectory="/a"),
+        objects(Subdirectory="/b", S3StorageClass="STANDARD_IA"),
+    ),
     "activity": (
         {},
         resource("AWS::StepFunctions::Activity", {"Name": "by-hand"}),
@@ -189,7 +244,10 @@ def test_a_resource_is_changed_and_changed_back_and_deleted(tmp_path: Path, name
         assert described(cloud) == nothing
 
 
-NOT_IN_ANSWERS = {"job", "topic rule", "key", "tagged"}
+NOT_IN_ANSWERS = {
+    *("job", "topic rule", "key", "tagged", "key's description", "policy of devices", "agent"),
+    "location of objects",
+}
 """What the answers that are compared do not say of each: asked for below."""
 
 
@@ -218,3 +276,33 @@ def test_what_the_listings_do_not_say_is_the_new_one_as_well(tmp_path: Path) -> 
         where = {"Database": {"CatalogId": ACCOUNT, "Name": "lake"}}
         tags = cloud.call("lakeformation", "GetResourceLFTags", Resource=where)
         assert [one["TagValues"] for one in tags["LFTagOnDatabase"]] == [["processed"]]
+
+
+def test_a_policys_earlier_document_comes_back_without_another_version(tmp_path: Path) -> None:
+    with twin(tmp_path) as cloud:
+        app, broken = tmp_path / "app", resource("AWS::S3::Bucket", {"BucketName": "No Name"})
+        for number in range(5):
+            applied(cloud, app, only(X=device_policy(f"iot:{number}")))
+        written(app, Dev=only(X=device_policy("iot:2"), Y={**broken, "DependsOn": "X"}))
+        with pytest.raises(UpdateFailed, match="UPDATE_ROLLBACK_COMPLETE"):
+            cloud.update(cloud.plan(app, {}))
+        assert cloud.drift() == []
+        written(app, Dev=only(X=device_policy("iot:one too many")))
+        with pytest.raises(UpdateFailed, match="VersionsLimitExceeded"):
+            cloud.update(cloud.plan(app, {}))
+        assert cloud.drift() == []
+        cloud.destroy()
+        assert cloud.call("iot", "ListPolicies")["policies"] == []
+
+
+def test_a_protected_table_is_not_deleted_with_its_stack(tmp_path: Path) -> None:
+    with twin(tmp_path) as cloud:
+        app = tmp_path / "app"
+        applied(cloud, app, only(X=table(**PROTECTED)))
+        cloud.call("dynamodb", "PutItem", TableName="items", Item={"pk": {"S": "kept"}})
+        with pytest.raises(DeletionFailed, match="protected against deletion"):
+            cloud.destroy()
+        applied(cloud, app, only(X=table()))
+        assert cloud.call("dynamodb", "Scan", TableName="items")["Count"] == 1
+        cloud.destroy()
+        assert cloud.call("dynamodb", "ListTables")["TableNames"] == []
