@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from simulator.aws_endpoint import endpoint_of
 from simulator.errors import EnvironmentMissing, ScenarioError
 from simulator.host_errors import write_file
 
@@ -26,6 +28,9 @@ def dashboard(
     assembly: Annotated[
         Path | None, typer.Option(help="With --quicksight: the cdk.out that the run was of.")
     ] = None,
+    target: Annotated[
+        str, typer.Option(help="With --quicksight: embedded, a twin that is up, on --state.")
+    ] = "",
 ) -> None:
     """Draw what a dashboard of the stack shows of a run that is over.
 
@@ -34,10 +39,12 @@ def dashboard(
     Example: fleetwin dashboard pipeline --svg dashboard.svg
     """
     if quicksight:
-        _reports(name, state, out, svg, assembly)
+        if svg is not None:
+            raise ScenarioError("--svg: a QuickSight dashboard is drawn as a page only")
+        _reports(name, state, out, assembly, target)
         return
-    if assembly is not None:
-        raise ScenarioError("--assembly belongs to --quicksight: a run keeps CloudWatch's itself")
+    if assembly is not None or target:
+        raise ScenarioError("--assembly and --target belong to --quicksight")
     from simulator.cloud import dashboards_store
     from simulator.dashboard_html import page_of
     from simulator.dashboard_svg import document
@@ -59,21 +66,29 @@ def dashboard(
         print(svg)
 
 
-def _reports(name: str, state: Path, out: Path, svg: Path | None, assembly: Path | None) -> None:
+def _reports(name: str, state: Path, out: Path, assembly: Path | None, target: str) -> None:
     """Write the page of a QuickSight dashboard."""
-    if svg is not None:
-        raise ScenarioError("--svg: a QuickSight dashboard is drawn as a page only; leave it out")
+    if target == "aws" or (target and assembly is not None):
+        raise ScenarioError(
+            "--target: only embedded, and without --assembly; an account's dashboard is looked at "
+            "in QuickSight"
+        )
+    endpoint = endpoint_of(target, os.environ) if target else None
     if not (state / "glue" / "catalog.json").exists():
         raise EnvironmentMissing(
             f"there is no catalog in {state}: run `fleetwin run` first, or give --state FOLDER"
         )
     try:
         from simulator.quicksight.page import page_of
-        from simulator.quicksight.source import report_of
+        from simulator.quicksight.source import report_at, report_of
         from simulator.targets import SNAPSHOT
     except ModuleNotFoundError as error:
         raise EnvironmentMissing(
             f"{error.name} is missing: install it with pip install 'fleetwin[embedded]'"
         ) from error
-    out.write_text(page_of(report_of(state, assembly or SNAPSHOT, name)), "utf-8")
+    if endpoint:
+        report = report_at(state, endpoint, name)
+    else:
+        report = report_of(state, assembly or SNAPSHOT, name)
+    write_file(out, page_of(report))
     print(out)

@@ -60,7 +60,7 @@ def page_of(report: Report) -> str:
     drawn.check(report.definition)
     sheets = [sheet for sheet in report.definition["Sheets"] if sheet.get("Visuals")]
     body = "".join(
-        (f"<h2>{escaped(sheet.get('Name', sheet['SheetId']))}</h2>" if len(sheets) > 1 else "")
+        _above(sheet, is_one=len(sheets) == 1)
         + f'<div class="grid">{"".join(_cards(report, sheet))}</div>'
         for sheet in sheets
     )
@@ -71,6 +71,14 @@ def page_of(report: Report) -> str:
         f"<body><main><h1>{escaped(report.name)}</h1>"
         f'<p class="lead">{_span(report)}</p>{body}</main></body></html>\n'
     )
+
+
+def _above(sheet: Mapping[str, Any], *, is_one: bool) -> str:
+    """Return a sheet's title and description; the name, where there are several."""
+    title = sheet.get("Title", "" if is_one else sheet.get("Name", sheet["SheetId"]))
+    head = f"<h2>{escaped(title)}</h2>" if title else ""
+    words = sheet.get("Description", "")
+    return head + (f'<p class="lead">{escaped(words)}</p>' if words else "")
 
 
 def _span(report: Report) -> str:

@@ -1,7 +1,8 @@
 """A dashboard's definition, as a twin of the stack describes it, and the rows of its data sets.
 
-The twin lives for the questions only: the stack is created for a reader, because it has reports
-for a principal alone. Rows come from the lake of a finished run, by the data sets' own statements.
+Of a finished run a twin lives for the questions only: the stack is created for a reader, because
+it has reports for a principal alone. A twin that is up is asked itself. Rows come from the lake in
+the state folder, by the data sets' own statements.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from simulator.cloud import dashboards_store
-from simulator.errors import ScenarioError
+from simulator.errors import ScenarioError, SimulatorError
 from simulator.lake import lake_of
 from simulator.quicksight.drawn import NotDrawn, check
 from simulator.quicksight.fields import Row
@@ -48,9 +49,45 @@ def report_of(state: Path, assembly: Path, name: str = "") -> Report:
     with TemporaryDirectory() as folder:
         cloud = quiet_twin(_BEFORE_ALL, Path(folder), assembly, QuickSightPrincipal=READER)
         try:
-            title, definition, statements = _described(cloud.call, cloud.context.account, name)
+            found = _described(cloud.call, cloud.context.account, name)
         finally:
             cloud.close()
+    return _filled(state, *found, end=_end(state))
+
+
+def report_at(state: Path, endpoint: str, name: str = "") -> Report:
+    """Return a dashboard of the twin that is up at an endpoint, and has this state folder.
+
+    Now is the latest time in its rows. Raises as `report_of` does, and SimulatorError for what the
+    twin answers.
+    """
+    import boto3
+    from botocore import xform_name
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    make: Any = boto3.Session().client  # Its overloads want a literal.
+
+    def call(service: str, operation: str, **params: Any) -> Mapping[str, Any]:
+        client = make(service, endpoint_url=endpoint)
+        answer: Mapping[str, Any] = getattr(client, xform_name(operation))(**params)
+        return answer
+
+    try:
+        account = call("sts", "GetCallerIdentity")["Account"]
+        found = _described(call, account, name)
+    except (BotoCoreError, ClientError) as error:
+        raise SimulatorError(f"QuickSight at {endpoint}: {error}") from error
+    return _filled(state, *found, end=None)
+
+
+def _filled(
+    state: Path,
+    title: str,
+    definition: Mapping[str, Any],
+    statements: Mapping[str, tuple[str, list[str]]],
+    *,
+    end: datetime | None,
+) -> Report:
     lake = lake_of(state)
     rows = {}
     for identifier, (statement, columns) in statements.items():
@@ -71,7 +108,8 @@ def report_of(state: Path, assembly: Path, name: str = "") -> Report:
         for value in row.values()
         if isinstance(value, datetime)
     ]
-    return Report(title, definition, rows, _now(state, times), min(times, default=None))
+    now = end or max(times, default=_BEFORE_ALL.replace(tzinfo=None))
+    return Report(title, definition, rows, now, min(times, default=None))
 
 
 def _described(
@@ -115,10 +153,10 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _now(state: Path, times: Sequence[datetime]) -> datetime:
-    """Return when the run ended; of a run without a dashboard, the latest time in its rows."""
+def _end(state: Path) -> datetime | None:
+    """Return when the run ended, if it had a dashboard of CloudWatch's, which says so."""
     try:
         end_s = dashboards_store.load(state).end_s
     except FileNotFoundError:
-        return max(times, default=_BEFORE_ALL.replace(tzinfo=None))
+        return None
     return datetime.fromtimestamp(end_s, UTC).replace(tzinfo=None)

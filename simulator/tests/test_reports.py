@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -172,6 +173,43 @@ def test_the_dashboard_of_the_stack_is_drawn_of_what_its_lake_holds(
     assert "no data" not in page
 
 
+def test_a_dashboard_that_was_made_on_a_twin_that_is_up_is_drawn(
+    lake: tuple[Cloud, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud, state = lake
+    column = {"DataSetIdentifier": "rows", "ColumnName": "device_id"}
+    count = {"FieldId": "n", "Column": column, "AggregationFunction": "DISTINCT_COUNT"}
+    wells = {"Values": [{"CategoricalMeasureField": count}], "TargetValues": [], "TrendGroups": []}
+    visual = {"KPIVisual": {"VisualId": "n", "ChartConfiguration": {"FieldWells": wells}}}
+    arn = cloud.context.arn("quicksight", "dataset/fleetwin-dev-health")
+    definition = {
+        "DataSetIdentifierDeclarations": [{"Identifier": "rows", "DataSetArn": arn}],
+        "Sheets": [{"SheetId": "s", "Title": "A sheet of mine", "Visuals": [visual]}],
+    }
+    named = {**NAMED, "DashboardId": "mine"}
+    cloud.call("quicksight", "CreateDashboard", **named, Name="Mine", Definition=definition)
+    for name, value in cloud.environment().items():
+        monkeypatch.setenv(name, value)
+    out = tmp_path / "mine.html"
+    words = ["dashboard", "mine", "--quicksight", "--target", "embedded", "--state", str(state)]
+    results = []
+
+    def draw() -> None:
+        results.append(CliRunner().invoke(app, [*words, "--out", str(out)]))
+
+    thread = threading.Thread(target=draw)
+    thread.start()
+    while thread.is_alive():
+        cloud.engine.run(cloud.engine.env.now + 0.05)
+        thread.join(0.005)
+    cloud.call("quicksight", "DeleteDashboard", **named)
+    assert results[0].exit_code == 0, results[0].exception
+    page = out.read_text("utf-8")
+    assert "<h1>Mine</h1>" in page
+    assert "<h2>A sheet of mine</h2>" in page
+    assert 'class="kpi">3</p>' in page
+
+
 def test_what_cannot_be_drawn_is_said_before_anything_is_asked(
     lake: tuple[Cloud, Path], tmp_path: Path
 ) -> None:
@@ -189,7 +227,8 @@ def test_what_cannot_be_drawn_is_said_before_anything_is_asked(
     for more, said in (
         (["other", "--quicksight"], "choose one of fleetwin-dev-fleet"),
         (["--quicksight", "--svg", "x.svg"], "a page only"),
-        (["--assembly", assembly], "belongs to --quicksight"),
+        (["--assembly", assembly], "belong to --quicksight"),
+        (["--quicksight", "--target", "aws"], "only embedded"),
     ):
         with pytest.raises(ScenarioError, match=said):
             CliRunner().invoke(app, ["dashboard", *more, "--state", state], catch_exceptions=False)
