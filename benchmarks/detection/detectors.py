@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from benchmarks.detection.rows import ROW_MS, FeatureSet, times_ms
 from pipeline.detection import episodes
-from pipeline.model import calibration, fitting
+from pipeline.model import calibration, fitting, thresholds
 from pipeline.model.dataset import Dataset
 from pipeline.model.hyperparameters import Hyperparameters
 from pipeline.model.scoring import RIDGE, Combination, Floats, Model, ledoit_wolf
@@ -83,7 +83,7 @@ def trained(
         return made.model, made.combination
     unseen = _dataset(features.unseen)
     parts = made.model.parts(unseen.device_ids, unseen.features)
-    return made.model, fitting.calibrated(unseen, parts, chosen)[0]
+    return made.model, thresholds.calibrated(unseen, parts, chosen)[0]
 
 
 def _of_the_pipeline(**changes: object) -> Callable[[FeatureSet, int], Judged]:

@@ -9,7 +9,7 @@ the tail of the peaks (`threshold_for_rate`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,9 @@ MS_PER_DAY = 86_400_000.0
 # to 0.054 with the highest 184 of 12,254 and their squares, mean 0.033.
 TAIL_SHARE = 0.015
 TAIL_PEAKS = 20
+
+# With so small a chance the highest peak of a healthy history is taken for a fault.
+OUTLIER_CHANCE = 0.001
 
 
 def folds(
@@ -90,7 +93,7 @@ def threshold_for_rate(peaks: Floats, machine_days: float, per_machine_day: floa
         raise ValueError("no healthy rows to calibrate on")
     ordered = np.sort(peaks)[::-1]
     wanted = per_machine_day * machine_days
-    tail = max(1, min(max(TAIL_PEAKS, int(TAIL_SHARE * len(ordered))), len(ordered) // 2))
+    tail = _tail(len(ordered))
     if wanted >= tail:
         return float(ordered[min(int(wanted), len(ordered) - 1)])
     few = tail < TAIL_PEAKS
@@ -101,3 +104,36 @@ def threshold_for_rate(peaks: Floats, machine_days: float, per_machine_day: floa
         return start + mean_excess * float(np.log(tail / wanted))
     further = tail * (float(tail / wanted) ** (1.0 / tail) - 1.0)
     return float(np.sqrt(start + mean_excess * further))
+
+
+def outlier_limit(peaks: Sequence[Floats]) -> float:
+    """Return the level from which on a peak is a fault's, given each machine's healthy and other.
+
+    The highest healthy peak passes it with the chance `OUTLIER_CHANCE`, by the exponential tail of
+    the squares (`threshold_for_rate`), with its mean taken from the median. The tail is that of
+    the machines that agree: beginning with more than half of them, those with the lowest
+    maxima, the others are taken in by their maxima until one is beyond the limit (a forward
+    search: Hadi, J. R. Statist. Soc. B 54 (1992)). Infinity where none is, and where those have
+    too few peaks for a tail.
+    """
+    ordered = sorted(peaks, key=lambda own: float(own.max(initial=0.0)))
+    for count in range(len(ordered) // 2 + 1, len(ordered)):
+        limit = _highest_healthy(np.concatenate(ordered[:count]))
+        if ordered[count].max(initial=0.0) > limit:
+            return limit
+    return float("inf")
+
+
+def _highest_healthy(peaks: Floats) -> float:
+    tail = _tail(len(peaks))
+    if tail < TAIL_PEAKS:
+        return float("inf")
+    squares = np.sort(np.square(peaks))[::-1]
+    start = float(squares[tail])
+    mean_excess = float(np.median(squares[:tail] - start)) / float(np.log(2.0))
+    return float(np.sqrt(start + mean_excess * np.log(tail / OUTLIER_CHANCE)))
+
+
+def _tail(peaks: int) -> int:
+    """Return how many of so many peaks describe the tail."""
+    return max(1, min(max(TAIL_PEAKS, int(TAIL_SHARE * peaks)), peaks // 2))

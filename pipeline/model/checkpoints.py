@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import pickle
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,11 @@ class Checkpoints:
         partial = path.with_suffix(".partial")
         torch.save({"key": self.key, "state": dict(state)}, partial)
         os.replace(partial, path)
+
+    def of_search(self, number: int) -> Checkpoints:
+        """Return those of fits to fewer rows, beside these."""
+        folder = None if self.folder is None else self.folder / f"search_{number}"
+        return replace(self, folder=folder, key=f"{self.key} {number}")
 
     def _path(self, name: str) -> Path | None:
         return None if self.folder is None else self.folder / f"{name}.pt"

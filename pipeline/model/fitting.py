@@ -2,14 +2,15 @@
 
 The model that is served is fitted on all rows. Its thresholds come from `folds` other models,
 each fitted without one block of every machine's time and scored on that block, so that each
-healthy row has a score from a model that has not seen it.
+healthy row has a score from a model that has not seen it. What stands out by far in these scores
+is a fault in the history (`standing_out`): it is left out, and all is fitted anew.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,16 +23,17 @@ from pipeline.model.baseline import fit_baselines
 from pipeline.model.checkpoints import Checkpoints, Interrupted
 from pipeline.model.dataset import Dataset
 from pipeline.model.hyperparameters import Hyperparameters
-from pipeline.model.levels import Levels, enough_rows, fit_levels, slow_scores
-from pipeline.model.scoring import Combination, Model, Parts, fit_metric, reconstruct, smooth
+from pipeline.model.levels import Levels, enough_rows, fit_levels
+from pipeline.model.scoring import Combination, Model, Parts, fit_metric, reconstruct
+from pipeline.model.standing_out import standing_out
+from pipeline.model.thresholds import calibrated
 from pipeline.settings import BURST_SENSOR, STATISTICS, FeatureSpec
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-# Both distances are divided by what one healthy row in a hundred passes, so that neither of them
-# decides the geometric mean by its unit alone.
-REFERENCE_QUANTILE = 0.99
+# So often at most the history is searched for faults anew: a large one hides a small one.
+MAX_SEARCHES = 3
 
 # The last part of each machine's own time ends the fitting of the network early.
 VALIDATION_SHARE = 0.15
@@ -39,12 +41,31 @@ VALIDATION_SHARE = 0.15
 
 @dataclass(frozen=True)
 class Training:
-    """The result of a training job."""
+    """The result of a training job; `stood_out` are rows that were left out of it."""
 
     artefact: Artefact
     network: autoencoder.Network
     metrics: dict[str, float]
     complete: bool = True
+    stood_out: dict[str, list[list[int]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """Models of one set of rows: what is served, and what the folds' say of rows unseen."""
+
+    data: Dataset
+    model: Model
+    fitted: autoencoder.Fitted
+    held: Parts
+    levels: Floats
+    rows: NDArray[np.int64]
+    complete: bool
+
+    @property
+    def scored(self) -> Dataset:
+        """The rows that have a score from a model that has not seen them."""
+        return self.data if self.complete else self.data.at(self.rows)
 
 
 def train(
@@ -55,25 +76,59 @@ def train(
     Told to stop, it calibrates the served model on the blocks whose folds are done
     (`Training.complete` is False), and raises Interrupted when there is not one of them.
     """
-    _check_size(data, chosen)
     kept = checkpoints or Checkpoints()
+    fit = _fit(data, chosen, kept)
+    spans: dict[str, list[list[int]]] = {}
+    for search in range(1, MAX_SEARCHES + 1):
+        found = standing_out(fit.scored, fit.held, fit.levels, chosen) if fit.complete else None
+        if found is None or not found.rows.any():
+            break
+        print(f"search {search}: left out {found.rows.sum()} rows that stand out", flush=True)
+        for device, own in found.spans.items():
+            spans[device] = sorted([*spans.get(device, []), *own])
+        try:
+            fit = _fit(fit.data.at(np.flatnonzero(~found.rows)), chosen, kept.of_search(search))
+        except Interrupted:
+            # The model of all rows is usable, with thresholds of those that do not stand out.
+            fit = _without(fit, ~found.rows)
+    combination, designed = calibrated(fit.scored, fit.held, chosen, fit.levels)
+    return _training(fit, combination, designed, spans, version(data, chosen), chosen)
+
+
+def _fit(data: Dataset, chosen: Hyperparameters, kept: Checkpoints) -> _Fit:
+    _check_size(data, chosen)
     everything = np.ones(len(data), dtype=np.bool_)
     model, fitted = fit_model(data, everything, chosen, chosen.seed, kept, autoencoder.SERVED)
-    held, levels, rows, complete = _unseen_parts(data, chosen, kept)
-    full, data = data, data if complete else data.at(rows)
-    combination, designed = calibrated(data, held, chosen, levels)
+    return _Fit(data, model, fitted, *_unseen_parts(data, chosen, kept))
+
+
+def _without(fit: _Fit, kept: Mask) -> _Fit:
+    """Return a fit whose calibration knows only the rows of a mask; it is not complete."""
+    rows = np.flatnonzero(kept)
+    parts = Parts(*(each[rows] for each in astuple(fit.held)))
+    return replace(fit, held=parts, levels=fit.levels[rows], rows=rows, complete=False)
+
+
+def _training(
+    fit: _Fit,
+    combination: Combination,
+    designed: dict[str, float],
+    stood_out: dict[str, list[list[int]]],
+    made_of: str,
+    chosen: Hyperparameters,
+) -> Training:
     metrics = {
-        "rows": float(len(full)),
-        "units": float(len(model.baselines.units)),
-        "epochs": float(fitted.epochs),
-        "train_loss": fitted.train_loss,
-        "validation_loss": fitted.validation_loss,
+        "rows": float(len(fit.data)),
+        "units": float(len(fit.model.baselines.units)),
+        "epochs": float(fit.fitted.epochs),
+        "train_loss": fit.fitted.train_loss,
+        "validation_loss": fit.fitted.validation_loss,
         **designed,
     }
     artefact = Artefact(
-        version=version(full, chosen) if complete else f"{version(full, chosen)}-stopped",
+        version=made_of if fit.complete else f"{made_of}-stopped",
         feature_names=feature_names(chosen.spec),
-        model=model,
+        model=fit.model,
         combination=combination,
         rule=EpisodeRule(
             smoothing_rows=chosen.smoothing_rows,
@@ -81,11 +136,11 @@ def train(
             exit=chosen.exit_level,
             enter_rows=chosen.enter_rows,
             exit_rows=chosen.exit_rows,
-            memory_rows=chosen.memory_rows if model.levels.columns else 0,
+            memory_rows=chosen.memory_rows if fit.model.levels.columns else 0,
         ),
         notes={"hyperparameters": asdict(chosen), "metrics": metrics},
     )
-    return Training(artefact, fitted.network, metrics, complete)
+    return Training(artefact, fit.fitted.network, metrics, fit.complete, stood_out)
 
 
 def version(data: Dataset, chosen: Hyperparameters) -> str:
@@ -229,61 +284,3 @@ def _unseen_parts(
         levels[held_rows] = model.level_vectors(units, data.features[held_rows])
     scored = np.flatnonzero(np.isfinite(parts).all(axis=0))
     return Parts(*parts[:, scored]), levels[scored], scored, complete
-
-
-def _reference(distances: Floats) -> float:
-    value = float(np.quantile(distances, REFERENCE_QUANTILE))
-    if not value > 0.0:
-        raise DatasetError("the features do not vary: nothing can be learnt from them")
-    return value
-
-
-def calibrated(
-    data: Dataset, held: Parts, chosen: Hyperparameters, levels: Floats | None = None
-) -> tuple[Combination, dict[str, float]]:
-    """Return the combination whose thresholds give the designed rate of episodes, and metrics.
-
-    `held` are the parts of the rows of `data`, `levels` (n, k) their level vectors, each of a
-    model that has not seen the row. With a slow mean, half of the designed rate is its own. Each
-    unit's time is taken as one. Raises DatasetError where that is too little.
-    """
-    combination = Combination(
-        input_reference=_reference(held.of_input),
-        residual_reference=_reference(held.of_residual),
-        residual_weight=chosen.residual_weight,
-    )
-    separation = chosen.smoothing_rows + chosen.exit_rows
-    separation += -(-chosen.spec.reach_ms // chosen.spec.hop_ms)
-    devices = np.array(data.device_ids)
-    machines = [np.flatnonzero(devices == device) for device in sorted(set(data.device_ids))]
-    days = len(data) * chosen.spec.hop_ms / calibration.MS_PER_DAY
-    rate = chosen.false_alarms_per_machine_day
-    slowly = levels is not None and levels.shape[1] > 0
-
-    def threshold(series: list[Floats], separation: int, rate: float) -> float:
-        peaks = [calibration.episode_peaks(one, chosen.enter_rows, separation) for one in series]
-        found = np.concatenate(peaks)
-        if not len(found):
-            raise DatasetError("no machine has enough rows in a row to calibrate a threshold")
-        return calibration.threshold_for_rate(found, days, rate)
-
-    def smoothed(scores: Floats) -> list[Floats]:
-        return [smooth(scores[mine], chosen.smoothing_rows) for mine in machines]
-
-    scores = combination.score(held)
-    fast = threshold(smoothed(scores), separation, rate / 2 if slowly else rate)
-    plain = threshold(smoothed(combination.no_model_score(held)), separation, rate)
-    metrics = {
-        "machine_days": days,
-        "designed_false_alarms_per_machine_day": rate,
-        "threshold": fast,
-        "no_model_threshold": plain,
-    }
-    slow = 0.0
-    if levels is not None and slowly:
-        memory = chosen.memory_rows
-        lengths = [slow_scores(levels[mine], scores[mine] <= fast, memory) for mine in machines]
-        # What is remembered of one episode is forgotten after two memories.
-        slow = metrics["slow_threshold"] = threshold(lengths, separation + 2 * memory, rate / 2)
-    found = replace(combination, threshold=fast, no_model_threshold=plain, slow_threshold=slow)
-    return found, metrics

@@ -27,13 +27,13 @@ from numpy.typing import NDArray
 from pipeline.model.alarms import Alarm, alarms_by_device, rule_of, scored
 from pipeline.model.artefact import Artefact
 from pipeline.model.dataset import Dataset, feature_files
+from pipeline.partitions import HOUR_MS
 
 Mask = NDArray[np.bool_]
 Times = NDArray[np.int64]
 Span = tuple[int, int]
 """From and until, both included, in epoch milliseconds."""
 
-HOUR_MS = 3_600_000
 COMMON_SHARE = 0.5
 SINCE_ORDER = "since_maintenance_s"
 """The column of the features job from which the times of work orders are read back."""

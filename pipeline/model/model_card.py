@@ -45,12 +45,14 @@ def card(
     complete: bool,
     held_out: dict[str, Any] | None = None,
     left_out: dict[str, Any] | None = None,
+    stood_out: dict[str, list[list[int]]] | None = None,
 ) -> dict[str, Any]:
     """Return the card; `files` as of `data_files`, `complete` False for a job that was stopped.
 
     `held_out` has the `share` of each machine's rows that is left out, `from_ms` (device to the
     time of its first such row) and `end_ms`, before which the last of them is; `left_out` what
-    `healthy_rows` says of rows that were not of healthy machines, None where no model had served.
+    `healthy_rows` says of rows that were not of healthy machines, None where no model had served;
+    `stood_out` each machine's stretches of time, [from, until], that `standing_out` found.
     """
     return {
         "schema": SCHEMA,
@@ -65,6 +67,7 @@ def card(
         },
         "held_out": held_out,
         "left_out": left_out,
+        "stood_out": stood_out or {},
         "code_sha256": code_sha256(),
         "hyperparameters": asdict(chosen),
         "metrics": metrics,

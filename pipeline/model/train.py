@@ -60,7 +60,7 @@ def run(env: Mapping[str, str], stop: StopRequest | None = None) -> fitting.Trai
     onnx_export.save(made.model, made.version, model_dir)
     files = model_card.data_files(feature_files(channel))
     card = model_card.card(
-        data,
+        data.at(np.flatnonzero(~healthy_rows.rows_in(data, training.stood_out))),
         chosen,
         training.metrics,
         made.version,
@@ -68,6 +68,7 @@ def run(env: Mapping[str, str], stop: StopRequest | None = None) -> fitting.Trai
         complete=training.complete,
         held_out=held_out,
         left_out=not_healthy,
+        stood_out=training.stood_out,
     )
     model_card.save(card, model_dir)
     # Last: a folder with a description has all the rest.

@@ -21,7 +21,8 @@ from pipeline.model import artefact, evaluate, healthy_rows, train
 from pipeline.model.alarms import Alarm, alarms_by_device, rule_of, scored
 from pipeline.model.artefact import Artefact
 from pipeline.model.dataset import Dataset
-from pipeline.model.healthy_rows import HOUR_MS, LeftOut, left_out_of_alarms, rows_in
+from pipeline.model.healthy_rows import LeftOut, left_out_of_alarms, rows_in
+from pipeline.partitions import HOUR_MS
 from pipeline.tests import healthy
 from pipeline.tests.test_model_evaluation import fit, pack
 from pipeline.tests.test_model_training import write
@@ -152,7 +153,7 @@ def test_orders_are_read_back_from_the_features_to_the_millisecond(
 
 
 def shifted(
-    data: Dataset, by: np.ndarray[Any, Any], units: range, hours: tuple[int, int]
+    data: Dataset, by: np.ndarray[Any, Any], units: range, hours: tuple[float, float]
 ) -> Dataset:
     names = {f"m{unit}" for unit in units}
     moved = np.array([name in names for name in data.device_ids])
@@ -160,7 +161,7 @@ def shifted(
     return Dataset(data.device_ids, data.event_time_ms, data.features + np.outer(moved, by))
 
 
-def alarmed_share(model: Artefact, rows: Dataset, device: str, hours: tuple[int, int]) -> float:
+def alarmed_share(model: Artefact, rows: Dataset, device: str, hours: tuple[float, float]) -> float:
     """Return the share of a machine's rows in some hours that are in an episode."""
     scores, levels = scored(model, rows.device_ids, rows.features)
     alarms = alarms_by_device(rows.device_ids, rows.event_time_ms, scores, levels, rule_of(model))
