@@ -129,7 +129,8 @@ def put_in_service(target: Embedded, model: bytes) -> None:
         PrimaryContainer=container,
     )
     (variant,) = states["CreateEndpointConfig"]["Parameters"]["ProductionVariants"]
-    settings = {name: value for name, value in variant.items() if name != "ModelName.$"}
+    settings = {name: value for name, value in variant.items() if not name.endswith(".$")}
+    settings["InitialInstanceCount"] = 2
     target.call(
         "sagemaker",
         "CreateEndpointConfig",

@@ -92,6 +92,8 @@ class StageConfig:
     nightly_on_schedule: bool
     training_instance: str
     endpoint_instance: str
+    endpoint_instances: int
+    """How many the workflow creates; two at least, of which a canary is one."""
 
     @property
     def prefix(self) -> str:
@@ -147,6 +149,7 @@ DEV = StageConfig(
     nightly_on_schedule=False,
     training_instance="ml.m5.large",
     endpoint_instance="ml.m5.large",
+    endpoint_instances=2,
 )
 
 PROD = replace(
@@ -169,6 +172,8 @@ PROD = replace(
     nightly_on_schedule=True,
     training_instance="ml.m5.xlarge",
     endpoint_instance="ml.m5.xlarge",
+    # One in each of three zones, as SageMaker spreads them.
+    endpoint_instances=3,
 )
 
 STAGES = {config.stage: config for config in (DEV, PROD)}

@@ -98,6 +98,7 @@ class TrainingWorkflow(Construct):
                 "TuningPrefix": f"{config.prefix}-tuned",
                 "TrainingInstance": config.training_instance,
                 "EndpointInstance": config.endpoint_instance,
+                "EndpointInstances": str(config.endpoint_instances),
             },
         )
 

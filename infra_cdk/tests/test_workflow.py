@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from infra_cdk.config import STAGES
 from infra_cdk.tests.snapshot import listed, resources, role_statements
 from pipeline.model.hyperparameters import Hyperparameters
 from pipeline.model.training_metrics import METRIC_DEFINITIONS
@@ -153,13 +154,14 @@ def test_an_endpoint_is_touched_only_when_there_is_a_model_and_active_only_in_se
     assert STATES["IsEndpointReady"]["Default"] == "EndpointFailed"
 
 
-def test_an_update_is_a_canary_of_half_the_fleet_that_alarms_of_the_stack_roll_back() -> None:
+def test_an_update_is_a_canary_of_one_instance_that_alarms_of_the_stack_roll_back() -> None:
     (variant,) = TASKS["CreateEndpointConfig"]["Parameters"]["ProductionVariants"]
     deployment = TASKS["UpdateEndpoint"]["Parameters"]["DeploymentConfig"]
     routing = deployment["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]
     assert routing["Type"] == "CANARY"
     assert routing["CanarySize"] == {"Type": "INSTANCE_COUNT", "Value": 1}
-    assert variant["InitialInstanceCount"] == 2
+    assert variant["InitialInstanceCount.$"] == "States.StringToJson('${EndpointInstances}')"
+    assert all(config.endpoint_instances >= 2 for config in STAGES.values())
     names = MACHINE["DefinitionSubstitutions"]
     alarms = {body["AlarmName"]: body for body in resources("AWS::CloudWatch::Alarm").values()}
     for named in deployment["AutoRollbackConfiguration"]["Alarms"]:
