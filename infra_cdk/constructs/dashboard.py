@@ -49,6 +49,10 @@ class Dashboard(Construct):
         ]
         variant = {"EndpointName": config.endpoint_name, "VariantName": VARIANT}
         named = {"StreamName": stream.stream_name}
+        judged = {
+            "Endpoint": config.endpoint_name,
+            "MonitoringSchedule": f"{config.prefix}-monitoring",
+        }
         graphs = {
             "Readings a minute": [
                 _metric("AWS/Kinesis", "IncomingRecords", "Sum", "into the stream", **named),
@@ -80,6 +84,13 @@ class Dashboard(Construct):
             "Detections and alerts": [
                 _own("EpisodesOpened", "Sum", "episodes"),
                 _own("AlertsSent", "Sum", "alerts"),
+            ],
+            "Drift of the fleet, by judged window": [
+                _metric(METRIC_NAMESPACE, name, "Maximum", words, **judged)
+                for name, words in (
+                    ("drifted_features", "features that drifted"),
+                    ("violations", "violations"),
+                )
             ],
             "Messages of the alert topic": [
                 _metric("AWS/SNS", name, "Sum", words, TopicName=topic.topic_name)
