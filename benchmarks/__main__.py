@@ -79,7 +79,8 @@ def listing() -> str:
     lines = [f"{'name':<12} {'full':>6} {'quick':>6}  what"]
     for each in BENCHMARKS:
         quick = "-" if each.quick_s is None else f"{each.quick_s:.0f} s"
-        lines.append(f"{each.name:<12} {each.full_s:>4.0f} s {quick:>6}  {each.about}")
+        alone = "; only by name" if each.alone else ""
+        lines.append(f"{each.name:<12} {each.full_s:>4.0f} s {quick:>6}  {each.about}{alone}")
     return "\n".join(lines)
 
 
@@ -93,7 +94,8 @@ def plan(only: Sequence[str] | None, *, quick: bool) -> list[Benchmark]:
     chosen = [each for each in BENCHMARKS if not only or each.name in only]
     found = []
     for each in chosen:
-        reason = each.missing() or (each.left_out if quick and each.quick_s is None else "")
+        apart = (each.alone and not only) or (quick and each.quick_s is None)
+        reason = each.missing() or (each.left_out if apart else "")
         if reason:
             print(f"left out: {each.name} ({each.about}): {reason}", flush=True)
         else:

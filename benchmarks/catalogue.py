@@ -15,7 +15,8 @@ from benchmarks.detection.datasets import DATA_VARIABLE, data_folder
 class Benchmark:
     """One benchmark: a module whose ``main`` takes ``--quick`` and ``--out`` and writes its rows.
 
-    ``quick_s`` None means that a quick run leaves it out, for the reason in ``left_out``.
+    ``quick_s`` None means that a quick run leaves it out, for the reason in ``left_out``. One that
+    is ``alone`` is left out of a full run too, which would be too long: it is run by its name.
     ``data`` names a folder below `FLEETWIN_DATA` without which it cannot run.
     """
 
@@ -28,6 +29,7 @@ class Benchmark:
     module: str = ""
     arguments: tuple[str, ...] = ()
     data: str = ""
+    alone: bool = False
 
     @property
     def command(self) -> tuple[str, ...]:
@@ -55,6 +57,14 @@ BENCHMARKS = (
         50.0,
         8.0,
         arguments=("--days",),
+    ),
+    Benchmark(
+        "month",
+        "throughput",
+        "the scenario month: 30 days of 20 pumps, nights, a drift, a retraining",
+        170.0,
+        left_out="three minutes; --only month",
+        alone=True,
     ),
     Benchmark("memory", "memory", "by machines and by length of a run", 50.0, 10.0),
     Benchmark("model", "the model", "serving, scoring, an epoch of training", 40.0, 12.0),

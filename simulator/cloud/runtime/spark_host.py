@@ -7,6 +7,7 @@ answers are lines there that start with `MARK` and the token of the environment.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -173,6 +174,8 @@ def main() -> None:
     requests, sys.stdin = sys.stdin, open(os.devnull)  # noqa: SIM115
     base = start()
     warm_up(base)
+    # What was imported stays: jobs that make clients of boto3 need not have it visited again.
+    gc.freeze()
     host = Host(base)
     answer(ready=True)
     for line in requests:
