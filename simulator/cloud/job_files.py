@@ -178,11 +178,10 @@ def unregistered(objects: Objects, mounts: Mapping[str, Mount]) -> Writes:
     """Return where the files of the mounted buckets differ from what S3 knows."""
     found = Writes()
     for bucket in mounts:
-        known = {entry.key: entry for entry in objects.store.index.walk(bucket)}
+        known = objects.store.index.states(bucket)
         written = found.written.setdefault(bucket, set())
         for key, state in objects.store.files.scan(bucket, ""):
-            entry = known.pop(key, None)
-            if entry is None or (entry.size, entry.mtime_ns) != (state.st_size, state.st_mtime_ns):
+            if known.pop(key, None) != (state.st_size, state.st_mtime_ns):
                 written.add(key)
         found.vanished[bucket] = {
             key for key in known if objects.store.files.stat(bucket, key) is None

@@ -128,6 +128,13 @@ class Index:
         row = self._db.execute("SELECT 1 FROM objects WHERE bucket = ? LIMIT 1", (bucket,))
         return row.fetchone() is not None
 
+    def states(self, bucket: str) -> dict[str, tuple[int, int]]:
+        """Return size and time of change (ns) of every object of a bucket, by key."""
+        rows = self._db.execute(
+            "SELECT key, size, mtime_ns FROM objects WHERE bucket = ?", (bucket,)
+        )
+        return {key: (size, mtime_ns) for key, size, mtime_ns in rows}
+
     def walk(
         self, bucket: str, prefix: str = "", after: str = "", *, at: bool = False
     ) -> Iterator[Entry]:

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
@@ -117,20 +118,29 @@ class Host:
         self.jvm.SparkSession.setActiveSession(session._jsparkSession)
         return session
 
-    def _stages(self) -> list[Any]:
+    def _stages_after(self, last: int) -> Iterator[Any]:
+        """Yield the stages after one, the newest first, as Spark keeps them.
+
+        A month has hundreds, and to ask about each is a call to the JVM.
+        """
         scala = self.context._jsc.sc()
         scala.listenerBus().waitUntilEmpty()
         gateway: Any = self.context._gateway
         none = gateway.jvm.java.util.ArrayList()
         quantiles = gateway.new_array(gateway.jvm.double, 0)
         stages = scala.statusStore().stageList(none, False, False, quantiles, none)
-        return [stages.apply(index) for index in range(stages.size())]
+        for index in range(stages.size()):
+            stage = stages.apply(index)
+            if stage.stageId() <= last:
+                return
+            yield stage
 
     def _last_stage(self) -> int:
-        return max((stage.stageId() for stage in self._stages()), default=-1)
+        newest = next(self._stages_after(-1), None)
+        return -1 if newest is None else int(newest.stageId())
 
     def _rows_since(self, last: int) -> dict[str, int]:
-        stages = [stage for stage in self._stages() if stage.stageId() > last]
+        stages = list(self._stages_after(last))
         return {
             "rows_in": sum(stage.inputRecords() for stage in stages),
             "rows_out": sum(stage.outputRecords() for stage in stages),
