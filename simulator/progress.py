@@ -5,6 +5,7 @@ Where there is no terminal, a stage that takes long says from time to time how f
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Generator
@@ -92,6 +93,8 @@ class Progress:
         filled = int(self._share * WIDTH)
         bar = "#" * filled + "." * (WIDTH - filled)
         text = f"[{bar}] {self._share:4.0%} {self._stage} {self._note}"
+        # A line that wraps cannot be cleared: in a narrow window each would stay.
+        text = text[: shutil.get_terminal_size().columns - 1]
         print(f"\r\033[K{text}", end="", file=self._stream, flush=True)
 
     def _clear(self) -> None:

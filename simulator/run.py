@@ -175,7 +175,7 @@ class _Run:
             resources = self.target.boot(self._parameters())
             result.append(f"{resources} resources from the template")
             unused = sum(map(len, self.target.recorded_only().values()))
-            result.append(f"{unused} properties recorded only (fleetwin assembly --properties)")
+            result.append(f"{unused} of their properties change nothing here: fleetwin assembly")
         # What booting left lives as long as the run: keep the collector from visiting it again.
         gc.collect()
         gc.freeze()

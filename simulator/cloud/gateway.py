@@ -289,17 +289,24 @@ def _answered(
     body: bytes,
 ) -> protocols.Wire:
     """Parse a request, find its caller, have it executed, and serialise answer or error."""
-    service, operation = "s3", ""
     try:
         service, operation, params = protocols.parse_request(method, path, query, headers, body)
+    except AwsError as error:
+        return protocols.serialize_refusal(path, query, headers, error)
+    except Exception as error:
+        return protocols.serialize_refusal(path, query, headers, _failure(error))
+    try:
         principal = _principal(context, headers, query, service)
         answer = execute(principal, service, operation, params)
         return protocols.serialize_answer(service, operation, answer)
     except AwsError as error:
         return protocols.serialize_error(service, operation, error)
     except Exception as error:
-        failure = AwsError("InternalFailure", f"{type(error).__name__}: {error}", 500)
-        return protocols.serialize_error(service, operation, failure)
+        return protocols.serialize_error(service, operation, _failure(error))
+
+
+def _failure(error: Exception) -> AwsError:
+    return AwsError("InternalFailure", f"{type(error).__name__}: {error}", 500)
 
 
 def _principal(context: Context, headers: dict[str, str], query: str, service: str) -> Principal:

@@ -44,6 +44,7 @@ _SERVICE_OF_TARGET = {
     "GraniteServiceVersion20100801": "cloudwatch",
 }
 _XML_NAMESPACE = "http://{service}.amazonaws.com/doc/{version}/"
+_XML = ("query", "rest-xml", "ec2")
 _ACCESS_DENIED = {"sns": "AuthorizationError"}
 """Code of a refused caller where it is not AccessDenied (XML) or AccessDeniedException (JSON)."""
 
@@ -246,15 +247,29 @@ def _serialize_with_moto(service: str, operation: str, answer: Mapping[str, Any]
 # -- errors
 
 
+def serialize_refusal(path: str, query: str, headers: Mapping[str, str], error: AwsError) -> Wire:
+    """Return the error of a request that could not be read, as its service sends errors.
+
+    Where the service is not known here its error has the form that the request had.
+    """
+    try:
+        return serialize_error(_service_of(path, query, headers), "", error)
+    except NotSupportedByTwin:
+        form = headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
+        return serialize_error("sts" if form else "lambda", "", error)
+    except AwsError:
+        return serialize_error("s3", "", error)
+
+
 def serialize_error(service: str, operation: str, error: AwsError) -> Wire:
     """Return an error as its service sends it; the operation may be empty when not known."""
     model = service_model(service)
     protocol = model.resolved_protocol
     headers = _request_id(protocol, service)
     code = error.code
-    if code == "AccessDeniedException" and protocol in ("query", "rest-xml"):
+    if code == "AccessDeniedException" and protocol in _XML:
         code = _ACCESS_DENIED.get(service, "AccessDenied")
-    if protocol in ("query", "rest-xml"):
+    if protocol in _XML:
         headers["Content-Type"] = "text/xml"
         is_head = operation.startswith("Head")
         body = b"" if is_head or error.status == 304 else _error_xml(service, code, error)
@@ -294,7 +309,10 @@ def _error_xml(service: str, code: str, error: AwsError) -> bytes:
         f"<{name}>{escape(str(value))}</{name}>" for name, value in error.fields.items()
     )
     request_id = f"<RequestId>{_next_request_id()}</RequestId>"
-    if service == "s3":
+    if service == "ec2":
+        request_id = request_id.replace("RequestId", "RequestID")
+        text = f"<Response><Errors><Error>{members}</Error></Errors>{request_id}</Response>"
+    elif service == "s3":
         text = f"<Error>{members}{request_id}</Error>"
     else:
         version = service_model(service).metadata["apiVersion"]

@@ -18,11 +18,13 @@ from botocore.exceptions import ClientError
 from simulator.cloud.context import Context
 from simulator.cloud.dispatch import Dispatch
 from simulator.cloud.engine import Engine
+from simulator.cloud.errors import AwsError
 from simulator.cloud.gateway import Gateway, is_ours
 from simulator.cloud.iam import Iam
 from simulator.cloud.logs import Logs
 from simulator.cloud.metrics import Metrics
 from simulator.cloud.operations import Call, Operation
+from simulator.cloud.protocols import serialize_refusal
 from simulator.cloud.quotas import Quotas
 from simulator.cloud.tests.fakes import START
 from simulator.errors import EnvironmentMissing, InvariantBroken
@@ -172,6 +174,35 @@ def test_what_the_twin_does_not_have_is_named_with_501(site: Site) -> None:
             getattr(client, call)(**arguments)
         assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
         assert error.value.response["Error"]["Code"] == "NotSupportedByTwin"
+
+
+@pytest.mark.parametrize(
+    ("service", "call"),
+    [
+        ("ec2", "describe_instances"),  # a protocol of its own
+        ("elbv2", "describe_load_balancers"),  # its signing name is no service; a form
+        ("efs", "describe_file_systems"),  # the same, by REST
+        ("ecs", "list_clusters"),
+        ("cloudfront", "list_distributions"),
+    ],
+)
+def test_a_service_that_the_twin_does_not_have_is_named_whatever_it_speaks(
+    site: Site, service: str, call: str
+) -> None:
+    with pytest.raises(ClientError) as error:
+        getattr(site.client(service), call)()
+    assert error.value.response["Error"]["Code"] == "NotSupportedByTwin"
+    assert "is not supported by the local twin" in error.value.response["Error"]["Message"]
+
+
+def test_a_body_that_cannot_be_read_is_refused_in_the_services_own_form(site: Site) -> None:
+    scope = "AWS4-HMAC-SHA256 Credential=key/20260105/us-east-1/logs/aws4_request"
+    headers = {"authorization": scope, "x-amz-target": "Logs_20140328.DescribeLogGroups"}
+    error = AwsError("SerializationException", "could not read the body")
+    status, said, body = serialize_refusal("/", "", headers, error)
+    assert status == 400
+    assert said["Content-Type"] == "application/x-amz-json-1.1"
+    assert b'"SerializationException"' in body
 
 
 def test_a_defect_answers_500_and_the_gateway_lives_on(site: Site) -> None:
