@@ -5,7 +5,7 @@ Only where another endpoint is behind the twin, and only what a job's role may r
 books and the endpoint are those of every other client. What a job may write stays files that are
 staged: Hadoop's committer renames, which S3 cannot. Used by `simulator.cloud.spark`.
 
-**Not run yet**: no machine with the jars was at hand. Tests hold what is built here.
+Run with the classes of Hadoop 3.3.6, not of Spark's own 3.3.4: docs/localstack.md.
 """
 
 from __future__ import annotations
