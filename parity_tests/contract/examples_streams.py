@@ -21,9 +21,27 @@ def _s(w: World) -> dict[str, Any]:
     return {"StreamName": w.stream()}
 
 
+def _split(w: World) -> dict[str, Any]:
+    named = _s(w)
+    w.do("kinesis", "SplitShard", **named, ShardToSplit=SHARD, NewStartingHashKey="7")
+    shards = w.do("kinesis", "ListShards", **named)["Shards"]
+    one, two = (each["ShardId"] for each in shards if each.get("ParentShardId") == SHARD)
+    return {**named, "ShardToMerge": one, "AdjacentShardToMerge": two}
+
+
 # -- Kinesis
 
 kinesis.add("CreateStream", lambda w: {"StreamName": w.new("made"), "ShardCount": 1})
+kinesis.add(
+    "UpdateShardCount",
+    lambda w: {**_s(w), "TargetShardCount": 2, "ScalingType": "UNIFORM_SCALING"},
+    "StreamName StreamARN CurrentShardCount TargetShardCount",
+)
+kinesis.add(
+    "SplitShard",
+    lambda w: {**_s(w), "ShardToSplit": SHARD, "NewStartingHashKey": "7"},
+)
+kinesis.add("MergeShards", _split)
 kinesis.add("DeleteStream", _s)
 _STREAM = "StreamName StreamARN StreamStatus RetentionPeriodHours StreamCreationTimestamp"
 _STREAM += " EnhancedMonitoring StreamModeDetails.StreamMode EncryptionType"

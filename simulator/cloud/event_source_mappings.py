@@ -6,7 +6,8 @@ sources, parallelisation, tumbling windows and filters are refused by name.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from functools import partial
 from typing import Any
 
 import simpy
@@ -29,13 +30,16 @@ class Poller:
     def __init__(self, reader: ShardReader, batches: Batches, mapping: Mapping) -> None:
         self.reader = reader
         self.busy = False
+        self.ended: Callable[[Poller], None] = lambda poller: None
+        """Called when a closed shard has been read and processed to its end."""
         self._batches = batches
         self._mapping = mapping
 
     @property
     def idle(self) -> bool:
         """Tell whether all that was written is processed, or a problem stops the mapping."""
-        return not self.busy and (self.reader.caught_up or bool(self.reader.problem))
+        reads_on = self.busy or self.reader.children is not None
+        return not reads_on and (self.reader.caught_up or bool(self.reader.problem))
 
     def active(self) -> bool:
         """Tell whether the mapping is (still) to read."""
@@ -46,6 +50,9 @@ class Poller:
         yield from self.reader.begin()
         while self.active():
             records = yield from self.reader.batch(self.active)
+            if not records and self.reader.children is not None and self.active():
+                self.ended(self)
+                return
             if records:
                 self.busy = True
                 left = yield from self._batches.process(records, self.active)
@@ -64,6 +71,11 @@ class EventSourceMappings:
         self._kinesis = kinesis
         self._by_uuid: dict[str, Mapping] = {}
         self._pollers: dict[str, list[Poller]] = {}
+        self._listed: dict[str, set[str]] = {}
+        """The shards that there were when a mapping began, by its id."""
+        self._done: dict[str, set[str]] = {}
+        """Closed shards that a mapping has processed to their end, by its id."""
+        self._followers: dict[str, list[simpy.Process]] = {}
         self._drained: list[simpy.Event] = []
 
     def operations(self) -> dict[str, Operation]:
@@ -229,24 +241,49 @@ class EventSourceMappings:
             return
         # It may be deleted before it has begun, and while it asks.
         while mapping.state != "Deleting" and not self._pollers[mapping.uuid]:
-            shard_ids = yield from self._shards(mapping)
+            shards = yield from self._shards(mapping)
             if mapping.state == "Deleting":
                 return
             if not mapping.enabled:
                 mapping.state = "Disabled"
                 return
-            self._pollers[mapping.uuid] = [self._poller(mapping, i) for i in shard_ids]
+            first = _first_shards(shards, mapping.position)
+            self._pollers[mapping.uuid] = [self._poller(mapping, i) for i in first]
+            listed = self._listed[mapping.uuid] = {shard["ShardId"] for shard in shards}
+            # Of closed shards nothing is read at LATEST.
+            self._done[mapping.uuid] = (
+                listed - set(first) if mapping.position == "LATEST" else set()
+            )
         if mapping.state == "Deleting":
             return
         mapping.state = "Enabled"
         pollers = self._pollers[mapping.uuid]
         running = [self._engine.process(poller.run()) for poller in pollers]
-        yield self._engine.env.all_of(running)
+        while running:
+            yield self._engine.env.all_of(running)
+            running = self._followers.pop(mapping.uuid, [])
         if not mapping.enabled and mapping.state != "Deleting":
             mapping.state = "Disabled"
         self._poke()
 
-    def _shards(self, mapping: Mapping) -> Generator[simpy.Event, Any, list[str]]:
+    def _follow(self, mapping: Mapping, poller: Poller) -> None:
+        """Go on with a shard's children, once all their parents are processed (in order a key)."""
+        pollers = self._pollers[mapping.uuid]
+        pollers.remove(poller)
+        poller.reader.close()
+        done = self._done[mapping.uuid]
+        done.add(poller.reader.shard_id)
+        for child in poller.reader.children or []:
+            if not done.issuperset(child["ParentShards"]):
+                continue
+            listed = child["ShardId"] in self._listed.get(mapping.uuid, set())
+            follower = self._poller(mapping, child["ShardId"], from_horizon=not listed)
+            pollers.append(follower)
+            started = self._engine.process(follower.run())
+            self._followers.setdefault(mapping.uuid, []).append(started)
+        self._poke()
+
+    def _shards(self, mapping: Mapping) -> Generator[simpy.Event, Any, list[dict[str, Any]]]:
         """Ask for the stream's shards as the function's role, again and again if refused."""
         try:
             answer = self._context.dispatch(
@@ -263,15 +300,16 @@ class EventSourceMappings:
             yield self._engine.env.timeout(DENIED_AGAIN_AFTER_S)
             return []
         assert isinstance(answer, dict)
-        return [shard["ShardId"] for shard in answer["Shards"]]
+        return list(answer["Shards"])
 
-    def _poller(self, mapping: Mapping, shard_id: str) -> Poller:
+    def _poller(self, mapping: Mapping, shard_id: str, *, from_horizon: bool = False) -> Poller:
         reader = ShardReader(
             self._context,
             self._kinesis,
             mapping,
             shard_id,
             lambda: self._principal(mapping),
+            from_horizon,
         )
         batches = Batches(
             self._context,
@@ -282,4 +320,19 @@ class EventSourceMappings:
             retention_s=lambda: self._kinesis.retention_s(mapping.stream_arn),
         )
         reader.changed = self._poke
-        return Poller(reader, batches, mapping)
+        poller = Poller(reader, batches, mapping)
+        poller.ended = partial(self._follow, mapping)
+        return poller
+
+
+def _first_shards(shards: Sequence[dict[str, Any]], position: str) -> list[str]:
+    """Return the shards to begin with: the open ones at LATEST, else those without parents here."""
+    if position == "LATEST":
+        return [
+            shard["ShardId"]
+            for shard in shards
+            if "EndingSequenceNumber" not in shard["SequenceNumberRange"]
+        ]
+    names = {shard["ShardId"] for shard in shards}
+    parents = ("ParentShardId", "AdjacentParentShardId")
+    return [s["ShardId"] for s in shards if not names.intersection(s.get(p, "") for p in parents)]

@@ -1,8 +1,8 @@
 """Kinesis Data Streams on the run's clock: the control plane and the table of operations.
 
 Serves the gateway, topic rules, mappings and tests through `dispatch`; reading and writing
-are in `kinesis_reads` and `kinesis_writes`, a shard's limits in `shards`. Resharding,
-on-demand mode and enhanced fan-out are not here: dispatch refuses them by name.
+are in `kinesis_reads` and `kinesis_writes`, changes of shards in `resharding`, a shard's limits in
+`shards`. On-demand mode and enhanced fan-out are not here: dispatch refuses them by name.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from simulator.cloud.errors import AwsError, NotSupportedByTwin
 from simulator.cloud.kinesis_reads import Reads
 from simulator.cloud.kinesis_writes import Writes, put_action
 from simulator.cloud.operations import Answer, Call, Operation, Params
+from simulator.cloud.resharding import Resharding
 from simulator.cloud.shards import Listener, Shard
 from simulator.cloud.streams import (
     MIN_RETENTION_H,
@@ -41,6 +42,7 @@ class Kinesis:
         """Return the operations that run here, keyed by botocore's names."""
         reads = Reads(self._context, self.streams)
         writes = Writes(self._context, self.streams)
+        resharding = Resharding(self._context, self.streams)
         on_stream = {
             "DeleteStream": self._delete,
             "DescribeStream": self._describe,
@@ -55,6 +57,9 @@ class Kinesis:
             "DecreaseStreamRetentionPeriod": self._decrease_retention,
             "StartStreamEncryption": self._start_encryption,
             "StopStreamEncryption": self._stop_encryption,
+            "SplitShard": resharding.split_shard,
+            "MergeShards": resharding.merge_shards,
+            "UpdateShardCount": resharding.update_shard_count,
             "PutRecord": writes.put_record,
             "PutRecords": writes.put_records,
         }
@@ -79,7 +84,7 @@ class Kinesis:
     def unsubscribe(self, stream_arn: str, shard_id: str, listener: Listener) -> None:
         """Undo `subscribe`; does nothing when the stream is gone."""
         stream = self.streams.by_name.get(stream_arn.rpartition("/")[2])
-        for shard in stream.shards if stream else ():
+        for shard in stream.all.values() if stream else ():
             if shard.id == shard_id and listener in shard.listeners:
                 shard.listeners.remove(listener)
 
@@ -263,16 +268,19 @@ def _page(
 ) -> tuple[list[Shard], bool]:
     after = params.get(after_name, "")
     limit = params.get(limit_name, default)
-    left = [shard for shard in stream.shards if shard.id > after]
+    left = [shard for shard in stream.all.values() if shard.id > after]
     return left[:limit], len(left) > limit
 
 
 def _shard_answer(shard: Shard) -> Answer:
+    ending = {"EndingSequenceNumber": shard.sequence_of(shard.tip)} if shard.closed else {}
+    named = zip(("ParentShardId", "AdjacentParentShardId"), shard.parents, strict=False)
     return {
+        **dict(named),
         "ShardId": shard.id,
         "HashKeyRange": {
             "StartingHashKey": str(shard.first_hash),
             "EndingHashKey": str(shard.last_hash),
         },
-        "SequenceNumberRange": {"StartingSequenceNumber": shard.sequence_of(0)},
+        "SequenceNumberRange": {"StartingSequenceNumber": shard.sequence_of(0), **ending},
     }

@@ -54,7 +54,7 @@ class Reads:
             return shard.tip if kind == "LATEST" else shard.horizon
         position = shard.position_of(sequence)
         if position is None:
-            for other in stream.shards:
+            for other in stream.all.values():
                 if other.position_of(sequence) is not None:
                     raise invalid(
                         f"Invalid StartingSequenceNumber. It encodes {other.id}, while it was "
@@ -110,11 +110,10 @@ class Reads:
         behind_ms = 0
         if next_arrival_s is not None:  # Zero only at the tip: readers rely on it.
             behind_ms = max(1, round((now_s - next_arrival_s) * 1000))
-        return {
-            "Records": self._answers(found),
-            "NextShardIterator": self._token(stream, shard, after),
-            "MillisBehindLatest": behind_ms,
-        }
+        answer: Answer = {"Records": self._answers(found), "MillisBehindLatest": behind_ms}
+        if not shard.closed or after < shard.tip:
+            return answer | {"NextShardIterator": self._token(stream, shard, after)}
+        return answer | {"ChildShards": [_child(each) for each in shard.children]}
 
     def _answers(self, found: Sequence[StoredRecord]) -> list[Answer]:
         start = self._engine.start
@@ -158,4 +157,12 @@ class Reads:
         stream = self._streams.by_name.get(name)
         if stream is None or stream.created_s != float(created):
             raise not_found(f"Stream {name} under account {self._context.account} not found.")
-        return stream, stream.shards[int(index)], int(position)
+        shard = stream.all.get(int(index))
+        if shard is None:
+            raise not_found(f"Shard {index} in stream {name} is past its retention.")
+        return stream, shard, int(position)
+
+
+def _child(shard: Shard) -> Answer:
+    keys = {"StartingHashKey": str(shard.first_hash), "EndingHashKey": str(shard.last_hash)}
+    return {"ShardId": shard.id, "ParentShards": list(shard.parents), "HashKeyRange": keys}

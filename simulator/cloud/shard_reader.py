@@ -66,8 +66,11 @@ class ShardReader:
         mapping: Mapping,
         shard_id: str,
         principal: Callable[[], Principal],
+        from_horizon: bool = False,
     ) -> None:
         self.shard_id = shard_id
+        self.children: list[dict[str, Any]] | None = None
+        """Once a closed shard is read to its end: those that follow it."""
         self.problem = ""
         self.changed: Callable[[], None] = lambda: None
         """Called when the reader falls asleep with nothing to do, or cannot go on."""
@@ -76,6 +79,9 @@ class ShardReader:
         self._env = context.engine.env
         self._kinesis = kinesis
         self._mapping = mapping
+        # A child of a shard that was read has nothing that is older than the mapping.
+        self._position = "TRIM_HORIZON" if from_horizon else mapping.position
+        self._position_at = None if from_horizon else mapping.position_at
         self._principal = principal
         self._buffer: deque[Record] = deque()
         self._buffer_bytes = 0
@@ -123,9 +129,9 @@ class ShardReader:
         if not self._iterator:
             self._began_at = self._context.engine.now()
         while not self._iterator:
-            params: Params = {"ShardIteratorType": self._mapping.position}
-            if self._mapping.position_at is not None:
-                params["Timestamp"] = self._mapping.position_at
+            params: Params = {"ShardIteratorType": self._position}
+            if self._position_at is not None:
+                params["Timestamp"] = self._position_at
             yield from self._take_iterator(params)
 
     def batch(self, active: Callable[[], bool]) -> Generator[simpy.Event, Any, list[Record]]:
@@ -133,13 +139,13 @@ class ShardReader:
 
         Returns an empty list as soon as ``active()`` is false.
         """
-        while active() and not self._buffer:
+        while active() and not self._buffer and self.children is None:
             if not self._unread:
                 yield from self._sleep(1, 1, None)
             if active() and self._unread:
                 yield from self._read()
         until_s = self._env.now + self._mapping.window_s
-        while active() and not self._full() and self._env.now < until_s:
+        while active() and self._waits_for_more() and self._env.now < until_s:
             if not self._unread_enough():
                 count = self._mapping.batch_size - len(self._buffer)
                 size = max(1, (MAX_EVENT_BYTES - self._buffer_bytes) * 3 // 4)
@@ -162,6 +168,11 @@ class ShardReader:
         else:
             yield self._wake | self._env.timeout(until_s - self._env.now)
         self._wake = self._wanted = None
+
+    def _waits_for_more(self) -> bool:
+        if self.children is not None and not self._buffer:
+            return False
+        return not self._full()
 
     def _full(self) -> bool:
         return (
@@ -252,6 +263,9 @@ class ShardReader:
 
     def _read(self) -> Generator[simpy.Event, Any, None]:
         """Read once, when the last time is a second ago, and fill the buffer."""
+        if self.children is not None:
+            self._unread = self._unread_bytes = 0
+            return
         pause_s = self._polled_s + POLL_EVERY_S - self._env.now
         if pause_s > 0.0:
             yield self._env.timeout(pause_s)
@@ -272,12 +286,14 @@ class ShardReader:
         if delay_s > 0.0:
             yield self._env.timeout(delay_s)
         latency.note(READ, asked_s)
-        self._iterator, self._iterator_s = answer["NextShardIterator"], self._env.now
+        self._iterator, self._iterator_s = answer.get("NextShardIterator", ""), self._env.now
         found = self._records(answer["Records"])
         if found:
             self._last_sequence = found[-1].sequence
             self._buffer.extend(found)
             self._buffer_bytes += sum(record.event_bytes for record in found)
+        if not self._iterator:
+            self.children = answer.get("ChildShards", [])
         if answer["MillisBehindLatest"]:
             self._unread += max(1, before - len(found))
             self._unread_bytes += max(1, before_bytes - sum(r.data_bytes for r in found))
@@ -289,7 +305,7 @@ class ShardReader:
                 "ShardIteratorType": "AFTER_SEQUENCE_NUMBER",
                 "StartingSequenceNumber": self._last_sequence,
             }
-        position, at = self._mapping.position, self._mapping.position_at
+        position, at = self._position, self._position_at
         if position == "LATEST":  # Nothing came since then, or it would have been read at once.
             position, at = "AT_TIMESTAMP", self._began_at + timedelta(milliseconds=1)
         return {"ShardIteratorType": position} | ({"Timestamp": at} if at is not None else {})

@@ -70,7 +70,10 @@ ARRIVAL = itemgetter(1)
 
 
 class Shard:
-    """An open shard. ``prefix`` holds the leading digits of all its sequence numbers."""
+    """A shard. ``prefix`` holds the leading digits of all its sequence numbers.
+
+    ``parents`` are the ids of those it came of; ``children`` those that follow a closed one.
+    """
 
     def __init__(self, index: int, first_hash: int, last_hash: int, prefix: str) -> None:
         self.index = index
@@ -78,6 +81,10 @@ class Shard:
         self.first_hash = first_hash
         self.last_hash = last_hash
         self.listeners: list[Listener] = []
+        self.parents: tuple[str, ...] = ()
+        self.children: tuple[Shard, ...] = ()
+        self.closed_s = float("inf")
+        """Seconds since the engine's start; it is open before."""
         self._prefix = prefix
         self._digits = SEQUENCE_DIGITS - len(prefix)
         self._records: list[StoredRecord] = []
@@ -87,6 +94,16 @@ class Shard:
         self._read_calls = TokenBucket(READ_CALLS_PER_S, READ_CALLS_PER_S)
         self._read_bytes = TokenBucket(READ_BYTES_PER_S, READ_BYTES_PER_S)
         self._no_reads_before_s = 0.0
+
+    @property
+    def closed(self) -> bool:
+        """Tell whether it takes no more records."""
+        return self.closed_s != float("inf")
+
+    def close(self, now_s: float) -> None:
+        """Take no more records; readers are woken, to see the end."""
+        self.closed_s = now_s
+        self.announce(1, 1)
 
     @property
     def tip(self) -> int:

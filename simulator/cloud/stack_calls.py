@@ -55,6 +55,9 @@ def may_pass(error: AwsError) -> bool:
     """Tell whether the same call may succeed later: it was throttled, or the service failed."""
     if isinstance(error, NotSupportedByTwin):
         return False
+    # A queue's name is free again a minute after its deletion.
+    if error.code.endswith("QueueDeletedRecently"):
+        return True
     # Kinesis throttles its control plane by a code that elsewhere means a lasting limit.
     rate = error.code == "LimitExceededException" and error.message.startswith("Rate exceeded")
     return error.code in THROTTLED or rate or error.status >= 500

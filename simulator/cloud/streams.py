@@ -34,6 +34,20 @@ class Stream:
     encryption: tuple[str, str | None] = ("NONE", None)
     tags: dict[str, str] = field(default_factory=dict)
     shard_of_key: dict[str, Shard] = field(default_factory=dict)
+    changed_s: list[float] = field(default_factory=list)
+    """When the number of shards was changed, within the last day."""
+    all: dict[int, Shard] = field(init=False)
+    """Open and closed shards by their numbers; ``shards`` are the open ones by hash range."""
+
+    def __post_init__(self) -> None:
+        self.all = {shard.index: shard for shard in self.shards}
+        self._next = len(self.shards)
+
+    def successor(self, first_hash: int, last_hash: int, epoch_s: float) -> Shard:
+        """Return a new shard of this stream, which is not yet in it."""
+        index, self._next = self._next, self._next + 1
+        prefix = _sequence_prefix(self.arn, round(epoch_s))
+        return Shard(index, first_hash, last_hash, f"{prefix}{index:010d}")
 
     def shard_of_hash(self, hashed: int) -> Shard:
         """Return the shard whose range has a hash key; the ranges are sorted and without gaps."""
@@ -88,7 +102,7 @@ class Streams:
 
     def shard(self, stream: Stream, shard_id: str) -> Shard:
         """Return a shard by its id, or answer as AWS does when there is none."""
-        for shard in stream.shards:
+        for shard in stream.all.values():
             if shard.id == shard_id:
                 return shard
         raise not_found(
@@ -100,8 +114,12 @@ class Streams:
         """Forget what is older than the stream's retention."""
         horizon_s = self.context.engine.env.now - stream.retention_h * 3600.0
         if horizon_s > 0.0:
-            for shard in stream.shards:
+            for shard in stream.all.values():
                 shard.trim(horizon_s)
+            if len(stream.all) > len(stream.shards):
+                gone = [i for i, shard in stream.all.items() if shard.closed_s < horizon_s]
+                for index in gone:
+                    del stream.all[index]
 
 
 def _stream_of(iterator: str) -> str:
@@ -118,6 +136,10 @@ def open_shards(count: int, arn: str, created_epoch_s: int) -> list[Shard]:
     A sequence number is ``49``, the stream (10 digits), its creation (10), the shard (10) and
     the position (24): AWS's length and order, and the same in every run.
     """
-    stream = f"49{zlib.crc32(arn.encode()):010d}{created_epoch_s:010d}"
+    stream = _sequence_prefix(arn, created_epoch_s)
     edges = [HASH_KEYS * i // count for i in range(count + 1)]
     return [Shard(i, edges[i], edges[i + 1] - 1, f"{stream}{i:010d}") for i in range(count)]
+
+
+def _sequence_prefix(arn: str, created_epoch_s: int) -> str:
+    return f"49{zlib.crc32(arn.encode()):010d}{created_epoch_s:010d}"

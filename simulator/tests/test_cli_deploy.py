@@ -25,7 +25,7 @@ EXAMPLE = ROOT / "examples" / "cold-store" / "synthesized"
 @pytest.fixture
 def up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     """Return a twin that is up with the example's stack; this process has its variables."""
-    cloud = Cloud(datetime(2026, 1, 5, tzinfo=UTC), tmp_path / "state", speed=1.0)
+    cloud = Cloud(datetime(2026, 1, 5, tzinfo=UTC), tmp_path / "state", speed=1000.0)
     cloud.boot(EXAMPLE, {}, prewarmed=False)
     deployments = Deployments(cloud)
     thread = threading.Thread(target=deployments.serve, daemon=True)
@@ -113,8 +113,9 @@ def test_a_deployment_tells_each_step_and_of_a_failure_which_resource_and_why(
 
 
 def test_a_refused_deployment_names_what_the_twin_cannot_change(up: Cloud, tmp_path: Path) -> None:
-    folder = changed(tmp_path, lambda found: of(found, "AWS::Kinesis::Stream").update(ShardCount=9))
-    with pytest.raises(SimulatorError, match=r"Properties\.ShardCount: .*AWS::Kinesis::Stream"):
+    encrypted = {"KmsKeyId": "arn:aws:kms:us-east-1:0:key/k"}
+    folder = changed(tmp_path, lambda found: of(found, "AWS::Logs::LogGroup").update(encrypted))
+    with pytest.raises(SimulatorError, match=r"Properties\.KmsKeyId: .*AWS::Logs::LogGroup"):
         fleetwin("deploy", "--assembly", folder)
 
 

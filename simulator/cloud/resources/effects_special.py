@@ -69,6 +69,15 @@ def _permissions(method: str, **given: Any) -> Ask:
     return Ask(PERMISSIONS, method, given)
 
 
+def shards(made: Made, new: Params) -> Iterable[Ask]:
+    """Change the number of a stream's shards, by uniform scaling as CloudFormation does."""
+    for name in differing(made.params, new):
+        if name != "ShardCount" or name not in new:
+            raise CannotChange(name)
+    given = {"StreamName": new["StreamName"], "TargetShardCount": new["ShardCount"]}
+    yield Ask("kinesis", "UpdateShardCount", {**given, "ScalingType": "UNIFORM_SCALING"})
+
+
 def retention(made: Made, new: Params) -> Iterable[Ask]:
     """Change a stream's retention: more and less are two operations."""
     rises = new["RetentionPeriodHours"] > made.params["RetentionPeriodHours"]

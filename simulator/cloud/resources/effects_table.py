@@ -95,7 +95,7 @@ _KINESIS = {
     "CreateStream": Effect(
         ("StreamName",),
         undone_by("DeleteStream", "StreamName", EnforceConsumerDeletion=True),
-        fixed,
+        special.shards,
     ),
     "IncreaseStreamRetentionPeriod": Effect(
         ("StreamName",), special.retention_undone, special.retention

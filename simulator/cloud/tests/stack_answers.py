@@ -136,6 +136,8 @@ DRAWN = {
     "SubscriptionArn",
     "SubscriptionsDeleted",
     "TableId",
+    "UUID",
+    "EventSourceMappingArn",
     "UpdateTime",
     "Version",
     "VersionId",

@@ -80,7 +80,7 @@ POOL: dict[str, tuple[dict[str, Any], ...]] = {
             "AWS::Kinesis::Stream",
             {
                 "Name": "s",
-                "ShardCount": 1,
+                "ShardCount": 2,
                 "RetentionPeriodHours": 36,
                 "StreamEncryption": {"EncryptionType": "KMS", "KeyId": "alias/aws/kinesis"},
             },

@@ -138,7 +138,8 @@ def test_a_mapping_that_is_deleted_before_it_has_begun_never_reads(bench: Bench)
 def test_an_event_has_the_records_in_lambdas_form(puts: list[tuple[str, bytes]], role: str) -> None:
     twin = fake_twin(Path("unused"))
     try:
-        mapping = cast(Any, SimpleNamespace(stream_arn=STREAM))
+        begun = {"position": "TRIM_HORIZON", "position_at": None}
+        mapping = cast(Any, SimpleNamespace(stream_arn=STREAM, **begun))
         kinesis = Kinesis(twin.context)
         twin.dispatch.register("kinesis", kinesis.operations())
         twin.do("kinesis", "CreateStream", StreamName="s", ShardCount=1)

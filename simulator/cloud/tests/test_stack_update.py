@@ -37,6 +37,7 @@ LONGER = resource(
     "AWS::Kinesis::Stream", {"Name": "s", "ShardCount": 1, "RetentionPeriodHours": 48}
 )
 BUCKET = resource("AWS::S3::Bucket", {"BucketName": "raw"})
+GROUP = resource("AWS::Logs::LogGroup", {"LogGroupName": "/g"})
 
 
 @pytest.fixture
@@ -206,20 +207,19 @@ def test_a_replaced_resource_that_is_to_be_retained_stays(cloud: Cloud, policy_n
 def test_a_change_that_the_twin_cannot_make_is_refused_with_type_id_and_property(
     cloud: Cloud,
 ) -> None:
-    apply(cloud, S=STREAM)
-    more = resource(
-        "AWS::Kinesis::Stream", {"Name": "s", "ShardCount": 2, "RetentionPeriodHours": 48}
-    )
-    assert refusal(cloud, S=more, P=parameter("new")) == (
-        "Dev: S.Properties.ShardCount: the twin cannot change this in place, and AWS does not "
-        "replace it (AWS::Kinesis::Stream)"
+    apply(cloud, G=GROUP)
+    encrypted = {"LogGroupName": "/g", "KmsKeyId": "arn:aws:kms:us-east-1:0:key/k"}
+    more = resource("AWS::Logs::LogGroup", {**encrypted, "RetentionInDays": 7})
+    assert refusal(cloud, G=more, P=parameter("new")) == (
+        "Dev: G.Properties.KmsKeyId: the twin cannot change this in place, and AWS does not "
+        "replace it (AWS::Logs::LogGroup)"
     )
 
 
 def test_all_refusals_are_in_one_list(cloud: Cloud) -> None:
-    apply(cloud, S=STREAM, B=BUCKET)
-    more = resource("AWS::Kinesis::Stream", {"Name": "s", "ShardCount": 2})
-    said = refusal(cloud, S=more, N=BUCKET)
+    apply(cloud, G=GROUP, B=BUCKET)
+    more = {"LogGroupName": "/g", "KmsKeyId": "arn:aws:kms:us-east-1:0:key/k"}
+    said = refusal(cloud, G=resource("AWS::Logs::LogGroup", more), N=BUCKET)
     assert said.startswith("2 changes that the twin cannot make:\n")
 
 
