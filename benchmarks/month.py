@@ -41,8 +41,10 @@ class ProcessorTime:
         for child in psutil.Process().children(recursive=True):
             try:
                 used, key = child.cpu_times(), (child.pid, child.create_time())
+                name = self._names.get(key, "other")
+                # One that was just forked, or has ended, has no command line.
+                self._names[key] = kind_of(child.cmdline()) if name == "other" else name
                 self._used_s[key] = used.user + used.system
-                self._names[key] = kind_of(child.cmdline())
             except psutil.Error:
                 continue
 
