@@ -1,7 +1,7 @@
 """Takes one machine's picture out of a run's `report.html` as an SVG file of its own.
 
 README's picture was made so: `fleetwin run demo --out out`, then
-`python -m benchmarks.picture out/report.html pump-012 docs/images/pump.svg`.
+`python -m benchmarks.picture out/report.html pump-008 docs/images/pump.svg`.
 """
 
 from __future__ import annotations
