@@ -25,6 +25,8 @@ TEP_ONSET_ROW = 160
 TEP_INVISIBLE = ("d03_te", "d09_te", "d15_te")
 # So long is a run of SKAB after its first 400 rows.
 SKAB_LIVE_ROWS = 750
+# A history of 27 minutes at a row a second, instead of 7.
+SKAB_LONG_ROWS = 1_600
 # NAB leaves the first 15 % of each series to the detector as probation.
 NAB_TRAIN_SHARE = 0.15
 
@@ -72,8 +74,11 @@ def skab(folder: Path, group: str = "valve1") -> list[Run]:
     return runs
 
 
-def skab_healthy(folder: Path) -> list[Run]:
-    """Return SKAB's long recording without a fault, cut into stretches as long as its runs."""
+def skab_healthy(folder: Path, history_rows: int = SKAB_TRAIN_ROWS) -> list[Run]:
+    """Return SKAB's long recording without a fault, cut into stretches as long as its runs.
+
+    With more `history_rows` than its runs have there are fewer stretches.
+    """
     path = folder / "skab" / "anomaly-free" / "anomaly-free.csv"
     if not path.exists():
         raise SetMissing(f"no {path}")
@@ -81,9 +86,9 @@ def skab_healthy(folder: Path) -> list[Run]:
         rows = list(csv.DictReader(file, delimiter=";"))
     sensors = [name for name in rows[0] if name != "datetime"]
     values = np.array([[float(row[name]) for name in sensors] for row in rows])
-    runs, size = [], SKAB_TRAIN_ROWS + SKAB_LIVE_ROWS
+    runs, size = [], history_rows + SKAB_LIVE_ROWS
     for start in range(0, len(values) - size + 1, size):
-        healthy, live = np.split(values[start : start + size], [SKAB_TRAIN_ROWS])
+        healthy, live = np.split(values[start : start + size], [history_rows])
         labels = np.zeros(len(live), dtype=np.bool_)
         runs.append(Run(f"anomaly-free-{start}", healthy, live, labels, history=True))
     return runs

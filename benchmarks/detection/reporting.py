@@ -22,7 +22,8 @@ to read it. FAR and MAR are shares of rows, delays rows (SKAB: seconds). `half_r
 Most rows of TEP are faulty, so that even random scores have a high VUS-PR there; the faults begin
 at the same row of each run, so that the row's number alone is perfect.
 `skab_healthy` has no fault, so that only its false alarms count; it was held out, as were
-`skab_valve2`, `skab_other`, `smap` and the fleet of other seeds, where they are there."""
+`skab_valve2`, `skab_other`, `smap` and the fleet of other seeds, where they are there.
+`skab_healthy_long` is the same recording with a history of 1,600 rows instead of 400."""
 
 
 def load(folder: Path) -> dict[str, Any]:

@@ -15,6 +15,7 @@ SEEDS = 3
 READERS: dict[str, Callable[[Path], list[datasets.Run]]] = {
     "skab": datasets.skab,
     "skab_healthy": datasets.skab_healthy,
+    "skab_healthy_long": partial(datasets.skab_healthy, history_rows=datasets.SKAB_LONG_ROWS),
     "skab_valve2": partial(datasets.skab, group="valve2"),
     "skab_other": partial(datasets.skab, group="other"),
     "tep": datasets.tep,
@@ -25,7 +26,14 @@ READERS: dict[str, Callable[[Path], list[datasets.Run]]] = {
 }
 FLEET, FLEET_HELD_OUT = "fleet", "fleet_held_out"
 FLEETS = (FLEET, FLEET_HELD_OUT)
-HELD_OUT = ("skab_healthy", "skab_valve2", "skab_other", "smap", FLEET_HELD_OUT)
+HELD_OUT = (
+    "skab_healthy",
+    "skab_healthy_long",
+    "skab_valve2",
+    "skab_other",
+    "smap",
+    FLEET_HELD_OUT,
+)
 """Nothing of the detector was chosen with these in view: they say whether it holds elsewhere."""
 WINDOWS = ((3, 9), (3, 15), (4, 16), (5, 15), (5, 20), (6, 30))
 """Lengths of the two windows that are tried on SKAB, to show how much hangs on the choice."""

@@ -117,6 +117,8 @@ def test_a_long_healthy_recording_is_cut_into_whole_runs(tmp_path: Path) -> None
         (400, 750, False)
     ] * 2
     assert runs[1].healthy[0].tolist() == [1_150.0, 2_300.0]
+    (longer,) = datasets.skab_healthy(tmp_path, 1_600)
+    assert (len(longer.healthy), len(longer.values)) == (1_600, 750)
 
 
 @pytest.mark.parametrize("name", sorted(tasks.READERS))
