@@ -131,7 +131,7 @@ def _health_lines() -> dict[str, Any]:
         ],
     }
     subtitle = "1: as it was learnt; 0.5: at the threshold of the model"
-    title = f"Health of the {WEAKEST} weakest machines"
+    title = f"Health of the {WEAKEST} weakest machines, the last day"
     return _visual("LineChartVisual", "weakest", title, chart, subtitle)
 
 
@@ -158,6 +158,26 @@ def _heat_map() -> dict[str, Any]:
         },
     }
     return _visual("HeatMapVisual", "heat", "Scores, in thresholds: the last eight hours", chart)
+
+
+def _days() -> dict[str, Any]:
+    chart = {
+        "FieldWells": {
+            "BarChartAggregatedFieldWells": {
+                "Category": [_by("days-day", "health", "moment", "DAY")],
+                "Values": [_value("days-value", "health", "hours_above", "SUM", 1)],
+                "Colors": [_by("days-device", "health", "device_id")],
+            }
+        },
+        "SortConfiguration": {
+            "CategorySort": _sorted("days-day", "ASC"),
+            "ColorSort": _sorted("days-value", "DESC"),
+            "ColorItemsLimit": {"ItemsLimit": 10, "OtherCategories": "INCLUDE"},
+        },
+        "Orientation": "VERTICAL",
+        "BarsArrangement": "STACKED",
+    }
+    return _visual("BarChartVisual", "days", "Hours above the threshold, by day", chart)
 
 
 def _costs() -> dict[str, Any]:
@@ -266,6 +286,7 @@ _PLACED: tuple[tuple[dict[str, Any], tuple[int, int, int, int]], ...] = (
         ),
         (26, 30, 10, 11),
     ),
+    (_days(), (0, 41, 36, 9)),
 )
 """Each visual with its place: column, row, width and height in the grid of 36 columns."""
 
@@ -281,7 +302,25 @@ def _filter(group: str, visual: str, kind: str, body: dict[str, Any]) -> dict[st
     }
 
 
+def _latest(group: str, visual: str, hours: int) -> dict[str, Any]:
+    return _filter(
+        group,
+        visual,
+        "RelativeDatesFilter",
+        {
+            "Column": _column("health", "moment"),
+            "AnchorDateConfiguration": {"AnchorOption": "NOW"},
+            "TimeGranularity": "HOUR",
+            "RelativeDateType": "LAST",
+            "RelativeDateValue": hours,
+            "NullOption": "NON_NULLS_ONLY",
+        },
+    )
+
+
 FILTERS = (
+    # Before the weakest: those are the weakest of this day.
+    _latest("the-last-day", "weakest", 24),
     _filter(
         "the-weakest",
         "weakest",
@@ -300,19 +339,7 @@ FILTERS = (
             ],
         },
     ),
-    _filter(
-        "the-latest",
-        "heat",
-        "RelativeDatesFilter",
-        {
-            "Column": _column("health", "moment"),
-            "AnchorDateConfiguration": {"AnchorOption": "NOW"},
-            "TimeGranularity": "HOUR",
-            "RelativeDateType": "LAST",
-            "RelativeDateValue": 8,
-            "NullOption": "NON_NULLS_ONLY",
-        },
-    ),
+    _latest("the-latest", "heat", 8),
 )
 
 

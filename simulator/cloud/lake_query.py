@@ -112,7 +112,7 @@ class LakeQuery:
             return self._prepared(connection, sql.strip().rstrip(";"), is_run=False)
 
     def _connected(self) -> duckdb.DuckDBPyConnection:
-        return duckdb.connect(
+        connection = duckdb.connect(
             config={
                 "allow_community_extensions": "false",
                 "autoinstall_known_extensions": "false",
@@ -121,6 +121,9 @@ class LakeQuery:
                 "python_scan_all_frames": "false",
             }
         )
+        # A bar among the rows of a slow statement would spoil what a pipe reads.
+        connection.execute("SET enable_progress_bar = false")
+        return connection
 
     # -- tables
 

@@ -158,7 +158,7 @@ def test_the_dashboard_of_the_stack_is_drawn_of_what_its_lake_holds(
     assert (result.exit_code, result.output) == (0, f"{out}\n")
     page = out.read_text("utf-8")
     cards = dict(re.findall(r'<section class="card" id="([^"]+)"(.*?)</section>', page, re.DOTALL))
-    assert len(cards) == 12
+    assert len(cards) == 13
     numbers = {
         name: re.search(r'class="kpi">([^<]*)', cards[name])[1]  # type: ignore[index]
         for name in ("count", "above", "stood", "cost")
@@ -167,7 +167,10 @@ def test_the_dashboard_of_the_stack_is_drawn_of_what_its_lake_holds(
     assert cards["weakest"].count("<polyline") == 3
     # The last eight hours of three machines, six columns an hour, and the key of the colours.
     assert cards["heat"].count("<title>") == 3 * 8 * 6
-    assert "pump-002, pump-002" not in page
+    assert re.findall(r"<title>(6 Jan, pump-00[12]: 1\.0)<", cards["days"]) == [
+        "6 Jan, pump-001: 1.0",
+        "6 Jan, pump-002: 1.0",
+    ]
     assert "pump-002, false_alarms (sum): 1" in cards["false-alarms"]
     assert re.findall(r"<td>(pump-\d+)", cards["machine"])[2] == "pump-003"
     assert "no data" not in page
