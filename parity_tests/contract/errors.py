@@ -50,6 +50,7 @@ DOCUMENTED: dict[str, frozenset[str]] = {
 
 NOT_PROVOKED = {
     ("lakeformation", "PermissionTypeMismatchException"): "needs a role: in test_lake_formation",
+    ("kinesis", "KMSAccessDeniedException"): "needs a role: in test_key_use",
     ("glue", "ResourceNumberLimitExceededException"): "after ten million partitions",
     ("glue", "JobRunNotInRunningStateException"): "stands in an answer of BatchStopJobRun",
     ("s3", "IncompleteBody"): "boto3 sends whole bodies",

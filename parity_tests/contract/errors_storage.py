@@ -182,6 +182,12 @@ storage.add(
 storage.add("kinesis", "InvalidArgumentException", "GetRecords", lambda w: {"ShardIterator": "x"})
 storage.add(
     "kinesis",
+    "KMSNotFoundException",
+    "StartStreamEncryption",
+    lambda w: {"StreamName": w.stream(), "EncryptionType": "KMS", "KeyId": "alias/none"},
+)
+storage.add(
+    "kinesis",
     "ExpiredIteratorException",
     "GetRecords",
     _old_iterator,

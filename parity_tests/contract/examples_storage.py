@@ -40,7 +40,7 @@ s3.add(
         "Body": b"x",
         "ChecksumSHA256": base64.b64encode(hashlib.sha256(b"x").digest()).decode(),
         "ServerSideEncryption": "aws:kms",
-        "SSEKMSKeyId": "arn:aws:kms:us-east-1:000000000000:key/1",
+        "SSEKMSKeyId": w.key(),
         "BucketKeyEnabled": True,
     },
     "ETag ServerSideEncryption SSEKMSKeyId BucketKeyEnabled ChecksumSHA256",

@@ -143,6 +143,10 @@ class World:
         )
         return arn
 
+    def key(self) -> str:
+        """Return the ARN of a new KMS key."""
+        return str(self.do("kms", "CreateKey")["KeyMetadata"]["Arn"])
+
     def bucket(self) -> str:
         """Return a new bucket."""
         name = self.new("contract")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from simulator.cloud.errors import AwsError
 from simulator.cloud.isolation import Isolation, Plain
+from simulator.cloud.key_use import KeyUse
 from simulator.cloud.latency import Latency
 from simulator.cloud.stack_events import Listener, StackEvents
 from simulator.errors import EnvironmentMissing
@@ -84,9 +85,11 @@ class Context:
     cloudwatch: Metrics = field(init=False)
     logs: Logs = field(init=False)
     latency: Latency = field(init=False)
+    keys: KeyUse = field(init=False)
 
     def __post_init__(self) -> None:
         self.latency = Latency(self.engine, self.seed)
+        self.keys = KeyUse(self.iam)
         self.stack_events = StackEvents(self.engine.now, self.arn)
 
     def arn(self, service: str, resource: str, *, regional: bool = True) -> str:

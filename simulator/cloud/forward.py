@@ -9,6 +9,7 @@ decision may depend on a time that it answers.
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
@@ -21,6 +22,8 @@ from botocore.serialize import create_serializer
 from simulator.cloud.context import Context
 from simulator.cloud.errors import AwsError, NotSupportedByTwin
 from simulator.cloud.forward_table import Arns, Resources
+from simulator.cloud.iam_policies import parse_resource_policy
+from simulator.cloud.key_use import CHANGING
 from simulator.cloud.operations import Answer, Call, Operation, Params
 from simulator.cloud.remote_endpoint import RemoteEndpoint
 from simulator.cloud.validation import operation_model, service_model
@@ -45,6 +48,7 @@ class Forwarder:
         self._remote = remote
         self._arns = Arns(context.account, context.region)
         self._application: Callable[..., Iterable[bytes]] | None = None
+        context.keys.describe = self._described_key
 
     def services(self) -> tuple[str, ...]:
         """Return the services of which something is forwarded."""
@@ -94,7 +98,28 @@ class Forwarder:
     # -- operations
 
     def _execute(self, service: str, operation: str) -> Callable[[Call], Answer]:
+        if service == "kms":
+            return lambda call: self._on_key(operation, call.params)
         return lambda call: self._forward(service, operation, call.params)
+
+    def _on_key(self, operation: str, params: Params) -> Answer:
+        """Do an operation of KMS; a key's policy and state decide from then on (`key_use`)."""
+        document = json.loads(params["Policy"]) if params.get("Policy") else None
+        if document is not None:
+            parse_resource_policy(document)  # Refused before the key has it.
+        if ":key/" in params.get("KeyId", ""):  # moto does not take ARNs everywhere; AWS does.
+            params = {**params, "KeyId": params["KeyId"].rpartition("/")[2]}
+        answer = self._forward("kms", operation, params)
+        if operation in CHANGING:
+            self._context.keys.forget()
+        if document is not None:
+            described = answer.get("KeyMetadata") or self._described_key(params["KeyId"])
+            self._context.iam.put_resource_policy(described["Arn"], document)
+        return answer
+
+    def _described_key(self, key: str) -> dict[str, Any]:
+        found: dict[str, Any] = self._forward("kms", "DescribeKey", {"KeyId": key})["KeyMetadata"]
+        return found
 
     def _caller_identity(self, call: Call) -> Answer:
         arn = call.principal.arn

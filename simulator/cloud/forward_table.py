@@ -88,7 +88,8 @@ class Arns:
                     "DescribeKey Encrypt Decrypt ReEncrypt GenerateDataKey"
                     " GenerateDataKeyWithoutPlaintext EnableKey DisableKey EnableKeyRotation"
                     " DisableKeyRotation GetKeyRotationStatus GetKeyPolicy PutKeyPolicy"
-                    " ScheduleKeyDeletion UpdateKeyDescription TagResource ListResourceTags",
+                    " ScheduleKeyDeletion CancelKeyDeletion UpdateKeyDescription TagResource"
+                    " ListResourceTags",
                 ),
                 **_all(self.alias, "CreateAlias UpdateAlias DeleteAlias"),
                 **_all(any_resource, "CreateKey ListKeys ListAliases"),

@@ -19,6 +19,7 @@ from simulator.cloud.iam_policies import (
     AWS_MANAGED,
     PolicyDocument,
     Statement,
+    delegates,
     parse_identity_policy,
     parse_resource_policy,
     parse_trust_policy,
@@ -145,7 +146,13 @@ class Iam:
                 if not statement.allows:
                     return True
                 allowed = True
-        for statement in self._resource_statements(resource):
+        of_resource = self._resource_statements(resource)
+        if of_resource and resource.startswith("arn:aws:kms:"):
+            allowed = allowed and any(
+                delegates(statement, self.account) and statement.matches(lowered, resource, context)
+                for statement in of_resource
+            )
+        for statement in of_resource:
             principals = statement.principals
             assert principals is not None
             if principals.include(

@@ -31,6 +31,8 @@ CONDITION_KEYS = frozenset(
         "cloudwatch:namespace",
         "iam:passedtoservice",
         "iot:connection.thing.isattached",
+        "kms:calleraccount",
+        "kms:viaservice",
         "s3:delimiter",
         "s3:prefix",
         "sns:protocol",

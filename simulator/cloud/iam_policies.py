@@ -79,6 +79,16 @@ class Statement:
         )
 
 
+def delegates(statement: Statement, account: str) -> bool:
+    """Tell whether a key policy's statement lets the account's own policies decide.
+
+    Other resources need no such statement inside an account; a key does (KMS Developer Guide,
+    "Default key policy").
+    """
+    principals = statement.principals
+    return statement.allows and principals is not None and account in principals.accounts
+
+
 def matches_pattern(pattern: str, text: str) -> bool:
     """Tell whether ``*`` (any run) and ``?`` (one character) make ``pattern`` equal ``text``."""
     return wildcard_test([pattern])(text)

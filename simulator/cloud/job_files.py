@@ -15,6 +15,7 @@ from typing import Protocol
 
 from simulator.cloud.context import Context
 from simulator.cloud.errors import AccessDenied, AwsError
+from simulator.cloud.key_use import DECRYPT, ENCRYPT, KeyUnusable
 from simulator.cloud.lake_formation_access import LakePermissions
 from simulator.cloud.operations import Principal
 from simulator.cloud.s3_store import ObjectStore
@@ -64,6 +65,9 @@ def local_source(context: Context, principal: Principal, uri: str) -> Path:
     """
     bucket, key = split_uri(uri)
     context.iam.authorise(principal, "s3:GetObject", f"arn:aws:s3:::{bucket}/{key}")
+    encrypted_with = context.keys.of_bucket(bucket)
+    if encrypted_with is not None:
+        context.keys.require(principal, DECRYPT, encrypted_with, "s3")
     asset = context.assets.get(key.rpartition("/")[2].partition(".")[0])
     if asset is None:
         context.stage()
@@ -146,13 +150,25 @@ def _may_list(context: Context, principal: Principal, bucket: str, place: str) -
 def _may_touch(context: Context, principal: Principal, bucket: str, place: str) -> bool:
     resource = f"arn:aws:s3:::{bucket}/{place}/{PROBE}"
     actions = ("s3:GetObject", "s3:PutObject")
-    return any(context.iam.may(principal, action, resource) for action in actions)
+    return _may_use_key(context, principal, DECRYPT, bucket) and any(
+        context.iam.may(principal, action, resource) for action in actions
+    )
 
 
 def _may_write(context: Context, principal: Principal, bucket: str, place: str) -> bool:
     resource = f"arn:aws:s3:::{bucket}/{place}/{PROBE}"
     actions = ("s3:PutObject", "s3:DeleteObject")
     return any(context.iam.may(principal, action, resource) for action in actions)
+
+
+def _may_use_key(context: Context, principal: Principal, action: str, bucket: str) -> bool:
+    """Tell whether a role may use the key of a bucket, if it has one.
+
+    Without `DECRYPT` a folder leads nowhere even where the role only writes: Spark uploads in
+    parts, which need it, too.
+    """
+    key = context.keys.of_bucket(bucket)
+    return key is None or context.keys.may(principal, action, key, "s3")
 
 
 def denial(context: Context, principal: Principal, place: str) -> str:
@@ -166,12 +182,21 @@ def denial(context: Context, principal: Principal, place: str) -> str:
     action, resource = "s3:ListBucket", f"arn:aws:s3:::{bucket}"
     if folder and _may_list(context, principal, bucket, folder):
         action, resource = "s3:GetObject", f"arn:aws:s3:::{bucket}/{folder}/*"
+        key = context.keys.of_bucket(bucket)
+        if key is not None:
+            try:
+                context.keys.require(principal, DECRYPT, key, "s3")
+            except AwsError as error:
+                return denied_words(error)
     return denied_words(AccessDenied(principal.arn, action, resource, explicit=False))
 
 
-def denied_words(error: AccessDenied) -> str:
-    """Return a denial as S3's client in Spark words it."""
-    return f"{error.message} (Service: Amazon S3; Status Code: 403; Error Code: AccessDenied)"
+def denied_words(error: AwsError) -> str:
+    """Return a denial, or what is wrong with a key, as S3's client in Spark words it."""
+    code, status = "AccessDenied", 403
+    if isinstance(error, KeyUnusable):
+        code, status = f"KMS.{error.code}", error.status
+    return f"{error.message} (Service: Amazon S3; Status Code: {status}; Error Code: {code})"
 
 
 def unregistered(objects: Objects, mounts: Mapping[str, Mount]) -> Writes:
@@ -202,7 +227,10 @@ def refuse_unauthorised(
             for key in sorted(keys):
                 try:
                     context.iam.authorise(principal, action, f"arn:aws:s3:::{bucket}/{key}")
-                except AccessDenied as error:
+                    encrypted_with = context.keys.of_bucket(bucket)
+                    if encrypted_with is not None and action == "s3:PutObject":
+                        context.keys.require(principal, ENCRYPT, encrypted_with, "s3")
+                except (AccessDenied, KeyUnusable) as error:
                     told = told or denied_words(error)
                     if action == "s3:PutObject":
                         objects.store.files.remove(bucket, key)

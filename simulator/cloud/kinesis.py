@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from simulator.cloud.context import Context
 from simulator.cloud.errors import AwsError, NotSupportedByTwin
+from simulator.cloud.key_use import KeyUnusable, is_aws_managed
 from simulator.cloud.kinesis_reads import Reads
 from simulator.cloud.kinesis_writes import Writes, put_action
 from simulator.cloud.operations import Answer, Call, Operation, Params
@@ -246,11 +247,18 @@ class Kinesis:
 
     def _start_encryption(self, call: Call) -> Answer:
         stream = self.streams.named(call.params)
-        stream.encryption = (call.params["EncryptionType"], call.params["KeyId"])
+        key = call.params["KeyId"]
+        try:
+            self._context.keys.arn(key)
+        except KeyUnusable as error:
+            raise AwsError("KMSNotFoundException", error.message) from None
+        stream.encryption = (call.params["EncryptionType"], key)
+        stream.key = None if is_aws_managed(key) else key
         return {}
 
     def _stop_encryption(self, call: Call) -> Answer:
-        self.streams.named(call.params).encryption = ("NONE", None)
+        stream = self.streams.named(call.params)
+        stream.encryption, stream.key = ("NONE", None), None
         return {}
 
 

@@ -10,9 +10,10 @@ from datetime import datetime, timedelta
 
 from simulator.cloud.context import Context
 from simulator.cloud.errors import AwsError, ValidationError
+from simulator.cloud.key_use import DECRYPT
 from simulator.cloud.operations import Answer, Call, Params
 from simulator.cloud.shards import READ_ANSWER_RECORDS, Shard, StoredRecord
-from simulator.cloud.streams import Stream, Streams, invalid, not_found
+from simulator.cloud.streams import Stream, Streams, invalid, not_found, require_key
 
 ITERATOR_LIFE_S = 300.0
 JAVA_DATE = "%a %b %d %H:%M:%S UTC %Y"
@@ -97,6 +98,8 @@ class Reads:
                 f"1 validation error detected: Value '{limit}' at 'limit' failed to satisfy "
                 "constraint: Member must have value less than or equal to 10000"
             )
+        if stream.key is not None:
+            require_key(self._context, stream, call.principal, DECRYPT)
         now_s = self._engine.env.now
         if not shard.admit_read(now_s):
             raise AwsError(

@@ -12,9 +12,10 @@ from typing import Any
 
 from simulator.cloud.context import Context
 from simulator.cloud.errors import AwsError, ValidationError
+from simulator.cloud.key_use import ENCRYPT
 from simulator.cloud.operations import Answer, Call, Params
 from simulator.cloud.shards import MIB, Shard
-from simulator.cloud.streams import HASH_KEYS, Stream, Streams, invalid
+from simulator.cloud.streams import HASH_KEYS, Stream, Streams, invalid, require_key
 
 MAX_KEY_CHARS = 256
 MAX_RECORDS = 500
@@ -56,7 +57,7 @@ class Writes:
     def put_record(self, call: Call) -> Answer:
         """Store one record or raise ProvisionedThroughputExceededException."""
         params = call.params
-        stream = self._writable(params)
+        stream = self._writable(call)
         data, key = _as_bytes(params["Data"]), params["PartitionKey"]
         size = len(data) + len(key.encode())
         if size > MAX_RECORD_BYTES:
@@ -76,7 +77,7 @@ class Writes:
         """Store what the shards take; what they throttle is named in the answer."""
         params = call.params
         records = params["Records"]
-        stream = self._writable(params)
+        stream = self._writable(call)
         keys = [record["PartitionKey"] for record in records]
         payloads = [_as_bytes(record["Data"]) for record in records]
         sizes = _sizes(keys, payloads)
@@ -147,14 +148,16 @@ class Writes:
             where[shard].append(i)
         return dict(where)
 
-    def _writable(self, params: Answer) -> Stream:
-        stream = self._streams.named(params)
+    def _writable(self, call: Call) -> Stream:
+        stream = self._streams.named(call.params)
         if stream.status == "CREATING":
             raise AwsError(
                 "ResourceInUseException",
                 f"Stream {stream.name} under account {self._context.account} not ACTIVE, "
                 "instead in state CREATING",
             )
+        if stream.key is not None:
+            require_key(self._context, stream, call.principal, ENCRYPT)
         return stream
 
     def _route(self, stream: Stream, key: str, explicit: str | None) -> Shard:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from simulator.cloud.context import Context
 from simulator.cloud.operations import Answer, Call, Operation
+from simulator.cloud.s3_encryption import Encryption
 from simulator.cloud.s3_lifecycle import Lifecycle
 from simulator.cloud.s3_listing import ListOperations
 from simulator.cloud.s3_multipart import MultipartOperations
@@ -26,12 +27,14 @@ class S3:
         self._context = context
         self.store = ObjectStore(context.engine, context.state)
         self.settings = BucketSettings(self.store)
-        uploads = MultipartOperations(context, self.store)
+        self.encryption = Encryption(context.keys, self.settings.get, context.state)
+        self.store.kept_of_files = self.encryption.registered
+        uploads = MultipartOperations(context, self.store, self.encryption)
         self.lifecycle = Lifecycle(context, self.store, self.settings, uploads)
         self._groups = (
             self.settings,
             self.lifecycle,
-            ObjectOperations(context, self.store),
+            ObjectOperations(context, self.store, self.encryption),
             ListOperations(self.store),
             uploads,
         )
@@ -51,7 +54,7 @@ class S3:
         }
         for group in self._groups:
             table |= group.operations()
-        return table
+        return table | self.encryption.remembering(table)
 
     # -- for jobs and services in this process
 

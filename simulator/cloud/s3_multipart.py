@@ -18,6 +18,7 @@ from typing import Any
 from simulator.cloud.context import Context
 from simulator.cloud.errors import AwsError
 from simulator.cloud.operations import Answer, Call, Operation, Params
+from simulator.cloud.s3_encryption import Encryption, encryption_of
 from simulator.cloud.s3_index import Entry
 from simulator.cloud.s3_objects import (
     attributes_of,
@@ -26,7 +27,6 @@ from simulator.cloud.s3_objects import (
     check_copy_conditions,
     check_write_conditions,
     copy_source,
-    encryption_of,
     object_arn,
     refuse_members,
     require_readable,
@@ -58,9 +58,10 @@ class _Upload:
 class MultipartOperations:
     """Uploads in progress and their operations."""
 
-    def __init__(self, context: Context, store: ObjectStore) -> None:
+    def __init__(self, context: Context, store: ObjectStore, encryption: Encryption) -> None:
         self._context = context
         self._store = store
+        self._encryption = encryption
         self._uploads: dict[str, _Upload] = {}
 
     def operations(self) -> dict[str, Operation]:
@@ -111,10 +112,12 @@ class MultipartOperations:
         refuse_members("CreateMultipartUpload", params)
         bucket = self._store.require_bucket(params["Bucket"])
         self._store.files.path(bucket, params["Key"])
+        attributes = attributes_of(params)
+        self._encryption.apply(call.principal, bucket, attributes)
         upload_id = self._context.engine.new_id()
         folder = self._store.scratch / upload_id
         folder.mkdir(parents=True)
-        upload = _Upload(bucket, params["Key"], folder, self._store.now_s(), attributes_of(params))
+        upload = _Upload(bucket, params["Key"], folder, self._store.now_s(), attributes)
         self._uploads[upload_id] = upload
         return {
             "Bucket": bucket,
@@ -127,7 +130,7 @@ class MultipartOperations:
         params = call.params
         body = params.get("Body", b"")
         checksums = check_body(body, params)
-        part = self._store_part(params, body)
+        part = self._store_part(call, body)
         return {"ETag": f'"{part.etag}"', **checksums}
 
     def _upload_copy(self, call: Call) -> Answer:
@@ -137,15 +140,17 @@ class MultipartOperations:
         source = self._store.entry(bucket, key)
         check_copy_conditions(params, source)
         require_readable(source, "Operation is not valid for the source object's storage class")
+        self._encryption.require_read(call.principal, source.attributes)
         first, last = 0, source.size - 1
         if "CopySourceRange" in params:
             first, last = byte_range(params["CopySourceRange"], source.size) or (first, last)
-        part = self._store_part(params, self._store.read(bucket, key, first, last - first + 1))
+        part = self._store_part(call, self._store.read(bucket, key, first, last - first + 1))
         result = {"ETag": f'"{part.etag}"', "LastModified": timestamp(part.modified_s)}
         return {"CopyPartResult": result}
 
-    def _store_part(self, params: Params, body: bytes) -> _Part:
-        upload, number = self._upload_of(params), params["PartNumber"]
+    def _store_part(self, call: Call, body: bytes) -> _Part:
+        upload, number = self._upload_of(call.params), call.params["PartNumber"]
+        self._encryption.require_read(call.principal, upload.attributes)
         if not 1 <= number <= 10_000:
             raise AwsError(
                 "InvalidArgument",
@@ -161,6 +166,7 @@ class MultipartOperations:
         params = call.params
         upload = self._upload_of(params)
         check_write_conditions(params, self._store.index.get(upload.bucket, upload.key))
+        self._encryption.require_read(call.principal, upload.attributes)
         parts = self._chosen_parts(upload, params.get("MultipartUpload", {}).get("Parts", []))
         joined = upload.folder / "joined"
         with joined.open("wb") as whole:

@@ -16,6 +16,7 @@ from urllib.parse import unquote
 from simulator.cloud.context import Context
 from simulator.cloud.errors import AwsError, NotSupportedByTwin
 from simulator.cloud.operations import Answer, Call, Operation, Params
+from simulator.cloud.s3_encryption import MEMBERS, Encryption, encryption_of
 from simulator.cloud.s3_index import Entry
 from simulator.cloud.s3_store import ObjectStore, check_body, timestamp, typed
 
@@ -54,8 +55,6 @@ REFUSED_MEMBERS = (
     "WebsiteRedirectLocation",
 )
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
-_DEFAULT_ENCRYPTION = "AES256"
-"""Every new object is encrypted with SSE-S3 unless asked otherwise (S3 user guide, 2023)."""
 
 
 def object_arn(params: Params) -> Sequence[str]:
@@ -87,17 +86,6 @@ def attributes_of(params: Params) -> dict[str, Any]:
             for key, _, value in pairs
         ]
     return kept
-
-
-def encryption_of(attributes: Mapping[str, Any]) -> Answer:
-    """Return the members about encryption of a put's or get's answer."""
-    answer: Answer = {
-        "ServerSideEncryption": attributes.get("ServerSideEncryption", _DEFAULT_ENCRYPTION)
-    }
-    for name in ("SSEKMSKeyId", "BucketKeyEnabled"):
-        if name in attributes:
-            answer[name] = attributes[name]
-    return answer
 
 
 def check_write_conditions(params: Params, current: Entry | None) -> None:
@@ -184,9 +172,10 @@ def byte_range(header: str, size: int) -> tuple[int, int] | None:
 class ObjectOperations:
     """The answers around `ObjectStore` for one object at a time."""
 
-    def __init__(self, context: Context, store: ObjectStore) -> None:
+    def __init__(self, context: Context, store: ObjectStore, encryption: Encryption) -> None:
         self._context = context
         self._store = store
+        self._encryption = encryption
 
     def operations(self) -> dict[str, Operation]:
         """Return the table (S3 API reference; actions: service authorization reference)."""
@@ -226,6 +215,7 @@ class ObjectOperations:
         if "IfNoneMatch" in params or "IfMatch" in params:
             check_write_conditions(params, store.index.get(bucket, key))
         attributes = {**attributes_of(params), **checksums}
+        self._encryption.apply(call.principal, bucket, attributes)
         entry = store.put(bucket, key, body, attributes)
         return {"ETag": f'"{entry.etag}"', **typed(checksums), **encryption_of(attributes)}
 
@@ -260,17 +250,22 @@ class ObjectOperations:
         source = self._store.entry(bucket, key)
         check_copy_conditions(params, source)
         require_readable(source, "Operation is not valid for the source object's storage class")
+        self._encryption.require_read(call.principal, source.attributes)
         replace = params.get("MetadataDirective") == "REPLACE"
         same = (bucket, key) == (params["Bucket"], params["Key"])
-        if same and not replace and "StorageClass" not in params:
+        changes = "StorageClass" in params or "ServerSideEncryption" in params
+        if same and not replace and not changes:
             raise AwsError(
                 "InvalidRequest",
                 "This copy request is illegal because it is trying to copy an object to itself"
                 " without changing the object's metadata, storage class, website redirect"
                 " location or encryption attributes.",
             )
-        # A copy begins in the class that the request names.
-        attributes = {k: v for k, v in source.attributes.items() if k != "StorageClass"}
+        # A copy begins in the class that the request names, and has the encryption that it names
+        # or the bucket's, never the source's.
+        new = ("StorageClass", *MEMBERS)
+        attributes = {k: v for k, v in source.attributes.items() if k not in new}
+        attributes |= {name: params[name] for name in MEMBERS if params.get(name)}
         if "StorageClass" in params:
             attributes["StorageClass"] = params["StorageClass"]
         if replace:
@@ -278,6 +273,7 @@ class ObjectOperations:
             attributes = {**tags, **attributes_of(params)}
         if params.get("TaggingDirective") == "REPLACE":
             attributes["TagSet"] = attributes_of(params).get("TagSet", [])
+        self._encryption.apply(call.principal, params["Bucket"], attributes)
         body = self._store.read(bucket, key)
         entry = self._store.put(params["Bucket"], params["Key"], body, attributes)
         result = {"ETag": f'"{entry.etag}"', "LastModified": timestamp(entry.modified_s)}
@@ -289,6 +285,7 @@ class ObjectOperations:
         params = call.params
         entry = self._readable("GetObject", params)
         require_readable(entry, "The operation is not valid for the object's storage class")
+        self._encryption.require_read(call.principal, entry.attributes)
         wanted = byte_range(params["Range"], entry.size) if "Range" in params else None
         if wanted is None:
             body = self._store.read(params["Bucket"], params["Key"])
@@ -305,6 +302,8 @@ class ObjectOperations:
     def _head(self, call: Call) -> Answer:
         params = call.params
         entry = self._readable("HeadObject", params)
+        if params.get("ChecksumMode") == "ENABLED":  # API reference, HeadObject
+            self._encryption.require_read(call.principal, entry.attributes)
         answer = describe(params, entry)
         if "Range" in params and (wanted := byte_range(params["Range"], entry.size)):
             answer["ContentLength"] = wanted[1] - wanted[0] + 1

@@ -1,8 +1,9 @@
 """Bucket settings: what was put is what get answers; each has AWS's own names and default.
 
-The settings are recorded here: objects keep one version, encryption changes nothing on disk,
-policies are read by whoever authorises (`S3.bucket_policy`), and `s3_lifecycle` validates and
-applies lifecycle rules. Of notifications only those to EventBridge are delivered.
+The settings are recorded here: objects keep one version, encryption changes nothing on disk
+(`s3_encryption` decides on its keys), policies are read by whoever authorises
+(`S3.bucket_policy`), and `s3_lifecycle` validates and applies lifecycle rules. Of notifications
+only those to EventBridge are delivered.
 """
 
 from __future__ import annotations

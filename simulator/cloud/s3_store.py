@@ -98,6 +98,8 @@ class ObjectStore:
         self.listeners: list[Listener] = []
         self.on_removed: Callable[[str, str], None] = lambda bucket, key: None
         """Told of every object that is gone, by bucket and key."""
+        self.kept_of_files: Callable[[str], Mapping[str, Any]] = lambda bucket: {}
+        """Returns what an object keeps that a job has written as a file into a bucket."""
         self.buckets: dict[str, int] = self.index.buckets()
 
     def close(self) -> None:
@@ -218,7 +220,8 @@ class ObjectStore:
             if old and old.size == state.st_size and old.mtime_ns == state.st_mtime_ns:
                 continue
             etag = md5(self.files.read(bucket, key))
-            entry = Entry(key, state.st_size, etag, self.now_s(), state.st_mtime_ns)
+            kept = self.kept_of_files(bucket)
+            entry = Entry(key, state.st_size, etag, self.now_s(), state.st_mtime_ns, kept)
             self.register(bucket, entry, "ObjectCreated:Put")
             registered.append(key)
         for key in known:

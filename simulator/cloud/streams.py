@@ -11,8 +11,9 @@ from datetime import datetime
 from operator import attrgetter
 
 from simulator.cloud.context import Context
-from simulator.cloud.errors import AwsError
-from simulator.cloud.operations import Params
+from simulator.cloud.errors import AccessDenied, AwsError
+from simulator.cloud.key_use import DECRYPT, KeyUnusable
+from simulator.cloud.operations import Params, Principal
 from simulator.cloud.shards import Shard
 
 HASH_KEYS = 1 << 128
@@ -32,6 +33,8 @@ class Stream:
     status: str = "CREATING"
     retention_h: int = MIN_RETENTION_H
     encryption: tuple[str, str | None] = ("NONE", None)
+    key: str | None = None
+    """The KMS key that writers and readers must be let use; None where nobody need be."""
     tags: dict[str, str] = field(default_factory=dict)
     shard_of_key: dict[str, Shard] = field(default_factory=dict)
     changed_s: list[float] = field(default_factory=list)
@@ -62,6 +65,27 @@ def not_found(message: str) -> AwsError:
 def invalid(message: str) -> AwsError:
     """Return AWS's error for an argument that a model cannot refuse."""
     return AwsError("InvalidArgumentException", message)
+
+
+def require_key(context: Context, stream: Stream, principal: Principal, action: str) -> None:
+    """Raise what Kinesis says of a caller who may not use the stream's key, or of the key.
+
+    The words of both denials are as recorded in public; a writer is told KMS's action and key, a
+    reader only the stream.
+    """
+    assert stream.key is not None
+    try:
+        context.keys.require(principal, action, stream.key, "kinesis")
+    except AccessDenied as error:
+        told = f"User: {principal.arn} is not authorized to perform: {action} on resource: "
+        told += str(error.args[2])
+        if action == DECRYPT:
+            place = f"{context.account}:{stream.name}"
+            told = f"User {principal.arn} is not authorized to decrypt records in stream {place}"
+        raise AwsError("KMSAccessDeniedException", told) from None
+    except KeyUnusable as error:
+        code = error.code if error.code.startswith("KMS") else f"KMS{error.code}"
+        raise AwsError(code, error.message) from None
 
 
 class Streams:

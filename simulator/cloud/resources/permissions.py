@@ -111,11 +111,13 @@ def _role_arns(resource: Resource, names: list[str]) -> list[str]:
     "AWS::KMS::Key",
     {
         "KeyPolicy": enforced(
-            "test_iam.test_a_resource_policy_allows_a_role_of_the_account_by_itself"
+            "test_key_use.test_an_object_needs_one_action_to_be_written_and_one_to_be_read"
         ),
         "Description": TEXT,
         "EnableKeyRotation": stored("described; ciphertexts of a run never meet a rotated key"),
-        "Enabled": stored("described; ciphertexts of a run never meet a rotated key"),
+        "Enabled": enforced(
+            "test_key_use.test_a_key_that_is_off_or_going_away_is_refused_to_root_too"
+        ),
         "KeySpec": stored("moto keeps it; nothing here shows what follows"),
         "KeyUsage": stored("moto keeps it; nothing here shows what follows"),
         "Origin": stored("moto keeps it; nothing here shows what follows"),

@@ -61,8 +61,8 @@ _SETTING_RENAMES = {
         "NotificationConfiguration": honoured(
             "test_events.test_an_object_that_arrives_starts_the_machine"
         ),
-        "BucketEncryption": stored(
-            "objects lie unencrypted in the state folder; the answers name the default"
+        "BucketEncryption": enforced(
+            "test_key_use.test_an_object_needs_one_action_to_be_written_and_one_to_be_read"
         ),
         "PublicAccessBlockConfiguration": stored(
             "nobody outside the account reaches a bucket here"

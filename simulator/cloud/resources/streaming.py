@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from simulator.cloud.resources.declarations import NAMED, enforced, honoured, stored
+from simulator.cloud.resources.declarations import NAMED, enforced, honoured
 from simulator.cloud.resources.mapping import Outcome, Resource, maps
 
 
@@ -17,7 +17,9 @@ from simulator.cloud.resources.mapping import Outcome, Resource, maps
         "StreamModeDetails": honoured(
             "test_kinesis.test_every_answer_of_the_control_plane_fits_botocores_shape"
         ),
-        "StreamEncryption": stored("records are kept in memory, without encryption"),
+        "StreamEncryption": enforced(
+            "test_key_use.test_a_stream_needs_one_action_to_be_written_and_one_to_be_read"
+        ),
     },
 )
 def stream(resource: Resource) -> Outcome:
