@@ -47,6 +47,9 @@ EXTRA_FEATURES: dict[str, object] = {
 }
 """What the lake's features have beyond those that the model looks at."""
 
+S3_MANAGED, KMS = "s3", "kms"
+"""How a stage's readings are encrypted at rest: with S3's own keys, or with one of the stage."""
+
 QUALITY_COLUMNS = ("impossible_values", "stuck_sensors", "gaps")
 NIGHTLY_LIMITS = {"malformed": 0.01, "late": 0.05}
 """Shares of a day's messages beyond which the nightly workflow alerts and does not go on."""
@@ -94,6 +97,8 @@ class StageConfig:
     endpoint_instance: str
     endpoint_instances: int
     """How many the workflow creates; two at least, of which a canary is one."""
+    encryption: str
+    """`S3_MANAGED` or `KMS`."""
 
     @property
     def prefix(self) -> str:
@@ -118,6 +123,7 @@ class StageConfig:
 
 DEV = StageConfig(
     stage="dev",
+    encryption=S3_MANAGED,
     feature_spec=json.dumps(PUMP_SPEC, separators=(",", ":")),
     extra_features=json.dumps(EXTRA_FEATURES, separators=(",", ":")),
     quality_rules=json.dumps(QUALITY_RULES, separators=(",", ":")),
@@ -155,6 +161,7 @@ DEV = StageConfig(
 PROD = replace(
     DEV,
     stage="prod",
+    encryption=KMS,
     # A shard takes 1,000 messages/s: room for a fleet of some thousand machines.
     stream_shards=4,
     # A weekend passes before somebody has to have looked at a stream that nobody reads.

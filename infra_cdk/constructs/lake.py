@@ -7,6 +7,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from infra_cdk.config import StageConfig
+from infra_cdk.constructs.key import stage_key
 
 RAW_PREFIXES = ("telemetry/*", "bursts/*", "dead-letter/*")
 IOT_DEAD_LETTERS = "dead-letter/iot/*"
@@ -94,14 +95,21 @@ class Lake(Construct):
         unfinished = s3.LifecycleRule(
             id="unfinished-uploads", abort_incomplete_multipart_upload_after=Duration.days(7)
         )
-        return s3.Bucket(
+        key = stage_key(self, config)
+        bucket = s3.Bucket(
             self,
             zone.capitalize(),
             bucket_name=f"{config.prefix}-{zone}-{Aws.ACCOUNT_ID}",
-            encryption=s3.BucketEncryption.S3_MANAGED,
+            encryption=s3.BucketEncryption.KMS if key else s3.BucketEncryption.S3_MANAGED,
+            encryption_key=key.key if key else None,
+            # One call to KMS for many objects, not one for each.
+            bucket_key_enabled=True if key else None,
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
             enforce_ssl=True,
             lifecycle_rules=[*rules, unfinished],
             removal_policy=RemovalPolicy.RETAIN,
         )
+        if key is not None:
+            key.covered.append(("s3", bucket.bucket_arn))
+        return bucket

@@ -15,9 +15,20 @@ from aws_cdk import Acknowledgment, Stack, Validations
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
+from infra_cdk.constructs.key import DECRYPT, ENCRYPT, SERVICES, endpoint, find_key
+
 NEW_KEYS = "Keys under the prefix are named after what they hold, which is not known before"
 NEW_NAMES = "The workflow names what it creates after its run"
 NEW_LOG_STREAMS = "The service names the log streams after its own runs and instances"
+
+KEY_ACTIONS: Mapping[str, str] = {
+    "s3:GetObject": DECRYPT,
+    "s3:PutObject": ENCRYPT,
+    "kinesis:GetRecords": DECRYPT,
+    "kinesis:PutRecord": ENCRYPT,
+    "kinesis:PutRecords": ENCRYPT,
+}
+"""What an action on something under a key needs of the key (API references of S3 and Kinesis)."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +63,10 @@ def service_role(
     """Return a role that ``service`` assumes, with one inline policy of ``statements``.
 
     Inline, so that the role and what it may do appear and disappear together and whatever
-    uses the role finds it complete.
+    uses the role finds it complete. Where the stage has a key, statements for it are added: just
+    what the others need of it (`_key_statements`).
     """
+    statements = [*statements, *_key_statements(scope, statements)]
     role = iam.Role(
         scope,
         construct_id,
@@ -70,6 +83,37 @@ def service_role(
         if each.wildcard:
             _acknowledge_wildcards(role, each)
     return role
+
+
+def _key_statements(scope: Construct, statements: Sequence[Statement]) -> list[Statement]:
+    """Return what ``statements`` need of the stage's key, by the service that calls KMS for them.
+
+    Derived, so that a role that gets a bucket gets its key, and loses both together.
+    """
+    key = find_key(scope)
+    if key is None:
+        return []
+    shown = Stack.of(scope).resolve
+    found = []
+    for via in SERVICES:
+        arns = [_as_shown(shown(arn)) for name, arn in key.covered if name == via]
+        actions = {
+            KEY_ACTIONS[action]
+            for statement in statements
+            for action in statement.actions
+            if action in KEY_ACTIONS
+            and any(_as_shown(shown(each)).startswith(tuple(arns)) for each in statement.resources)
+        }
+        if actions:
+            found.append(
+                Statement(
+                    {"s3": "UseKeyOfLake", "kinesis": "UseKeyOfStream"}[via],
+                    sorted(actions),
+                    [key.key.key_arn],
+                    conditions={"StringEquals": {"kms:ViaService": endpoint(via)}},
+                )
+            )
+    return found
 
 
 def _acknowledge_wildcards(role: iam.Role, statement: Statement) -> None:

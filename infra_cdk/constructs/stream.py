@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from aws_cdk import CfnParameter, Duration, RemovalPolicy
+from aws_cdk import Acknowledgment, CfnParameter, Duration, RemovalPolicy, Validations
 from aws_cdk import aws_iot as iot
 from aws_cdk import aws_kinesis as kinesis
 from constructs import Construct
 
 from infra_cdk.config import RULE_SQL_VERSION, StageConfig
+from infra_cdk.constructs.key import stage_key
 from infra_cdk.constructs.lake import IOT_DEAD_LETTERS, Lake
 from infra_cdk.constructs.parameters import keep_name
 from infra_cdk.constructs.permissions import NEW_KEYS, Statement, service_role
@@ -26,6 +27,7 @@ class Stream(Construct):
         self, scope: Construct, construct_id: str, config: StageConfig, lake: Lake
     ) -> None:
         super().__init__(scope, construct_id)
+        key = stage_key(self, config)
         self.stream = kinesis.Stream(
             self,
             "Stream",
@@ -33,11 +35,20 @@ class Stream(Construct):
             stream_mode=kinesis.StreamMode.PROVISIONED,
             shard_count=config.stream_shards,
             retention_period=Duration.hours(config.stream_retention_hours),
-            # The key that AWS manages for Kinesis: its policy admits whoever may use the
-            # stream, so the roles need no statement of their own for it.
-            encryption=kinesis.StreamEncryption.MANAGED,
+            # Without a key of the stage, the one that AWS manages for Kinesis: its policy admits
+            # whoever may use the stream, so the roles need no statement of their own for it.
+            encryption=kinesis.StreamEncryption.KMS if key else kinesis.StreamEncryption.MANAGED,
+            encryption_key=key.key if key else None,
             removal_policy=RemovalPolicy.DESTROY,
         )
+        if key is not None:
+            key.covered.append(("kinesis", self.stream.stream_arn))
+            Validations.of(self.stream).acknowledge(
+                Acknowledgment(
+                    id="AwsSolutions::AwsSolutions-KDS3",
+                    reason="Who may read is up to the key of the stage, as of the lake",
+                )
+            )
         self.rule_role = service_role(
             self,
             "RuleRole",

@@ -77,12 +77,49 @@ def test_prod_says_nothing_of_dev(prod: Path) -> None:
         assert not any(name in file.read_text() for name in ("fleetwin-dev", "fleetwin_dev")), file
 
 
-def test_both_stages_have_the_same_resources(prod: Path) -> None:
-    kinds = [
+def test_both_stages_have_the_same_resources_but_for_the_key(prod: Path) -> None:
+    dev, of_prod = (
         {key: resource["Type"] for key, resource in body["Resources"].items()}
         for body in (template(), json.loads(prod.read_text()))
-    ]
-    assert kinds[0] == kinds[1]
+    )
+    more = [of_prod.pop(key) for key in of_prod.keys() - dev.keys()]
+    assert dev == of_prod
+    assert sorted(more) == ["AWS::KMS::Alias", "AWS::KMS::Key"]
+
+
+def test_the_lake_and_the_stream_of_prod_are_under_its_key(prod: Path) -> None:
+    resources = json.loads(prod.read_text())["Resources"].values()
+    (key,) = (each for each in resources if each["Type"] == "AWS::KMS::Key")
+    used = []
+    for each in resources:
+        body = each.get("Properties", {})
+        if each["Type"] == "AWS::S3::Bucket":
+            (rule,) = body["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+            assert rule["BucketKeyEnabled"] is True
+            assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
+            used.append(rule["ServerSideEncryptionByDefault"]["KMSMasterKeyID"])
+        if each["Type"] == "AWS::Kinesis::Stream":
+            used.append(body["StreamEncryption"]["KeyId"])
+    assert len(used) == 4
+    assert all(text_of(one).startswith("<Key") for one in used)
+    assert key["Properties"]["EnableKeyRotation"] is True
+    assert (key["DeletionPolicy"], key["UpdateReplacePolicy"]) == ("Retain", "Retain")
+
+
+def test_the_key_is_used_through_services_only_and_not_deleted_without_a_new_policy(
+    prod: Path,
+) -> None:
+    resources = json.loads(prod.read_text())["Resources"].values()
+    (key,) = (each["Properties"] for each in resources if each["Type"] == "AWS::KMS::Key")
+    administer, use = key["KeyPolicy"]["Statement"]
+    assert not [action for action in administer["Action"] if "*" in action]
+    assert "kms:PutKeyPolicy" in administer["Action"]
+    assert not {"kms:ScheduleKeyDeletion", "kms:Decrypt", "kms:Encrypt", "kms:CreateGrant"} & set(
+        administer["Action"]
+    )
+    assert use["Action"] == ["kms:Decrypt", "kms:GenerateDataKey"]
+    via = use["Condition"]["StringEquals"]["kms:ViaService"]
+    assert [text_of(one).partition(".")[0] for one in via] == ["s3", "kinesis"]
 
 
 def test_the_schedules_of_prod_are_on(prod: Path) -> None:
