@@ -93,6 +93,8 @@ class StageConfig:
     nightly_schedule: str
     """When the day before is made, judged and scored: before its objects are compacted."""
     nightly_on_schedule: bool
+    is_lake_governed: bool
+    """Whether Lake Formation decides about the catalog and the processed zone, or IAM alone."""
     training_instance: str
     endpoint_instance: str
     endpoint_instances: int
@@ -153,6 +155,7 @@ DEV = StageConfig(
     monitoring_on_schedule=False,
     nightly_schedule="cron(30 2 * * ? *)",
     nightly_on_schedule=False,
+    is_lake_governed=True,
     training_instance="ml.m5.large",
     endpoint_instance="ml.m5.large",
     endpoint_instances=2,

@@ -25,7 +25,7 @@ COLUMNS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("Functions, clocks", "#c2571a", ("AWS::Lambda::", "AWS::Events::")),
     ("Workflows", "#b0275f", ("AWS::StepFunctions::",)),
     ("Jobs, models", "#1f7a5c", ("AWS::Glue::Job", "AWS::SageMaker::")),
-    ("Data", "#2f6f2f", ("AWS::S3::", "AWS::DynamoDB::", "AWS::Glue::")),
+    ("Data", "#2f6f2f", ("AWS::S3::", "AWS::DynamoDB::", "AWS::Glue::", "AWS::LakeFormation::")),
     ("Watching", "#2a5db0", ("AWS::CloudWatch::", "AWS::SNS::", "AWS::SQS::", "AWS::QuickSight::")),
 )
 """Heading, colour and types of each column; a type is in the first that names its beginning."""
@@ -36,6 +36,7 @@ GROUPS = {
     "AWS::IoT::Policy": "machines",
     "AWS::QuickSight::": "reports",
     "AWS::IoT::ThingType": "machines",
+    "AWS::LakeFormation::": "tags and grants",
     "AWS::Glue::Database": "catalog",
     "AWS::Glue::Table": "catalog",
 }

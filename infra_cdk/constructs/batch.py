@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aws_cdk import aws_glue as glue
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
@@ -53,7 +54,15 @@ class BatchScoring(Construct):
         feature_spec: str,
     ) -> None:
         super().__init__(scope, construct_id)
-        self.job = _job(self, config, assets, lake, catalog, feature_spec)
+        self.job_role = service_role(
+            self,
+            "JobRole",
+            name=f"{config.prefix}-scores-job",
+            service="glue.amazonaws.com",
+            description="The scores job writes rows for transform jobs and keeps what they say",
+            statements=_job_statements(assets, lake, catalog),
+        )
+        self.job = _job(self, config, self.job_role, assets, lake, catalog, feature_spec)
         role = service_role(
             self,
             "Role",
@@ -111,19 +120,12 @@ def _machine_statements(
 def _job(
     scope: Construct,
     config: StageConfig,
+    role: iam.Role,
     assets: PipelineAssets,
     lake: Lake,
     catalog: Catalog,
     feature_spec: str,
 ) -> glue.CfnJob:
-    role = service_role(
-        scope,
-        "JobRole",
-        name=f"{config.prefix}-scores-job",
-        service="glue.amazonaws.com",
-        description="The scores job writes rows for transform jobs and keeps what they say",
-        statements=_job_statements(assets, lake, catalog),
-    )
     return glue_job(
         scope,
         name=f"{config.prefix}-scores",

@@ -11,6 +11,7 @@ from infra_cdk.constructs.glue_jobs import (
     glue_job,
     reads_code,
     registers_partitions,
+    uses_governed_table,
     writes_job_logs,
 )
 from infra_cdk.constructs.lake import JOB_PREFIXES, MAINTENANCE_PREFIX, Lake
@@ -39,7 +40,7 @@ class FeaturesJob(Construct):
             name=f"{config.prefix}-features-job",
             service="glue.amazonaws.com",
             description="The features job reads the raw zone and writes the features",
-            statements=_statements(assets, lake, catalog),
+            statements=_statements(config, assets, lake, catalog),
         )
         self.job = glue_job(
             self,
@@ -62,7 +63,9 @@ class FeaturesJob(Construct):
         self.name = self.job.ref
 
 
-def _statements(assets: PipelineAssets, lake: Lake, catalog: Catalog) -> list[Statement]:
+def _statements(
+    config: StageConfig, assets: PipelineAssets, lake: Lake, catalog: Catalog
+) -> list[Statement]:
     return [
         reads_code(assets.features_job),
         Statement(
@@ -84,5 +87,6 @@ def _statements(assets: PipelineAssets, lake: Lake, catalog: Catalog) -> list[St
         ),
         # A sensor that is new in the feature spec is a new column.
         registers_partitions(catalog, catalog.features.table_name, "glue:UpdateTable"),
+        *([uses_governed_table()] if config.is_lake_governed else []),
         writes_job_logs(),
     ]

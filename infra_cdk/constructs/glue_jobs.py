@@ -76,6 +76,16 @@ def writes_job_logs() -> Statement:
     )
 
 
+def uses_governed_table() -> Statement:
+    """Return what a job needs to use a table that Lake Formation has granted it."""
+    return Statement(
+        "UseGovernedTable",
+        ["lakeformation:GetDataAccess"],
+        ["*"],
+        "Lake Formation decides about the table: the action knows no resource",
+    )
+
+
 def registers_partitions(catalog: Catalog, table: str, *more: str) -> Statement:
     """Return what a job needs to add partitions to a table, and ``more`` actions on it."""
     database = catalog.database.database_name

@@ -57,12 +57,12 @@ class Reporting(Construct):
             description="ARN of the QuickSight user or group that sees the reports; none: none",
         )
         keep_name(parameter)
-        self._principal = parameter.value_as_string
+        self.principal = parameter.value_as_string
         self._config = config
-        self._wanted = CfnCondition(
+        self.wanted = CfnCondition(
             self,
             "Wanted",
-            expression=Fn.condition_not(Fn.condition_equals(self._principal, "")),
+            expression=Fn.condition_not(Fn.condition_equals(self.principal, "")),
         )
         source = self._resource(
             "DataSource",
@@ -95,11 +95,11 @@ class Reporting(Construct):
                 "AwsAccountId": Aws.ACCOUNT_ID,
                 f"{kind}Id": f"{self._config.prefix}-{name}",
                 "Name": f"{self._config.prefix} {name}",
-                "Permissions": [{"Principal": self._principal, "Actions": GRANTS[kind]}],
+                "Permissions": [{"Principal": self.principal, "Actions": GRANTS[kind]}],
                 **values,
             },
         )
-        made.cfn_options.condition = self._wanted
+        made.cfn_options.condition = self.wanted
         return made
 
 

@@ -15,6 +15,7 @@ from infra_cdk.constructs.compaction import Compaction
 from infra_cdk.constructs.dashboard import Dashboard
 from infra_cdk.constructs.devices import Devices
 from infra_cdk.constructs.etl import FeaturesJob
+from infra_cdk.constructs.governance import Governance
 from infra_cdk.constructs.ingestion import Detector, RawWriter
 from infra_cdk.constructs.lake import Lake
 from infra_cdk.constructs.maintenance import MaintenanceLog
@@ -168,7 +169,19 @@ class FleetwinStack(Stack):
             server=server,
             activation_key=activation_key,
         )
-        Reporting(self, "Reporting", config, database=config.underscored)
+        reporting = Reporting(self, "Reporting", config, database=config.underscored)
+        if config.is_lake_governed:
+            Governance(
+                self,
+                "Governance",
+                config,
+                lake=lake,
+                catalog=catalog,
+                features_role=features.role,
+                scores_role=batch.job_role,
+                reader=reporting.principal,
+                has_reader=reporting.wanted,
+            )
         functions = {"raw-writer": raw_writer, "detector": detector}
         alarms = Alarms(
             self,

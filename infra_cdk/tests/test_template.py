@@ -26,7 +26,7 @@ ROLES = resources("AWS::IAM::Role")
 ALARMS = {body["AlarmName"]: body for body in resources("AWS::CloudWatch::Alarm").values()}
 
 # A resource that ends in a wildcard, and why it has to: keys, names and log streams that are
-# made up while the pipeline runs, and one action that knows no resource at all.
+# made up while the pipeline runs, and actions that know no resource at all.
 WILDCARDS = {
     ("fleetwin-dev-topic-rule", "KeepFailedMessages"),
     ("fleetwin-dev-raw-writer", "KeepFailedBatches"),
@@ -37,6 +37,8 @@ WILDCARDS = {
     ("fleetwin-dev-features-job", "ReadReadings"),
     ("fleetwin-dev-features-job", "WriteFeatures"),
     ("fleetwin-dev-features-job", "WriteLogs"),
+    ("fleetwin-dev-features-job", "UseGovernedTable"),
+    ("fleetwin-dev-lake-formation", "LendTables"),
     ("fleetwin-dev-features", "ReadManifest"),
     ("fleetwin-dev-compaction-job", "ReadCode"),
     ("fleetwin-dev-compaction-job", "Rewrite"),
@@ -272,6 +274,7 @@ def test_only_actions_that_know_no_resource_are_on_every_one() -> None:
     assert everywhere == {
         "ecr:GetAuthorizationToken",
         "cloudwatch:PutMetricData",
+        "lakeformation:GetDataAccess",
         "sagemaker:ListModelPackages",
     }
 

@@ -33,6 +33,7 @@ NOT_DESCRIBED = {
     ("AWS::DataSync::LocationSMB", "ServerHostname"): URI,
     ("AWS::DataSync::LocationSMB", "Subdirectory"): URI,
     ("AWS::Lambda::Function", "Code"): "the answer has its hash",
+    ("AWS::LakeFormation::Resource", "UseServiceLinkedRole"): "the answer has the role instead",
     **{
         (f"AWS::QuickSight::{kind}", "Permissions"): "there are no users; kept only"
         for kind in ("Analysis", "Dashboard", "DataSet", "DataSource")

@@ -213,7 +213,8 @@ class LakeFormation:
         name = str(given["DataLakePrincipalIdentifier"])
         if name == IAM_ALLOWED_PRINCIPALS:
             return name
-        if ":role/" not in name and ":user/" not in name:
+        is_of_reports = name.startswith("arn:aws:quicksight:") and ":group/" in name
+        if ":role/" not in name and ":user/" not in name and not is_of_reports:
             raise NotSupportedByTwin(f"lakeformation with the principal {name}")
         if ":role/" in name and name not in self._context.iam.role_arns():
             raise invalid(f"Invalid principal, {name}")

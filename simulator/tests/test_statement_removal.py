@@ -34,6 +34,8 @@ NOT_NEEDED = {
     "HearOfTheEnd": "how `.sync` hears of a job's end on AWS; the twin's clock tells it",
     "HearOfTheBest": "how `.sync` hears of a job's end on AWS; the twin's clock tells it",
     "HearOfTheVerdict": "how `.sync` hears of a job's end on AWS; the twin's clock tells it",
+    "LendTables": "Lake Formation lends its role on AWS; the twin reads tables' files itself",
+    "ListTables": "Lake Formation lends its role on AWS; the twin reads tables' files itself",
     "FindFailureBucket": "Lambda looks for the bucket before it writes there; the twin knows it",
 }
 
