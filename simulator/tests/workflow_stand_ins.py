@@ -35,6 +35,8 @@ JOB_S = 10.0
 """How long a job of a stand-in runs."""
 NAMED = "workflow-of-a-test"
 _STEPS = r"((?:\.[A-Za-z_]\w*|\[\d+\]|\[\*\])+)"
+NUMBERS = {"EndpointInstances": "2"}
+"""What the stack gives as a number."""
 _PATH = re.compile(rf"(?<!\$)\${_STEPS}")
 _INPUT = re.compile(rf"\$states\.input{_STEPS}")
 _COUNTS = re.compile(rf"\$states\.context\.Execution\.Input{_STEPS}")
@@ -67,7 +69,9 @@ _VARIABLE = re.compile(r"(?<![$\w])\$([A-Za-z_]\w*)\b(?!\()")
 def definition_of(file: Path) -> dict[str, Any]:
     """Return a definition with something in the place of every name of a stack."""
     text = re.sub(
-        r"\$\{(\w+)\}", lambda match: f"the-{match[1]}-of-the-stack", file.read_text("utf-8")
+        r"\$\{(\w+)\}",
+        lambda match: NUMBERS.get(match[1], f"the-{match[1]}-of-the-stack"),
+        file.read_text("utf-8"),
     )
     found: dict[str, Any] = json.loads(text)
     return found
