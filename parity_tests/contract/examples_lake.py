@@ -119,9 +119,16 @@ def _vended(w: World) -> dict[str, Any]:
 _GRANT = """Principal.DataLakePrincipalIdentifier Resource.TableWithColumns.Name Permissions
 PermissionsWithGrantOption"""
 
+
+def _with_settings(w: World) -> dict[str, Any]:
+    """Ask after the stack's own settings, which leave nothing open, were replaced."""
+    w.do("lakeformation", "PutDataLakeSettings", **settings())
+    return {}
+
+
 lake.add(
     "GetDataLakeSettings",
-    lambda w: {},
+    _with_settings,
     below("DataLakeSettings", "CreateTableDefaultPermissions.Permissions"),
 )
 lake.add("PutDataLakeSettings", lambda w: settings())
