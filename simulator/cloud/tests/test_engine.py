@@ -306,3 +306,52 @@ def test_however_quick_workers_really_are_they_sleep_to_the_same_virtual_times(
     for number, plan in enumerate(plans):
         expected = [float(sum(s for s, _ in plan[: n + 1])) for n in range(len(plan))]
         assert woken[f"worker-{number}"] == expected
+
+
+def test_a_call_while_the_engine_waits_is_done_by_the_caller_and_wakes_it(engine: Engine) -> None:
+    """The clock stands for the worker, so nothing else can happen; what the call causes does."""
+    doers: list[int] = []
+    woken: list[float] = []
+
+    def work() -> simpy.Event:
+        doers.append(threading.get_ident())
+        engine.process(after())
+        return engine.blocked("worker", engine.env.timeout(5.0))
+
+    def after() -> SimGenerator:
+        yield engine.env.timeout(2.0)
+        woken.append(engine.env.now)
+
+    def call() -> None:
+        time.sleep(0.05)  # Until the engine waits.
+        engine.call(work)
+        engine.post(lambda: engine.end_computing("worker"))
+
+    engine.begin_computing("worker")
+    caller = threading.Thread(target=call)
+    caller.start()
+    engine.run(20.0)
+    caller.join(timeout=10.0)
+    assert doers == [caller.ident]
+    assert woken == [2.0]
+
+
+def test_a_call_that_fails_in_the_callers_thread_leaves_the_engine_at_work(engine: Engine) -> None:
+    found: list[str] = []
+
+    def fail() -> None:
+        raise ValueError("no good")
+
+    def call() -> None:
+        time.sleep(0.05)
+        try:
+            engine.call(fail)
+        except ValueError as error:
+            found.append(str(error))
+        found.append(engine.call(lambda: "works"))
+        engine.post(lambda: engine.end_computing("worker"))
+
+    engine.begin_computing("worker")
+    with other_thread(call):
+        engine.run(1.0)
+    assert found == ["no good", "works"]
