@@ -42,13 +42,6 @@ a machine that others used, so the pairs count and not the figures.
 | a batch cut into runs of devices, not of neighbours; 100 machines, a reading | 313 us | 142 us |
 | records and messages as tuples: event and decoding, a reading and function | 6.4 us | 5.0 us |
 | DynamoDB's endpoint worked out once: boto3's side of four calls, a reading | 28.7 us | 23.3 us |
-| boto3's JSON by converters made once a shape: a state of 700 B written | 28.5 us | 21.2 us |
-| the same, a state read | 18.1 us | 11.0 us |
-| a transaction's token of its items' bytes, not their text: a state written | 21.2 us | 16.0 us |
-| four functions at once, not two, on four shards; all processes, readings/s | 16,700 | 18,000 |
-| one event of the clock a second; `month`: broker and stream, a reading | 103 us | 71 us |
-| small objects together, no archives read, no chmod; `month`: a night | 1.70 s | 1.14 s |
-| a call done by the thread that brought it while the engine waits: a reading | 29.6 us | 25.3 us |
 
 Before all that, on two quiet cores: 12,200 readings/s and 102 us a reading with 20 machines, 3,200
 readings/s and 387 us with 500.
@@ -56,7 +49,10 @@ readings/s and 387 us with 500.
 A stream's shards are processed at once when their batches are due at one moment of the clock; the
 second core is used so. With one shard it has the raw writer beside the detector, and no more.
 
-Beside them, without a figure of their own: a topic remembers which records its messages become; a
+Beside them, without a figure of their own: boto3's JSON in functions is written and read by
+converters made once a shape; a transaction's token is made of its items' bytes; the detector takes
+99 devices in a run, not 48; four functions compute at once; a call that comes while the engine
+waits is done by the thread that brought it; a topic remembers which records its messages become; a
 record is encoded for events once, for all mappings, and an event is put together from those pieces.
 
 ## What did not pay, or was left
