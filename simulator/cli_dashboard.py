@@ -68,12 +68,12 @@ def dashboard(
 
 def _reports(name: str, state: Path, out: Path, assembly: Path | None, target: str) -> None:
     """Write the page of a QuickSight dashboard."""
-    if target == "aws" or (target and assembly is not None):
+    endpoint = endpoint_of(target, os.environ) if target else None
+    if target and (assembly is not None or endpoint is None):
         raise ScenarioError(
             "--target: only embedded, and without --assembly; an account's dashboard is looked at "
             "in QuickSight"
         )
-    endpoint = endpoint_of(target, os.environ) if target else None
     if not (state / "glue" / "catalog.json").exists():
         raise EnvironmentMissing(
             f"there is no catalog in {state}: run `fleetwin run` first, or give --state FOLDER"
