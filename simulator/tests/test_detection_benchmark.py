@@ -19,7 +19,9 @@ from benchmarks.detection import (
     reporting,
     tasks,
 )
+from benchmarks.detection.fleet_data import rows_of
 from benchmarks.detection.rows import features_of, spec_of
+from simulator.scenario import Scenario
 
 
 def run_of(seed: int, rows: int = 900, learnt: int = 400, shift: float = 0.0) -> datasets.Run:
@@ -139,3 +141,15 @@ def test_precision_and_recall_end_at_everything_found() -> None:
     recall, precision = plots.precision_recall([trace])
     np.testing.assert_allclose(recall, [0.5, 1.0, 1.0, 1.0])
     np.testing.assert_allclose(precision, [1.0, 1.0, 2 / 3, 0.5])
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_both_faults_of_the_scenario_that_a_new_user_runs_are_found(seed: int) -> None:
+    rows = rows_of(Scenario.load("tiny").with_seed(seed), fleet.spec(), 1)
+    artefact = fleet.trained(rows)
+    for machine in rows.machines:
+        found = fleet.episodes_of(artefact, machine, rows.live_start_ms)
+        for fault in rows.truth.of(machine.device_id):
+            delays_s = [(each.opened_ms - fault.start_ms) / 1000 for each in found]
+            # Half of the fault's own time at most: no episode that only just opened.
+            assert any(0 <= delay <= 240 for delay in delays_s), fault.kind

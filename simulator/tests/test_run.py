@@ -189,6 +189,11 @@ def test_the_truth_is_what_the_scenario_injected(tiny_run: FinishedRun) -> None:
     assert {(each["device_id"], each["kind"], each["severity"]) for each in truth} == injected
 
 
+def test_every_fault_of_the_scenario_that_a_new_user_runs_is_found(tiny_run: FinishedRun) -> None:
+    assert all(fault["found"] for fault in tiny_run.report["truth"])
+    assert "NOT FOUND" not in tiny_run.printed
+
+
 def test_one_alert_is_sent_for_each_episode_of_the_model(tiny_run: FinishedRun) -> None:
     report = tiny_run.report
     assert report["alerts"] == len(report["detections"]) > 0
