@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from simulator.timeline_svg import INK, LEFT, LINE, QUIET, RIGHT, SOFT, WIDTH
+from simulator.workflow_lines import Line, lines_of
 from simulator.workflow_runs import StateRun, WorkflowRun
-from simulator.workflow_text import Line, lasting, lines_of, named, shortened, told
+from simulator.workflow_text import lasting, named, shortened, told
 
 ROW, TOP, INDENT, NAMES = 22, 84, 12, LEFT + 90
 COLOURS = {
@@ -67,15 +68,15 @@ def _axis(run: WorkflowRun, bottom: int) -> Iterator[str]:
 
 
 def _row(run: WorkflowRun, line: Line, top: int) -> Iterator[str]:
-    colour = INK if line.state is not None else SOFT
+    colour = INK if line.visits else SOFT
     # About thirty letters of the first row's size fit before the bars.
     label = shortened(line.label, max(8, 30 - 2 * line.depth))
     yield _words(16 + INDENT * line.depth, top + 15, label, colour, 12)
     yield (
         f'<line x1="16" x2="{WIDTH - RIGHT}" y1="{top + ROW}" y2="{top + ROW}" stroke="{QUIET}"/>'
     )
-    if line.state is not None:
-        yield from _bars(run, line.state, top)
+    for state in line.visits:
+        yield from _bars(run, state, top)
 
 
 def _bars(run: WorkflowRun, state: StateRun, top: int) -> Iterator[str]:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from textwrap import wrap
 
+from simulator.workflow_lines import Line, lines_of
 from simulator.workflow_runs import Attempt, StateRun, WorkflowRun, visits
 
 WORKS, WAITS, FAILS, STAYS = "=", ".", "x", "-"
@@ -20,45 +20,33 @@ _REASONS = ("ErrorMessage", "FailureReason", "errorMessage")
 """Where jobs of Glue, jobs of SageMaker and functions say what went wrong."""
 
 
-@dataclass(frozen=True)
-class Line:
-    """A row of the picture: a state, or the name of a branch or an iteration."""
-
-    depth: int
-    label: str
-    state: StateRun | None
-
-
-def lines_of(states: Sequence[StateRun], depth: int = 0) -> Iterator[Line]:
-    """Yield the rows of the picture, those of parts further in."""
-    for state in states:
-        yield Line(depth, state.name, state)
-        for part in state.parts:
-            yield Line(depth + 1, part.label, None)
-            yield from lines_of(part.states, depth + 2)
-
-
 def text_of(run: WorkflowRun, width: int = 100) -> str:
     """Return the picture for a terminal of ``width`` columns."""
     lines = list(lines_of(run.states))
-    left = max([2 * line.depth + len(line.label) for line in lines] + [5]) + 2
+    left = max([2 * line.depth + len(line.label) for line in lines if line.visits] + [5]) + 2
     columns = max(12, width - left - 27)
     total = f" {lasting(_seconds(run.started, run.ended))}"
     head = "0" + total.rjust(columns - 1)
     text = [*_head(run, width), "", f"{'state':<{left}}{'type':<9}{'time':>12}  |{head}|"]
     for line in lines:
-        name = "  " * line.depth + line.label
-        if line.state is None:
-            text.append(name)
-            continue
-        took = lasting(_seconds(line.state.entered, line.state.left or run.ended))
-        cells = _cells(run, line.state, columns)
-        tail = "" if line.state.status == "succeeded" else f" {line.state.status}"
-        text.append(f"{name:<{left}}{line.state.kind:<9}{took:>12}  |{cells}|{tail}")
-        text += [f"{'  ' * (line.depth + 1)}{words}" for words in told(line.state)]
+        text += _row(run, line, left, columns)
     if any(state.retries or state.error for state in visits(run.states)):
         text += ["", LEGEND]
     return "\n".join(line.rstrip() for line in text)
+
+
+def _row(run: WorkflowRun, line: Line, left: int, columns: int) -> Iterator[str]:
+    name = "  " * line.depth + line.label
+    if not line.visits:
+        yield name
+        return
+    spent_s = sum(_seconds(state.entered, state.left or run.ended) for state in line.visits)
+    cells = _cells(run, line.visits, columns)
+    status = line.visits[-1].status
+    tail = "" if status == "succeeded" else f" {status}"
+    yield f"{name:<{left}}{line.visits[0].kind:<9}{lasting(spent_s):>12}  |{cells}|{tail}"
+    for state in line.visits:
+        yield from (f"{'  ' * (line.depth + 1)}{words}" for words in told(state))
 
 
 def _head(run: WorkflowRun, width: int) -> Iterator[str]:
@@ -104,22 +92,23 @@ def _after(state: StateRun) -> str:
     return "not caught" if state.status == "failed" else state.status
 
 
-def _cells(run: WorkflowRun, state: StateRun, columns: int) -> str:
+def _cells(run: WorkflowRun, states: Sequence[StateRun], columns: int) -> str:
     total_s = max(1e-9, _seconds(run.started, run.ended))
 
     def column(at: datetime) -> int:
         return min(columns - 1, int(_seconds(run.started, at) / total_s * columns))
 
     cells = [" "] * columns
-    first, last = column(state.entered), column(state.left or run.ended)
-    # What is not a task passes its time without working; a task between attempts waits.
-    cells[first : last + 1] = [WAITS if state.attempts else STAYS] * (last + 1 - first)
-    for attempt in state.attempts:
-        begin, end = column(attempt.start), column(_end(attempt, state, run))
-        cells[begin : end + 1] = [WORKS] * (end + 1 - begin)
-    for attempt in state.attempts:
-        if attempt.error is not None and attempt.end is not None:
-            cells[column(attempt.end)] = FAILS
+    for state in states:
+        first, last = column(state.entered), column(state.left or run.ended)
+        # What is not a task passes its time without working; a task between attempts waits.
+        cells[first : last + 1] = [WAITS if state.attempts else STAYS] * (last + 1 - first)
+        for attempt in state.attempts:
+            begin, end = column(attempt.start), column(_end(attempt, state, run))
+            cells[begin : end + 1] = [WORKS] * (end + 1 - begin)
+        for attempt in state.attempts:
+            if attempt.error is not None and attempt.end is not None:
+                cells[column(attempt.end)] = FAILS
     return "".join(cells)
 
 
