@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import runpy
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from infra_cdk.config import DEV, PROD, STAGES, StageConfig
 from infra_cdk.tests.snapshot import Body, template, text_of
+from simulator.tests.once import prod_assembly
 
-REPOSITORY = Path(__file__).parents[2]
 INFRA = "the extra 'infra' is not installed: pip install -e '.[infra]'"
 NAME_KEYS = (
     *("AlarmName", "BucketName", "DashboardName", "FunctionName", "LogGroupName"),
@@ -25,15 +28,24 @@ NAME_KEYS = (
 
 @pytest.fixture(scope="module")
 def prod(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pytest.importorskip("aws_cdk", reason=INFRA)
+    """Return the template that `infra_cdk.synth` writes of prod, of an assembly made before.
+
+    The synthesis fails where AwsSolutions finds what nobody has accepted.
+    """
+    made = prod_assembly(tmp_path_factory)
     folder = tmp_path_factory.mktemp("stages") / "prod"
-    # The synthesis fails where AwsSolutions finds what nobody has accepted.
-    subprocess.run(
-        [sys.executable, "-m", "infra_cdk.synth", "--stage", "prod", str(folder)],
-        cwd=REPOSITORY,
-        check=True,
-        capture_output=True,
-    )
+
+    def synthesize(assembly: Path, config: StageConfig) -> None:
+        assert config is PROD
+        shutil.copytree(made, assembly)
+
+    app = ModuleType("infra_cdk.app")
+    app.__dict__["synthesize"] = synthesize
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, app.__name__, app)
+        patch.delitem(sys.modules, "infra_cdk.synth", raising=False)
+        patch.setattr(sys, "argv", ["synth", "--stage", "prod", str(folder)])
+        runpy.run_module("infra_cdk.synth", run_name="__main__")
     return folder / "FleetwinProd.template.json"
 
 

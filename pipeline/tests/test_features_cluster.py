@@ -1,13 +1,11 @@
-"""The same job on a Spark cluster of two workers, and after one that was killed."""
+"""The same job on a Spark cluster of two workers."""
 
 from __future__ import annotations
 
 import os
 import re
 import shutil
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,7 +14,8 @@ from pathlib import Path
 import pyspark
 import pytest
 
-from pipeline.tests.streams import SPEC, Weather
+from pipeline.tests.spark_driver import REPOSITORY, command, environment
+from pipeline.tests.streams import Weather
 from pipeline.tests.test_features_job import HOURS, processed_rows, store_stream
 
 pytestmark = [
@@ -26,22 +25,7 @@ pytestmark = [
     ),
 ]
 
-REPOSITORY = Path(__file__).parents[2]
 SPARK_CLASS = Path(pyspark.__file__).parent / "bin" / "spark-class"
-
-
-def environment(folder: Path) -> dict[str, str]:
-    return {
-        **os.environ,
-        "SPARK_HOME": str(Path(pyspark.__file__).parent),
-        "SPARK_LOCAL_IP": "127.0.0.1",
-        "SPARK_WORKER_DIR": str(folder / "work"),
-        "SPARK_LOCAL_DIRS": str(folder / "local"),
-        "SPARK_DAEMON_MEMORY": "256m",
-        "SPARK_DAEMON_JAVA_OPTS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
-        "PYSPARK_PYTHON": sys.executable,
-        "PYTHONPATH": str(REPOSITORY),
-    }
 
 
 @contextmanager
@@ -96,7 +80,7 @@ def test_a_cluster_of_two_workers_writes_the_rows_of_one_machine(tmp_path: Path)
             log = cluster.enter_context(daemon(tmp_path, f"worker{number}", worker))
             logged(log, r"(Successfully registered)")
         done = subprocess.run(
-            command(url, root),
+            command(url, root, HOURS),
             env=environment(tmp_path),
             cwd=REPOSITORY,
             capture_output=True,
@@ -106,55 +90,4 @@ def test_a_cluster_of_two_workers_writes_the_rows_of_one_machine(tmp_path: Path)
         )
     assert done.returncode == 0, done.stderr[-3_000:]
     assert "executors 2" in done.stdout
-    assert processed_rows(root) == online
-
-
-def command(master: str, root: Path) -> list[str]:
-    options = {
-        **HOURS,
-        "--raw_bucket": "raw",
-        "--processed_bucket": "processed",
-        "--database": "db",
-        "--table": "features",
-        "--feature_spec": SPEC.to_json(),
-    }
-    words = [word for pair in options.items() for word in pair]
-    return [sys.executable, "-m", "pipeline.tests.cluster_job", master, str(root), *words]
-
-
-def test_after_a_run_that_was_killed_while_it_wrote_the_next_writes_all(tmp_path: Path) -> None:
-    root = tmp_path / "s3"
-    for bucket in ("raw", "processed"):
-        (root / bucket).mkdir(parents=True)
-    weather = Weather(
-        seed=3, devices=3, readings=300, lost=0, repeated=0.2, delay_s=8, silences=0.2
-    )
-    online, _ = store_stream(root, weather)
-    process = subprocess.Popen(
-        command("local[2]", root),
-        env=environment(tmp_path),
-        cwd=REPOSITORY,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    features = root / "processed" / "features"
-    for _ in range(1_200):
-        if features.exists() or process.poll() is not None:
-            break
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait(10)
-    assert process.returncode == -signal.SIGKILL, "it was killed before its end"
-    assert not processed_rows(root), "what is half written is no row"
-    done = subprocess.run(
-        command("local[2]", root),
-        env=environment(tmp_path),
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3_000:]
     assert processed_rows(root) == online

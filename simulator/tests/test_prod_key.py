@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
+import shutil
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,9 +17,8 @@ from simulator.cloud.operations import Principal
 from simulator.progress import Progress
 from simulator.run import Options, WorkflowFailed, run
 from simulator.scenario import Scenario
-from simulator.targets import ROOT
+from simulator.tests.once import prod_assembly
 
-INFRA = "the extra 'infra' is not installed: pip install -e '.[infra]'"
 START = datetime(2026, 1, 5, tzinfo=UTC)
 TEMPLATE = "FleetwinProd.template.json"
 GRANTS = ("UseKeyOfLake", "UseKeyOfStream")
@@ -32,13 +29,9 @@ Document = Mapping[str, Any]
 
 @pytest.fixture(scope="module")
 def prod(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the assembly of the stage prod."""
-    pytest.importorskip("aws_cdk", reason=INFRA)
+    """Return an assembly of the stage prod that a test may change."""
     folder = tmp_path_factory.mktemp("stages") / "prod"
-    app = [sys.executable, "-m", "infra_cdk.app", str(folder)]
-    env = {**os.environ, "FLEETWIN_STAGE": "prod"}
-    subprocess.run(app, cwd=ROOT, env=env, check=True, capture_output=True)
-    return folder
+    return Path(shutil.copytree(prod_assembly(tmp_path_factory), folder))
 
 
 @pytest.fixture(scope="module")

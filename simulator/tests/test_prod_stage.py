@@ -5,9 +5,6 @@ Its templates are not committed: they are synthesized here, so the CDK has to be
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,21 +15,16 @@ from simulator.cloud.resources.declarations import REFUSED
 from simulator.progress import Progress
 from simulator.run import Options, run
 from simulator.scenario import Scenario
-from simulator.targets import ROOT, look_at
+from simulator.targets import look_at
+from simulator.tests.once import prod_assembly
 
-INFRA = "the extra 'infra' is not installed: pip install -e '.[infra]'"
 START = datetime(2026, 1, 5, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
 def prod(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the assembly of the stage prod."""
-    pytest.importorskip("aws_cdk", reason=INFRA)
-    folder = tmp_path_factory.mktemp("stages") / "prod"
-    app = [sys.executable, "-m", "infra_cdk.app", str(folder)]
-    env = {**os.environ, "FLEETWIN_STAGE": "prod"}
-    subprocess.run(app, cwd=ROOT, env=env, check=True, capture_output=True)
-    return folder
+    return prod_assembly(tmp_path_factory)
 
 
 def test_nothing_of_prod_is_refused(prod: Path, tmp_path: Path) -> None:
