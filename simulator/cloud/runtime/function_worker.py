@@ -186,12 +186,14 @@ def shorten_way() -> None:
     try:
         # It lies beside sitecustomize, on the path of every child process.
         import fleetwin_json_codec  # type: ignore[import-not-found]
+        import fleetwin_signing  # type: ignore[import-not-found]
         import fleetwin_transport  # type: ignore[import-not-found]
     except ModuleNotFoundError as error:
         if error.name != "botocore":
             raise
     else:
         if fleetwin_transport.install() is not None:
+            fleetwin_signing.install()
             fleetwin_json_codec.install()
 
 
