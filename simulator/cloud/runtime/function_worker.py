@@ -185,6 +185,8 @@ def shorten_way() -> None:
     """Have boto3 talk to the twin on a short way; a function may be without botocore."""
     try:
         # It lies beside sitecustomize, on the path of every child process.
+        import botocore.parsers
+        import botocore.serialize
         import fleetwin_json_codec  # type: ignore[import-not-found]
         import fleetwin_signing  # type: ignore[import-not-found]
         import fleetwin_transport  # type: ignore[import-not-found]
@@ -195,6 +197,7 @@ def shorten_way() -> None:
         if fleetwin_transport.install() is not None:
             fleetwin_signing.install()
             fleetwin_json_codec.install()
+            fleetwin_json_codec.install_text(botocore.serialize, botocore.parsers)
 
 
 def main() -> None:

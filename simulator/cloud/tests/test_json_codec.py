@@ -138,3 +138,35 @@ def test_a_botocore_with_another_kind_of_shape_keeps_its_own_way() -> None:
 
     assert not CODEC.install(Later, JSONParser)
     assert "_serialize" not in vars(Later)
+
+
+def json_values(least: int, most: int) -> st.SearchStrategy[Any]:
+    """Return values as JSON has them; it has neither NaN nor the infinities."""
+    finite = st.floats(allow_nan=False, allow_infinity=False)
+    return st.recursive(
+        st.none() | st.booleans() | st.integers(least, most) | finite | st.text(max_size=6),
+        lambda part: st.lists(part, max_size=3) | st.dictionaries(st.text(max_size=4), part),
+    )
+
+
+@given(json_values(-(2**70), 2**70))
+def test_a_text_that_is_written_quickly_says_what_the_module_json_writes(value: Any) -> None:
+    text = CODEC.Text()
+    assert json.loads(text.dumps(value)) == value
+    assert text.dumps(value, separators=(",", ":")) == json.dumps(value, separators=(",", ":"))
+
+
+@given(json_values(-(2**63), 2**64 - 1))
+def test_a_text_is_read_quickly_as_the_module_json_reads_it(value: Any) -> None:
+    written = json.dumps(value)
+    assert repr(CODEC.Text().loads(written)) == repr(json.loads(written))
+
+
+def test_what_json_cannot_hold_is_refused_as_the_module_does() -> None:
+    text = CODEC.Text()
+    for value in (datetime.now(UTC), b"bytes", {1, 2}, {(1, 2): 3}):
+        with pytest.raises(TypeError):
+            text.dumps(value)
+    with pytest.raises(ValueError, match="Expecting value"):
+        text.loads("nothing")
+    assert text.JSONDecodeError is json.JSONDecodeError
