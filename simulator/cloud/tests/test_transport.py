@@ -15,8 +15,11 @@ import botocore
 import pytest
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.endpoint import Endpoint
 from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.regions import EndpointRulesetResolver as Resolver
+from hypothesis import given
+from hypothesis import strategies as st
 
 from simulator.cloud.processes import RUNTIME
 
@@ -88,6 +91,7 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Iterator[Connect]:
     before = list(INITIALIZERS)
     # Set to itself, so that what `install` puts there is taken away at the end.
     monkeypatch.setattr(Resolver, "construct_endpoint", Resolver.construct_endpoint)
+    monkeypatch.setattr(Endpoint, "prepare_request", Endpoint.prepare_request)
 
     def make(answer: Handler, **options: Any) -> tuple[Server, Any]:
         server = Server(answer, **options)
@@ -182,6 +186,64 @@ def test_an_endpoint_elsewhere_is_left_to_botocore(monkeypatch: pytest.MonkeyPat
     assert load().Transport("http://127.0.0.1:1").send(request) is None
 
 
+HEADERS = st.lists(
+    st.tuples(
+        st.sampled_from(["X-Amz-Date", "content-type", "Content-Type", "Content-Length", "A"])
+        | st.just("Transfer-Encoding"),
+        st.text(max_size=6).filter(lambda text: "\n" not in text and "\r" not in text)
+        | st.binary(max_size=4),
+    ),
+    max_size=5,
+)
+BODIES = (
+    st.none()
+    | st.binary(max_size=9)
+    | st.text(max_size=4)
+    | st.dictionaries(st.text("ab", min_size=1, max_size=2), st.text("ab", max_size=2), max_size=2)
+)
+
+
+@given(
+    method=st.sampled_from(["PUT", "POST", "GET", "HEAD"]),
+    headers=HEADERS,
+    body=BODIES,
+    start=st.integers(0, 9) | st.none(),
+)
+def test_a_request_that_is_made_ready_quickly_is_the_one_that_botocore_makes(
+    method: str, headers: list[tuple[str, Any]], body: Any, start: int | None
+) -> None:
+    def request() -> AWSRequest:
+        content = body
+        if isinstance(body, bytes) and start is not None:
+            content = io.BytesIO(body)
+            content.seek(min(start, len(body)))
+        made = AWSRequest(method, "http://127.0.0.1:1/box", data=content)
+        for name, value in headers:
+            made.headers[name] = value
+        return made
+
+    quick = load().prepared(request())
+    slow = Endpoint("http://127.0.0.1:1", "s3", None, http_session=object()).prepare_request(  # type: ignore[arg-type]
+        request()
+    )
+    if quick is None:
+        return
+    assert quick.headers.items() == slow.headers.items()
+    assert dict(quick.headers.pairs()) == dict(slow.headers.items())
+    if isinstance(body, bytes) and start is not None:
+        theirs: Any = slow.body
+        assert quick.body.read() == theirs.read()
+    else:
+        assert quick.body == slow.body
+    assert (quick.method, quick.url) == (slow.method, slow.url)
+
+
+def test_an_ordinary_request_is_made_ready_quickly() -> None:
+    request = AWSRequest("POST", "http://127.0.0.1:1/", {"X-Amz-Target": "a.B"}, b"{}")
+    quick = load().prepared(request)
+    assert dict(quick.headers.items()) == {"X-Amz-Target": b"a.B", "Content-Length": "2"}
+
+
 @pytest.mark.parametrize("service", ["dynamodb", "s3", "sns", "sagemaker-runtime"])
 def test_an_endpoint_that_is_worked_out_once_is_the_one_of_every_call(
     service: str, monkeypatch: pytest.MonkeyPatch
@@ -202,6 +264,6 @@ def test_an_endpoint_that_is_worked_out_once_is_the_one_of_every_call(
     resolver = client._ruleset_resolver
     long_way = [resolver.construct_endpoint(model, dict(a), {}) for model, a in asked]
     monkeypatch.setattr(Resolver, "construct_endpoint", Resolver.construct_endpoint)
-    load().remember_dynamodb_endpoint(Resolver)
+    load().remember_endpoints(Resolver)
     for _ in range(2):
         assert [resolver.construct_endpoint(model, dict(a), {}) for model, a in asked] == long_way

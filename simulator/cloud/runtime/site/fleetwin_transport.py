@@ -17,10 +17,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import botocore
-from botocore.awsrequest import AWSResponse
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse, HeadersDict
 from botocore.config import Config
+from botocore.endpoint import Endpoint
 from botocore.exceptions import ConnectionClosedError, EndpointConnectionError
 from botocore.regions import EndpointRulesetResolver
+
+ONE_ENDPOINT = ("dynamodb", "sagemaker-runtime")
+"""Services whose endpoint no call's parameters change; S3's bucket is a part of its URL."""
 
 
 class Body(io.BytesIO):
@@ -31,6 +35,44 @@ class Body(io.BytesIO):
         rest = self.read()
         if rest:
             yield rest
+
+
+class Headers(HeadersDict):
+    """botocore's headers, which can be read without asking for each one by its name."""
+
+    def pairs(self) -> Iterator[tuple[str, Any]]:
+        """Yield names and values as `items` does."""
+        return ((str(key), value) for key, value in vars(self)["_dict"].items())
+
+
+def prepared(request: Any) -> AWSPreparedRequest | None:
+    """Make a signed request ready to be sent as botocore does, which copies its headers twice.
+
+    None, with nothing changed, leaves a body or a header of an unusual kind to botocore.
+    """
+    body = request.data
+    if body is None or body == b"":
+        body, length = None, 0
+    elif isinstance(body, (bytes, bytearray)):
+        length = len(body)
+    elif type(body) is io.BytesIO:
+        length = body.getbuffer().nbytes - body.tell()
+    else:
+        return None
+    if request.params or request.method in ("GET", "HEAD", "OPTIONS"):
+        return None
+    headers: Any = Headers()
+    for name, value in request.headers.raw_items():
+        if not isinstance(value, (str, bytes)) or not value.isascii():
+            return None
+        headers[name] = value.encode() if isinstance(value, str) else value
+    if "Transfer-Encoding" in headers:
+        return None
+    if "Content-Length" not in headers:
+        headers["Content-Length"] = str(length)
+    return AWSPreparedRequest(
+        request.method, request.url, headers, body, request.stream_output, request.context
+    )
 
 
 class Transport:
@@ -76,7 +118,8 @@ class Transport:
     def _message(self, request: Any, body: bytes) -> bytes:
         target = request.url[len(self._prefix) - 1 :]
         lines = [f"{request.method} {target} HTTP/1.1".encode("latin-1"), b"Host: " + self._host]
-        for name, value in request.headers.items():
+        headers = request.headers
+        for name, value in headers.pairs() if type(headers) is Headers else headers.items():
             if name.lower() in ("expect", "host", "content-length"):
                 continue
             text = value if isinstance(value, bytes) else str(value).encode("latin-1")
@@ -91,7 +134,7 @@ class Transport:
         if not line:
             raise ConnectionResetError("the gateway closed the connection")
         status = int(line.split(b" ", 2)[1])
-        headers: dict[str, str] = {}
+        headers = Headers()
         length, close = 0, False
         while (line := answers.readline()) not in (b"\r\n", b""):
             name, _, value = line.decode("latin-1").partition(":")
@@ -108,7 +151,9 @@ class Transport:
             raise ConnectionAbortedError(f"{len(body)} of {length} bytes of an answer came")
         if close:
             self.close()
-        return AWSResponse(request.url, status, headers, Body(body))  # type: ignore[arg-type]
+        response = AWSResponse(request.url, status, {}, Body(body))  # type: ignore[arg-type]
+        response.headers = headers
+        return response
 
     def close(self) -> None:
         """Close this thread's connection; the next request opens another."""
@@ -118,8 +163,8 @@ class Transport:
             part.close()
 
 
-def remember_dynamodb_endpoint(resolver: Any) -> None:
-    """Have a resolver of botocore's work out DynamoDB's endpoint once.
+def remember_endpoints(resolver: Any) -> None:
+    """Have a resolver of botocore's work out the endpoint of a client once (`ONE_ENDPOINT`).
 
     With an endpoint given it is the same for every call, but the rules look through all items of a
     transaction for ARNs first: a tenth of each call.
@@ -127,7 +172,7 @@ def remember_dynamodb_endpoint(resolver: Any) -> None:
     long_way = resolver.construct_endpoint
 
     def construct(self: Any, operation_model: Any, call_args: Any, request_context: Any) -> Any:
-        if self._service_model.service_name != "dynamodb":
+        if self._service_model.service_name not in ONE_ENDPOINT:
             return long_way(self, operation_model, call_args, request_context)
         known = self.__dict__.get("fleetwin_endpoint")
         if known is None:
@@ -136,6 +181,16 @@ def remember_dynamodb_endpoint(resolver: Any) -> None:
         return known
 
     resolver.construct_endpoint = construct
+
+
+def prepare_quickly(endpoint: Any) -> None:
+    """Have botocore's endpoints make requests ready on the quick way, where there is one."""
+    long_way = endpoint.prepare_request
+
+    def prepare_request(self: Any, request: Any) -> Any:
+        return prepared(request) or long_way(self, request)
+
+    endpoint.prepare_request = prepare_request
 
 
 def install() -> Transport | None:
@@ -152,5 +207,6 @@ def install() -> Transport | None:
             session.set_default_client_config(Config(user_agent=session.user_agent()))
 
     botocore.register_initializer(prepare)
-    remember_dynamodb_endpoint(EndpointRulesetResolver)
+    remember_endpoints(EndpointRulesetResolver)
+    prepare_quickly(Endpoint)
     return transport
