@@ -31,6 +31,13 @@ def diff(
     join_s: Annotated[
         float, typer.Option("--join-s", help="Starts this far apart are one detection, moved.")
     ] = 60.0,
+    latency: Annotated[
+        float | None,
+        typer.Option(
+            help="Hops may surely differ by this share of their mean; without it they are "
+            "compared and do not count."
+        ),
+    ] = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Also write the comparison as JSON.")
     ] = None,
@@ -46,7 +53,7 @@ def diff(
     from simulator.parity.journey_page import page
     from simulator.parity.journey_words import words
 
-    found = difference(load(here), load(there), Tolerance(score, start_s, join_s))
+    found = difference(load(here), load(there), Tolerance(score, start_s, join_s, latency))
     if json_file is not None:
         write_file(json_file, json.dumps(found.to_json(), indent=2) + "\n")
     if html_file is not None:
@@ -68,12 +75,14 @@ def latency(
 
     Example: fleetwin parity latency out-embedded out-localstack
     """
-    from simulator.parity.latency_diff import latency_differences, latency_words
+    from simulator.parity.latency_diff import latencies
     from simulator.parity.latency_fit import TRACES_FILE, load_traces
+    from simulator.parity.latency_words import latency_words
 
-    found = latency_differences(load_traces(here / TRACES_FILE), load_traces(there / TRACES_FILE))
-    print(latency_words(found, tolerance))
-    if any(each.beyond(tolerance) for each in found):
+    sides = load_traces(here / TRACES_FILE), load_traces(there / TRACES_FILE)
+    found = latencies(*sides, tolerance)
+    print(latency_words(found))
+    if found.different:
         raise typer.Exit(1)
 
 

@@ -1,4 +1,4 @@
-"""What a run leaves behind for comparison: its detections, its scores, its books (L3).
+"""What a run leaves behind for comparison: detections, scores, books (L3), traces of hops (L4).
 
 `load` reads the folder that `fleetwin run` wrote on any target, `difference` compares two of the
 same scenario and seed. CloudWatch alarms follow the run's clock and not event time, so they are
@@ -18,6 +18,8 @@ from typing import Any
 import orjson
 
 from simulator.errors import ParityError
+from simulator.parity.latency_diff import TOLERANCE, Latencies, latencies
+from simulator.parity.latency_fit import TRACES_FILE, Traces, load_traces
 
 SCORES_FILE = "scores.jsonl"
 """Beside `report.json`: every smoothed score of a run, a line each."""
@@ -49,6 +51,8 @@ class Journey:
     alerts: int
     detections: tuple[Found, ...]
     scores: Scores
+    traces: Traces = field(default_factory=dict, compare=False)
+    """Seconds that each hop took, in order; empty where a run wrote none."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +61,14 @@ class Tolerance:
 
     ``join_s``: detections of a device that start at most this far apart are the same one.
     ``start_s``: then their starts and ends may differ by so much. ``score``: so may their peaks,
-    and the smoothed scores of each row.
+    and the smoothed scores of each row. ``latency``: hops may surely differ by this share of
+    their mean; None: they are compared all the same, and do not count.
     """
 
     score: float = 1e-6
     start_s: float = 0.0
     join_s: float = 60.0
+    latency: float | None = None
 
 
 REPORTED = 1e-6
@@ -133,6 +139,7 @@ class Difference:
     first: Divergence | None
     books: Mapping[str, tuple[int, int]]
     """The sums of the readings, and the alerts, that differ."""
+    latency: Latencies = field(default_factory=Latencies)
 
     @property
     def moved(self) -> tuple[Pair, ...]:
@@ -143,8 +150,18 @@ class Difference:
     def same(self) -> bool:
         """Whether the two are the same within the tolerance."""
         return not (
-            self.only_here or self.only_there or self.moved or self.first is not None or self.books
+            self.only_here
+            or self.only_there
+            or self.moved
+            or self.first is not None
+            or self.books
+            or self.slower
         )
+
+    @property
+    def slower(self) -> bool:
+        """Whether hops surely differ, where that counts."""
+        return self.tolerance.latency is not None and bool(self.latency.different)
 
     def to_json(self) -> dict[str, Any]:
         """Return the comparison as plain values."""
@@ -166,6 +183,7 @@ class Difference:
             },
             "first_divergence": None if self.first is None else vars(self.first),
             "books": {name: list(values) for name, values in self.books.items()},
+            "latency": self.latency.to_json(),
         }
 
 
@@ -204,6 +222,7 @@ def load(out: Path) -> Journey:
         report["alerts"],
         found,
         scores,
+        load_traces(out / TRACES_FILE) if (out / TRACES_FILE).exists() else {},
     )
 
 
@@ -225,6 +244,7 @@ def difference(here: Journey, there: Journey, tolerance: Tolerance | None = None
     }
     if here.alerts != there.alerts:
         books["alerts"] = (here.alerts, there.alerts)
+    share = TOLERANCE if allowed.latency is None else allowed.latency
     return Difference(
         here,
         there,
@@ -238,6 +258,7 @@ def difference(here: Journey, there: Journey, tolerance: Tolerance | None = None
         largest,
         first,
         books,
+        latencies(here.traces, there.traces, share),
     )
 
 

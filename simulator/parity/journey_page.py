@@ -11,6 +11,7 @@ import numpy as np
 
 from simulator.parity.journey import Difference, Found
 from simulator.parity.journey_words import moment, verdict
+from simulator.parity.latency_page import latency_section
 from simulator.report_html import table
 from simulator.report_style import STYLE
 from simulator.report_svg import GAP, LEFT, RIGHT, ROW, WIDTH, Axes, escaped, points_of, ticks
@@ -37,6 +38,7 @@ def page(diff: Difference) -> str:
         f'<span><i class="key" style="background:{APART}"></i>their difference</span>'
         "<span>dashed: threshold; bars below: detections here and there</span></p>",
         *(_figure(diff, device) for device in apart),
+        latency_section(diff.latency, HERE, THERE) if diff.here.traces or diff.there.traces else "",
     ]
     title = escaped(f"fleetwin parity: {diff.here.scenario}")
     return (

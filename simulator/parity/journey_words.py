@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from simulator.parity.journey import Difference, Found, Pair
+from simulator.parity.latency_words import explained, latency_words
 
 
 def words(diff: Difference) -> str:
@@ -32,6 +33,8 @@ def words(diff: Difference) -> str:
             f"  first divergence  {diff.first.device_id} at {moment(diff.first.event_time_ms)}: "
             f"{_score(diff.first.here)} here, {_score(diff.first.there)} there"
         )
+    if diff.here.traces or diff.there.traces:
+        lines += [latency_words(diff.latency), f"  {explained(diff.latency)}", ""]
     lines.append(verdict(diff))
     return "\n".join(lines)
 
@@ -39,6 +42,8 @@ def words(diff: Difference) -> str:
 def verdict(diff: Difference) -> str:
     """Return one line: the same, or what differs most."""
     allowed = f"scores within {diff.tolerance.score:g}, times within {diff.tolerance.start_s:g} s"
+    if diff.tolerance.latency is not None:
+        allowed += f", hops within {diff.tolerance.latency:.0%}"
     if diff.same:
         return f"the same ({allowed})"
     reasons = []
@@ -48,6 +53,8 @@ def verdict(diff: Difference) -> str:
         reasons.append("scores")
     if diff.books:
         reasons.append("books")
+    if diff.slower:
+        reasons.append("latency")
     return f"DIFFERENT in {', '.join(reasons)} ({allowed})"
 
 

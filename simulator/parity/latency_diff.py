@@ -1,100 +1,246 @@
-"""Two runs' latencies compared, hop by hop: quantiles and a distance with its interval (L4).
+"""Two sides' latencies compared, hop by hop: quantiles and a distance with its interval (L4).
 
-Never single runs of a hop: the distance between two distributions is given with a bootstrap
-interval, and two hops differ when even its lower end is above the tolerance.
+Never two single numbers: the distance is between distributions, Wasserstein's of order 1, and its
+interval is from resampling both. `latency_words` and `latency_page` tell it, `journey` has it in
+its comparison. Samples count as independent of each other, which those of one batch are not.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simulator.parity.latency_fit import Floats, Traces
 
-RESAMPLES = 200
-POINTS = (np.arange(199) + 0.5) / 199
+Counts = NDArray[np.int64]
+Pair = tuple[float, float]
+
+LEAST = 30
+"""Samples on each side below which nothing is said of a hop: a fifth of two samples of 20 from the
+same exponential distribution are more than half of their mean apart."""
+LEAST_P99 = 100
+"""Below it the 99th percentile is only the largest sample."""
+RESAMPLES = 400
+CONFIDENCE = 0.95
+TOLERANCE = 0.1
+"""Share of the mean of both sides by which a hop may differ."""
 QUANTILES = (0.5, 0.9, 0.99)
+SHARES = np.linspace(0.0, 1.0, 101)
+"""Where a side's distribution is kept for its picture."""
+KNOTS = 1_000
+"""Distinct values that resamples are drawn from, at most: neighbours count as their mean."""
+
+SAME, DIFFERENT, UNCLEAR, TOO_FEW = "same", "DIFFERENT", "unclear", "too few"
+
+
+@dataclass(frozen=True)
+class Distance:
+    """Wasserstein-1 distance in seconds: the mean gap between the two sides' quantiles.
+
+    ``low_s`` and ``high_s`` are its 95 % interval, ``scale_s`` is the mean of both sides' means.
+    """
+
+    seconds: float
+    low_s: float
+    high_s: float
+    scale_s: float
+
+    @property
+    def share(self) -> float:
+        """Return the distance as a share of the mean."""
+        return self._of_mean(self.seconds)
+
+    @property
+    def interval(self) -> Pair:
+        """Return the interval as shares of the mean."""
+        return self._of_mean(self.low_s), self._of_mean(self.high_s)
+
+    def _of_mean(self, value_s: float) -> float:
+        return value_s / self.scale_s if self.scale_s else 0.0
 
 
 @dataclass(frozen=True)
 class HopDifference:
-    """One hop on two sides. ``distance``: mean gap of the quantiles, as a share of the mean here.
+    """One hop on two sides; ``distance`` is None where one has too few samples.
 
-    ``low`` and ``high`` are the 95 % bootstrap interval of the distance, less what two halves of
-    the same side would be apart by chance.
+    ``means_s`` and each of ``quantiles_s`` (p50, p90, p99; None where samples are too few) are
+    here and there; ``curves_s`` are the two sides' quantiles at `SHARES`.
     """
 
     hop: str
     samples: tuple[int, int]
-    means_s: tuple[float, float]
-    quantiles_s: tuple[tuple[float, float], ...]
-    distance: float
-    low: float
-    high: float
+    means_s: Pair
+    quantiles_s: tuple[Pair | None, ...]
+    distance: Distance | None
+    curves_s: tuple[tuple[float, ...], tuple[float, ...]]
 
     def beyond(self, tolerance: float) -> bool:
         """Tell whether the hop surely differs by more than the tolerance."""
-        return self.low > tolerance
+        return self.distance is not None and self.distance.interval[0] > tolerance
+
+    def verdict(self, tolerance: float) -> str:
+        """Return SAME or DIFFERENT where the whole interval says so, UNCLEAR or TOO_FEW else."""
+        if self.distance is None:
+            return TOO_FEW
+        low, high = self.distance.interval
+        if low > tolerance:
+            return DIFFERENT
+        return SAME if high <= tolerance else UNCLEAR
+
+    def to_json(self, tolerance: float) -> dict[str, Any]:
+        """Return the numbers as plain values."""
+        found = self.distance
+        return {
+            "hop": self.hop,
+            "samples": list(self.samples),
+            "mean_s": list(self.means_s),
+            **{
+                f"p{share * 100:.0f}_s": None if pair is None else list(pair)
+                for share, pair in zip(QUANTILES, self.quantiles_s, strict=True)
+            },
+            "wasserstein_1_s": None if found is None else found.seconds,
+            "interval_s": None if found is None else [found.low_s, found.high_s],
+            "share_of_mean": None if found is None else found.share,
+            "interval_of_share": None if found is None else list(found.interval),
+            "verdict": self.verdict(tolerance),
+        }
+
+
+@dataclass(frozen=True)
+class Latencies:
+    """What two sides say of all their hops; ``only_here`` and ``only_there`` cannot be compared."""
+
+    hops: tuple[HopDifference, ...] = ()
+    only_here: tuple[str, ...] = ()
+    only_there: tuple[str, ...] = ()
+    tolerance: float = TOLERANCE
+
+    @property
+    def different(self) -> tuple[str, ...]:
+        """The hops that surely differ by more than the tolerance."""
+        return tuple(each.hop for each in self.hops if each.beyond(self.tolerance))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the comparison as plain values."""
+        return {
+            "tolerance": self.tolerance,
+            "confidence": CONFIDENCE,
+            "least_samples": LEAST,
+            "different": list(self.different),
+            "hops": [each.to_json(self.tolerance) for each in self.hops],
+            "only_here": list(self.only_here),
+            "only_there": list(self.only_there),
+        }
+
+
+def latencies(
+    here: Traces, there: Traces, tolerance: float = TOLERANCE, seed: int = 0
+) -> Latencies:
+    """Compare every hop that both sides have."""
+    return Latencies(
+        tuple(latency_differences(here, there, seed)),
+        tuple(sorted(set(here) - set(there))),
+        tuple(sorted(set(there) - set(here))),
+        tolerance,
+    )
 
 
 def latency_differences(here: Traces, there: Traces, seed: int = 0) -> list[HopDifference]:
-    """Compare every hop that both sides have."""
+    """Return the difference of every hop that both sides have, by name."""
     return [_compared(hop, here[hop], there[hop], seed) for hop in sorted(here) if hop in there]
 
 
-def latency_words(found: list[HopDifference], tolerance: float) -> str:
-    """Return the comparison as a table; the last line is the verdict."""
-    lines = [
-        f"  {'hop':<34} {'samples':>13} {'mean ms':>17} {'p50 ms':>17} {'p90 ms':>17} "
-        f"{'p99 ms':>17}  distance"
-    ]
-    for each in found:
-        pairs = "".join(f" {a * 1e3:>8.1f} {b * 1e3:>8.1f}" for a, b in each.quantiles_s)
-        mark = "  DIFFERENT" if each.beyond(tolerance) else ""
-        lines.append(
-            f"  {each.hop:<34} {each.samples[0]:>6} {each.samples[1]:>6} "
-            f"{each.means_s[0] * 1e3:>8.1f} {each.means_s[1] * 1e3:>8.1f}{pairs}  "
-            f"{each.distance:.1%} ({each.low:.1%} to {each.high:.1%}){mark}"
-        )
-    apart = [each.hop for each in found if each.beyond(tolerance)]
-    lines.append(
-        f"DIFFERENT by more than {tolerance:.0%}: {', '.join(apart)}"
-        if apart
-        else f"no hop is surely more than {tolerance:.0%} apart"
+def distance_of(here: Floats, there: Floats, seed: int = 0) -> Distance:
+    """Return the distance of two samples (n,), (m,), with its interval.
+
+    The interval has the wider of both ends of the percentile and of the basic bootstrap (Davison
+    and Hinkley, Bootstrap Methods, 5.2-5.3): resamples are further apart than what they are made
+    of, and near 0 either alone misses. It begins at 0 where samples drawn from both sides as one
+    are as far apart in one case of twenty. Sides may be exchanged without any effect.
+    """
+    scale_s = 0.5 * (float(here.mean()) + float(there.mean()))
+    first, second = sorted((here, there), key=lambda side: (len(side), np.sort(side).tobytes()))
+    values, merged = np.unique(np.concatenate((first, second)), return_inverse=True)
+    ours: Counts = np.bincount(merged[: len(first)], minlength=len(values))
+    theirs: Counts = np.bincount(merged[len(first) :], minlength=len(values))
+    gaps = np.diff(values)
+    (seconds,) = _distances(gaps, ours[None, :], theirs[None, :]).tolist()
+    if seconds == 0.0:
+        return Distance(0.0, 0.0, 0.0, scale_s)
+    rng = np.random.default_rng(seed)
+    values, ours, theirs = _fewer(values, ours, theirs)
+    gaps = np.diff(values)
+    found = _resampled(rng, gaps, (ours, theirs), (ours, theirs))
+    tail = (1.0 - CONFIDENCE) / 2
+    low, high = np.quantile(found, (tail, 1.0 - tail)).tolist()
+    alike = _resampled(rng, gaps, (ours, theirs), (ours + theirs, ours + theirs))
+    by_chance = seconds <= float(np.quantile(alike, CONFIDENCE))
+    return Distance(
+        seconds,
+        0.0 if by_chance else max(0.0, min(low, 2 * seconds - high)),
+        max(high, 2 * seconds - low),
+        scale_s,
     )
-    return "\n".join(lines)
 
 
 def _compared(hop: str, here: Floats, there: Floats, seed: int) -> HopDifference:
-    rng = np.random.default_rng(seed)
-    scale = float(here.mean()) or float(there.mean()) or 1.0
-    distances, chances = np.empty(RESAMPLES), np.empty(RESAMPLES)
-    for number in range(RESAMPLES):
-        a, b = _again(rng, here), _again(rng, there)
-        distances[number] = _apart(a, b)
-        chances[number] = 0.5 * (_apart(a, _again(rng, here)) + _apart(b, _again(rng, there)))
-    corrected = np.maximum(0.0, distances - chances.mean()) / scale
-    quantiles = tuple(
-        (float(np.quantile(here, share)), float(np.quantile(there, share))) for share in QUANTILES
-    )
+    samples = len(here), len(there)
+    kept = [share if share < 0.99 or min(samples) >= LEAST_P99 else None for share in QUANTILES]
+    enough = min(samples) >= LEAST
     return HopDifference(
         hop,
-        (len(here), len(there)),
+        samples,
         (float(here.mean()), float(there.mean())),
-        quantiles,
-        _apart(here, there) / scale,
-        float(np.quantile(corrected, 0.025)),
-        float(np.quantile(corrected, 0.975)),
+        tuple(
+            (float(np.quantile(here, share)), float(np.quantile(there, share)))
+            if enough and share is not None
+            else None
+            for share in kept
+        ),
+        distance_of(here, there, seed) if enough else None,
+        (_curve(here), _curve(there)),
     )
 
 
-def _again(rng: np.random.Generator, values: Floats) -> Floats:
-    found: Floats = values[rng.integers(0, len(values), len(values))]
+def _curve(seconds: Floats) -> tuple[float, ...]:
+    return tuple(np.quantile(seconds, SHARES).tolist())
+
+
+def _fewer(values: Floats, ours: Counts, theirs: Counts) -> tuple[Floats, Counts, Counts]:
+    """Return at most `KNOTS` values, each with as many samples of both sides as any other."""
+    both = ours + theirs
+    if len(values) <= KNOTS:
+        return values, ours, theirs
+    place = (np.cumsum(both) - 1) * KNOTS // both.sum()
+    _, place = np.unique(place, return_inverse=True)
+    counts = [np.bincount(place, weights=side).astype(np.int64) for side in (ours, theirs)]
+    means: Floats = np.bincount(place, weights=values * both) / (counts[0] + counts[1])
+    return means, counts[0], counts[1]
+
+
+def _resampled(
+    rng: np.random.Generator,
+    gaps: Floats,
+    sizes: tuple[Counts, Counts],
+    sources: tuple[Counts, Counts],
+) -> Floats:
+    """Return distances of samples as large as ``sizes``, drawn from ``sources`` with putting back.
+
+    What is drawn are counts of each value: nothing has to be sorted again.
+    """
+    first, second = (
+        rng.multinomial(int(size.sum()), source / source.sum(), size=RESAMPLES)
+        for size, source in zip(sizes, sources, strict=True)
+    )
+    return _distances(gaps, first, second)
+
+
+def _distances(gaps: Floats, ours: Counts, theirs: Counts) -> Floats:
+    """Return the area between each two distribution functions (k, values), in seconds."""
+    size_here, size_there = ours.sum(axis=1, keepdims=True), theirs.sum(axis=1, keepdims=True)
+    apart = np.cumsum(ours, axis=1) / size_here - np.cumsum(theirs, axis=1) / size_there
+    found: Floats = np.abs(apart[:, :-1]) @ gaps
     return found
-
-
-def _apart(here: Floats, there: Floats) -> float:
-    """Return the Wasserstein distance of two samples, from their quantiles."""
-    gap = np.abs(np.quantile(here, POINTS) - np.quantile(there, POINTS))
-    return float(gap.mean())

@@ -1,4 +1,4 @@
-"""Models of hops: drawn, fitted, kept, compared; and `--latency none` adds nothing."""
+"""Models of hops: drawn, fitted, kept; and `--latency none` adds nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from simulator.cli import app
 from simulator.cloud.engine import Engine
 from simulator.cloud.latency import Latency, Mixture, Quantiles
 from simulator.errors import ParityError
-from simulator.parity.latency_diff import latency_differences, latency_words
 from simulator.parity.latency_fit import (
     AWS_FILE,
     HopModel,
@@ -186,27 +185,7 @@ def test_a_file_without_usable_models_is_refused(content: str, tmp_path: Path) -
         chosen_models(str(path))
 
 
-# -- compared
-
-
-@settings(deadline=None, max_examples=10)
-@given(mixtures(), st.integers(0, 100))
-def test_two_samples_of_one_distribution_do_not_surely_differ(model: Mixture, seed: int) -> None:
-    here = {"read": drawn(model, 400, seed)}
-    there = {"read": drawn(model, 400, seed + 1_000)}
-    (found,) = latency_differences(here, there)
-    assert not found.beyond(0.25)
-    assert found.low <= found.high
-
-
-def test_a_doubled_delay_is_seen_and_named() -> None:
-    seconds = drawn(Mixture(0.01, ((1.0, -3.0, 0.4),)), 300)
-    found = latency_differences(
-        {"read": seconds, "rule": seconds}, {"read": 2 * seconds, "rule": seconds}
-    )
-    assert [each.hop for each in found if each.beyond(0.1)] == ["read"]
-    said = latency_words(found, 0.1)
-    assert said.splitlines()[-1] == "DIFFERENT by more than 10%: read"
+# -- the commands
 
 
 def test_the_commands_fit_and_compare_what_runs_wrote(tmp_path: Path) -> None:
