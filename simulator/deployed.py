@@ -22,7 +22,7 @@ from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError
 
 from simulator.errors import EnvironmentMissing, InvariantBroken, SimulatorError
-from simulator.target import StateListener, WorkflowOutcome
+from simulator.target import LooksAhead, StateListener, WorkflowOutcome
 
 PUBLISHERS = 16
 """Connections; a machine always has the same one, so that its messages stay in order."""
@@ -218,6 +218,9 @@ class Deployed:
     def run_until(self, until: simpy.Event | float) -> Any:
         """Let the machines live until an event or a time."""
         return self.clock.run(until)
+
+    def look_ahead(self, machines: LooksAhead) -> None:
+        """Each message is sent in its own time."""
 
     def settle(self, seconds: float) -> None:
         """Wait in real time: the machines stand still meanwhile."""

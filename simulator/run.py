@@ -187,6 +187,7 @@ class _Run:
         self.target.on_alert(self._note_alert)
         total_s = self._expected_s()
         progress.watch(self.target.clock, total_s)
+        self.target.look_ahead(machines)
         machines.start()
         with self._stage("history") as result:
             self.target.run_until(machines.history_over)

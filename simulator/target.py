@@ -47,6 +47,13 @@ class Packed(Protocol):
         """Copy them to ``into``, emptied before."""
 
 
+class LooksAhead(Protocol):
+    """Machines that ask before they hand over (`simulator.fleet.delivery`)."""
+
+    def look_ahead(self, unnoticed: Callable[[Sequence[Any]], int]) -> Callable[[float], None]:
+        """Return what is called before each move of the clock, with the next event's time."""
+
+
 class Target(Protocol):
     """Everything a run needs of what stands behind the AWS endpoint."""
 
@@ -67,6 +74,9 @@ class Target(Protocol):
 
     def publish(self, messages: Sequence[Any]) -> Any:
         """Take MQTT messages from the machines; return how many were delivered."""
+
+    def look_ahead(self, machines: LooksAhead) -> None:
+        """Let machines hand over several seconds' messages together where nobody could tell."""
 
     def on_alert(self, listener: Callable[[str], None]) -> None:
         """Have ``listener`` told of every message of the alert topic, where that can be."""

@@ -42,7 +42,7 @@ from simulator.cloud.workflows import Execution
 from simulator.deployed import PUBLISHERS, Deployed
 from simulator.errors import AssetsError, EnvironmentMissing, InvariantBroken, TransferFailed
 from simulator.parity.recorder import RUN_NAME, Partner
-from simulator.target import Packed, StateListener, WorkflowOutcome
+from simulator.target import LooksAhead, Packed, StateListener, WorkflowOutcome
 
 ROOT = Path(__file__).parents[1]
 SNAPSHOT = ROOT / "infra_cdk" / "snapshots"
@@ -162,9 +162,9 @@ def deployed(
 
 
 def remote_of(target: str, endpoint: str | None) -> RemoteEndpoint | None:
-    """Return the checked endpoint behind a run on ``target``, None for an embedded one.
+    """Return the endpoint behind a run on ``target``, None for an embedded one; say what it lacks.
 
-    Says what the twin executes in its place. Raises EnvironmentMissing, also where `check` does.
+    Raises EnvironmentMissing, also where `check` does.
     """
     if target == "embedded" and endpoint is None:
         return None
@@ -203,7 +203,7 @@ class Embedded:
         """Start nothing yet. ``assets`` are run instead of the sources that the assembly names."""
         if not (assembly / "manifest.json").exists():
             raise EnvironmentMissing(f"no templates in {assembly}: write them with `make synth`")
-        find_java()  # Missed now, and not when the first job starts.
+        find_java()  # Missed now, not when a job starts.
         if remote is not None:
             self.name = "localstack"
         self._state = state
@@ -226,8 +226,7 @@ class Embedded:
     def boot(self, parameters: Mapping[str, str], *, prewarmed: bool = True) -> int:
         """Create the template's resources and start the workers; return how many resources.
 
-        Not ``prewarmed``, functions and Spark start when they are first needed. Raises AssetsError
-        for built assets that cannot be used, or from which a function cannot be loaded.
+        Without ``prewarmed`` these start when first needed. Raises AssetsError (unusable assets).
         """
         archives = self._assets.lay_out(self._state / "assets") if self._assets else None
         deployment = self.cloud.boot(
@@ -258,6 +257,10 @@ class Embedded:
             for client_id in {each.client_id for each in messages} - self._provisioned:
                 self.provision(client_id)
         return self.cloud.iot.publish_batch(messages)
+
+    def look_ahead(self, machines: LooksAhead) -> None:
+        """Let machines hand over several seconds' messages together where nobody could tell."""
+        self.cloud.look_ahead(machines.look_ahead)
 
     def provision(self, client_id: str) -> None:
         """Make a machine's thing, and attach its certificate to it and the policies to that.
@@ -325,9 +328,7 @@ class Embedded:
         """Do one AWS operation as the account's root."""
         return self.cloud.call(service, operation, **params)
 
-    def start_workflow(
-        self, arn: str, data: str, name: str, on_state: Callable[[str, str], None]
-    ) -> Execution:
+    def start_workflow(self, arn: str, data: str, name: str, on_state: StateListener) -> Execution:
         """Start an execution; `run_until` its `done` event."""
         self.cloud.workflows.watch(lambda execution, state, what: on_state(state, what))
         answer = self.call(
@@ -395,6 +396,5 @@ class Embedded:
     def close(self) -> None:
         """End everything that this target started; archives that it unpacked are removed."""
         self.cloud.close()
-        if self._assets:
-            for name in ("assets", "functions"):
-                shutil.rmtree(self._state / name, ignore_errors=True)
+        for name in ("assets", "functions") if self._assets else ():
+            shutil.rmtree(self._state / name, ignore_errors=True)

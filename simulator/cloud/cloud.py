@@ -6,7 +6,7 @@ synthesized assembly, `close` ends everything that was started.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
@@ -63,6 +63,7 @@ from simulator.cloud.stack_update import update
 from simulator.cloud.stacks import Stacks
 from simulator.cloud.state_lock import StateLock
 from simulator.cloud.template import Deployment, deploy
+from simulator.cloud.unnoticed import Unnoticed
 from simulator.cloud.workflows import Workflows
 from simulator.errors import EnvironmentMissing
 
@@ -153,6 +154,15 @@ class Cloud:
             )
         self.gateway = Gateway(context, port)
         self.deployment: Deployment | None = None
+
+    def look_ahead(self, start: Callable[[Unnoticed], Callable[[float], None]]) -> None:
+        """Have machines ask `Unnoticed` before they publish, where it knows all that could notice.
+
+        ``start`` returns what the engine is to call before the clock moves.
+        """
+        if self._behind is None and not self.latency.takes_time:
+            unnoticed = Unnoticed(self.engine, self.iot, self.kinesis)
+            self.engine.before_moving = start(unnoticed)
 
     def boot(
         self,

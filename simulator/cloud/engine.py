@@ -54,6 +54,9 @@ class Engine:
         self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._computing: dict[str, int] = {}
         self.order = Order(self._computing)
+        self.before_moving: Callable[[float], None] | None = None
+        """Told the time of the next event before the clock moves there; may schedule earlier ones.
+        Only on a clock that runs as fast as possible."""
         self._ids = random.Random(f"ids-{seed}")
         self._thread: int | None = None
         self._parked = threading.Lock()
@@ -233,6 +236,8 @@ class Engine:
         """Do one piece of work or one event; False when there is nothing left to wait for."""
         if (self._computing or self.order.waiting) and self._at_this_moment():
             return True
+        if self.before_moving is not None and not self._computing and self.speed is None:
+            self.before_moving(self.env.peek())
         wait_s = self._wait_s(waiting_for_ever)
         try:
             work = self._inbox.get_nowait() if wait_s == 0.0 else self._wait(wait_s)

@@ -116,6 +116,11 @@ class Iot:
         """Tell whether no throttled record waits for another try."""
         return self._actions.pending == 0
 
+    def records_of(self, topic: str) -> int | None:
+        """Return how many records of streams a message becomes; None where it becomes more."""
+        straight = (self._routes.get(topic) or self._route(topic)).straight
+        return None if straight is None else len(straight)
+
     # -- publishing
 
     def publish_batch(self, messages: Sequence[Publishing]) -> PublishResult:

@@ -7,6 +7,8 @@ are in `kinesis_reads` and `kinesis_writes`, changes of shards in `resharding`, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from simulator.cloud.context import Context
 from simulator.cloud.errors import AwsError, NotSupportedByTwin
 from simulator.cloud.key_use import KeyUnusable, is_aws_managed
@@ -35,6 +37,8 @@ class Kinesis:
         self._engine = context.engine
         self._activation_s = activation_s
         self.streams = Streams(context)
+        self.attentive: dict[object, Callable[[], tuple[int, int]]] = {}
+        """Who sleeps until more is written, and how many records or bytes that are."""
         self.made_for_events: dict[tuple[str, str], dict[str, object]] = {}
         """Records that one mapping's reader has encoded, for the next one, by stream ARN and shard
         id, then by sequence number."""
@@ -88,6 +92,14 @@ class Kinesis:
         for shard in stream.all.values() if stream else ():
             if shard.id == shard_id and listener in shard.listeners:
                 shard.listeners.remove(listener)
+
+    def lacking(self) -> tuple[float, float]:
+        """Return how many records, and how many bytes, at least wake somebody who sleeps."""
+        wanted = [lacks() for lacks in self.attentive.values()]
+        return (
+            min((records for records, _ in wanted), default=float("inf")),
+            min((volume for _, volume in wanted), default=float("inf")),
+        )
 
     def retention_s(self, stream_arn: str) -> float:
         """Return how long the stream keeps a record; for ever once it is deleted."""

@@ -106,6 +106,11 @@ class Latency:
         """Have these hops take time from now on."""
         self._models.update(models)
 
+    @property
+    def takes_time(self) -> bool:
+        """Tell whether any hop does."""
+        return bool(self._models)
+
     def draw(self, hop: str, worker: str = "") -> float:
         """Return what a hop takes this time, in seconds; 0 without a model."""
         model = self._models.get(hop)

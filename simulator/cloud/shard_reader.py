@@ -162,12 +162,20 @@ class ShardReader:
         What AWS's polls of each second would have read is there at the end all the same.
         """
         self._wake, self._wanted = self._env.event(), (records, volume)
+        self._kinesis.attentive[self] = self._lacks
         if until_s is None:
             self.changed()
             yield self._wake
         else:
             yield self._wake | self._env.timeout(until_s - self._env.now)
+        del self._kinesis.attentive[self]
         self._wake = self._wanted = None
+
+    def _lacks(self) -> tuple[int, int]:
+        """Return how many records, and how many bytes, wake it up."""
+        assert self._wanted is not None
+        records, volume = self._wanted
+        return records - self._unread, volume - self._unread_bytes
 
     def _waits_for_more(self) -> bool:
         if self.children is not None and not self._buffer:

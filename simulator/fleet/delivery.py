@@ -2,7 +2,7 @@
 
 One SimPy process serves the whole fleet. `fleet` and `replay` fill it with what a `Connection`
 returns; it keeps the books (`books`), measures the way (`hops`) and knows no broker, only a
-callback.
+callback. Of a slow fleet several seconds go together where nobody could tell (`look_ahead`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,15 @@ from simulator.fleet.hops import Hops, HopStatistics
 from simulator.fleet.parcels import Parcels, Pending
 from simulator.fleet.sent import BURST, REPEAT, Sent
 
-__all__ = ["Delivery", "FleetCounters", "Message", "MessageCounters", "Publish", "PublishResult"]
+__all__ = [
+    "Delivery",
+    "FleetCounters",
+    "Message",
+    "MessageCounters",
+    "Publish",
+    "PublishResult",
+    "Unnoticed",
+]
 
 
 class Message(NamedTuple):
@@ -52,8 +60,14 @@ class PublishResult(Protocol):
 
 Publish = Callable[[Sequence[Message]], PublishResult]
 
+Unnoticed = Callable[[Sequence[Message]], int]
+"""How many of these messages, from the first on, may come when the last of them is due."""
+
 Topics = tuple[str, str]
 """Where a device publishes its readings, and its bursts."""
+
+MOST_AHEAD = 64
+"""Messages that are handed over together at most, unless more arrive in one second."""
 
 
 class Delivery:
@@ -75,6 +89,9 @@ class Delivery:
         self._timer: simpy.Event | None = None
         self._due_s = math.inf
         """When the next batch is handed over, and the timer that is set for it."""
+        self._unnoticed: Unnoticed | None = None
+        self._first_s = math.inf
+        """When the first message under way is due, where no timer is set before it must be."""
         self._running = self._closed = False
 
     @property
@@ -110,6 +127,16 @@ class Delivery:
             self._emptied.succeed()
         return self._emptied
 
+    def look_ahead(self, unnoticed: Unnoticed) -> Callable[[float], None]:
+        """Have a batch hold more than one second's messages where that changes nothing.
+
+        Returns what must be called before each move of the clock, with the time of the next event:
+        all that is due until then is handed over first, when the last message of it is due, as
+        long as ``unnoticed`` says that nobody would have seen the earlier ones sooner.
+        """
+        self._unnoticed = unnoticed
+        return self._before
+
     def close(self) -> None:
         """Tell that nothing more will be put; `run` ends when all is delivered."""
         self._closed = True
@@ -136,17 +163,44 @@ class Delivery:
     def _appoint(self, arrival_s: float) -> None:
         """Have a batch handed over at the end of the second of an arrival, or of this second."""
         due_s = max(int(arrival_s), int(self._env.now)) + 1.0
+        if self._unnoticed is None:
+            self._set_timer(due_s)
+            return
+        self._first_s = min(self._first_s, due_s)
+        if due_s < self._due_s:
+            # It was not among those that were asked for.
+            self._timer, self._due_s = None, math.inf
+
+    def _set_timer(self, due_s: float) -> None:
         if due_s < self._due_s:
             self._due_s = due_s
-            self._timer = timer = self._env.timeout(due_s - self._env.now)
-            assert timer.callbacks is not None
-            timer.callbacks.append(self._due)
+            self._timer = timer = self._env.event()
+            timer._ok, timer._value = True, None
+            timer.callbacks = [self._due]
+            # Before all else at its time, however early or late the timer was set.
+            self._env.schedule(timer, simpy.events.URGENT, due_s - self._env.now)
+
+    def _before(self, next_s: float) -> None:
+        """Set the timer for what must be handed over before the clock moves to the next event."""
+        if self._first_s <= next_s and (self._timer is None or next_s < self._due_s):
+            self._set_timer(self._together_until(next_s))
+
+    def _together_until(self, next_s: float) -> float:
+        """Return when the last message is due that goes with the first, at most at ``next_s``."""
+        assert self._unnoticed is not None
+        within_s = next_s if next_s == math.inf else float(int(next_s))
+        parcels = self._pending.look(within_s, MOST_AHEAD, self._names)
+        if len(parcels.at_s) < 2 or parcels.at_s[-1] < self._first_s:
+            return self._first_s
+        count = self._unnoticed(self._messages(parcels))
+        return max(self._first_s, int(parcels.at_s[max(0, count - 1)]) + 1.0)
 
     def _due(self, timer: simpy.Event) -> None:
         """Hand over what has arrived, unless an earlier batch took the timer's place."""
         if timer is not self._timer:
             return
-        before_s, self._due_s = self._due_s, math.inf
+        before_s, self._timer = self._due_s, None
+        self._due_s = self._first_s = math.inf
         parcels = self._pending.take_before(before_s, self._names)
         if parcels is not None:
             self._hand_over(parcels)

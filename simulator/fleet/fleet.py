@@ -12,14 +12,14 @@ what was ordered until then. Both give the same bytes for the same orders.
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import simpy
 
 from pipeline.messages import burst_topic, telemetry_topic
 from simulator.errors import InvariantBroken
-from simulator.fleet.delivery import Delivery, FleetCounters, Publish
+from simulator.fleet.delivery import Delivery, FleetCounters, Publish, Unnoticed
 from simulator.fleet.ground_truth import GroundTruth
 from simulator.fleet.life import MachineLife
 from simulator.fleet.maintenance import Decision
@@ -149,6 +149,10 @@ class Fleet:
             self._units = units_of(self._plan)
             self._batches = batches(order, self._units)
         self._env.process(self._run(order.block_s))
+
+    def look_ahead(self, unnoticed: Unnoticed) -> Callable[[float], None]:
+        """Let messages of several seconds go together where nobody could tell: see `Delivery`."""
+        return self._delivery.look_ahead(unnoticed)
 
     def close(self) -> None:
         """End the process that makes messages ahead, if there is one."""

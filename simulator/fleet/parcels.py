@@ -75,6 +75,12 @@ class _Stock:
         taken.payloads[:] = None
         return taken._replace(payloads=payloads)
 
+    def look(self, before_s: float, most: int) -> Parcels:
+        """Return at most so many of what arrives before a time, and leave them here."""
+        begin, times_s = self._used, self._parcels.at_s
+        end = begin + int(times_s[begin : begin + most].searchsorted(before_s))
+        return self._parcels.rows(slice(begin, end))
+
     def rest(self) -> Parcels:
         """Return what is left."""
         return self._parcels.rows(slice(self._used, None))
@@ -109,6 +115,14 @@ class Pending:
             return None
         self._stocks = [stock for stock in self._stocks if stock.left]
         return taken[0] if len(taken) == 1 else _sorted(_united(taken), names)
+
+    def look(self, before_s: float, most: int, names: Sequence[str]) -> Parcels:
+        """Return the first ``most`` at most of what arrives before a time, and leave them here."""
+        self._sort_incoming(names)
+        found = [stock.look(before_s, most) for stock in self._stocks]
+        if len(found) == 1:
+            return found[0]
+        return _sorted(_united(found), names).rows(slice(0, most))
 
     def next_s(self, names: Sequence[str]) -> float:
         """Return when the next copy arrives; infinity when nothing is under way."""

@@ -8,14 +8,14 @@ and the live part follows at its own pace: later arrival, unchanged event times.
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import simpy
 
 from pipeline.messages import Reading, burst_topic, encode_reading, telemetry_topic
 from simulator.errors import InvariantBroken
-from simulator.fleet.delivery import Delivery, FleetCounters, Publish
+from simulator.fleet.delivery import Delivery, FleetCounters, Publish, Unnoticed
 from simulator.fleet.ground_truth import GroundTruth
 from simulator.fleet.network import Connection
 from simulator.fleet.recording import Recording, Run
@@ -73,6 +73,10 @@ class Replay:
             raise InvariantBroken("the replay was started twice")
         self._origin_s = float(math.ceil(self._env.now))
         self._env.process(self._run())
+
+    def look_ahead(self, unnoticed: Unnoticed) -> Callable[[float], None]:
+        """Let messages of several seconds go together where nobody could tell: see `Delivery`."""
+        return self._delivery.look_ahead(unnoticed)
 
     def resume(self) -> None:
         """Let the live part flow; at once if the history is over, else as soon as it is."""
