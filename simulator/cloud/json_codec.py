@@ -138,7 +138,21 @@ def _compile_decoder(shape: Shape) -> Convert | None:  # noqa: PLR0911 - one ret
             found[name] = one if convert is None else convert(one)
         return found
 
-    return structure
+    if any(wire_name != name for wire_name, (name, _) in members.items()):
+        return structure
+    converted = {name: convert for name, (_, convert) in members.items() if convert is not None}
+
+    def in_place(value: Any) -> Any:
+        """Convert members of a parsed structure where it is: an item's attributes, no copies."""
+        if not isinstance(value, dict) or None in value.values():
+            return structure(value)
+        for name, one in value.items():
+            convert = converted.get(name)
+            if convert is not None:
+                value[name] = convert(one)
+        return value
+
+    return in_place
 
 
 def _only_blobs(shape: Shape) -> tuple[str, ...] | None:

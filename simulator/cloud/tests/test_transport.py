@@ -250,16 +250,20 @@ def test_an_endpoint_that_is_worked_out_once_is_the_one_of_every_call(
 ) -> None:
     session = boto3.Session("AKIA", "secret", region_name="us-east-1")
     client: Any = session.client(service, endpoint_url="http://127.0.0.1:9")  # type: ignore[call-overload]
-    calls: dict[str, dict[str, Any]] = {
-        "BatchGetItem": {"RequestItems": {"arn:aws:dynamodb:us-east-1:1:table/t": {}}},
-        "TransactWriteItems": {"TransactItems": [{"Put": {"TableName": "t"}}]},
-        "GetObject": {"Bucket": "one"},
-        "PutObject": {"Bucket": "two"},
-        "Publish": {},
-        "InvokeEndpoint": {},
-    }
+    calls: list[tuple[str, dict[str, Any]]] = [
+        ("BatchGetItem", {"RequestItems": {"arn:aws:dynamodb:us-east-1:1:table/t": {}}}),
+        ("TransactWriteItems", {"TransactItems": [{"Put": {"TableName": "t"}}]}),
+        ("GetObject", {"Bucket": "one", "Key": "a"}),
+        ("GetObject", {"Bucket": "Two.Upper_Case", "Key": "b/c"}),
+        ("PutObject", {"Bucket": "two", "Key": "d"}),
+        ("PutObject", {"Bucket": "arn:aws:s3:us-east-1:123456789012:accesspoint:p", "Key": "e"}),
+        ("ListObjectsV2", {"Bucket": "two", "Prefix": "f"}),
+        ("GetBucketLocation", {"Bucket": "two"}),
+        ("Publish", {}),
+        ("InvokeEndpoint", {"EndpointName": "one"}),
+    ]
     known = client.meta.service_model
-    asked = [(known.operation_model(n), a) for n, a in calls.items() if n in known.operation_names]
+    asked = [(known.operation_model(n), a) for n, a in calls if n in known.operation_names]
     assert asked
     resolver = client._ruleset_resolver
     long_way = [resolver.construct_endpoint(model, dict(a), {}) for model, a in asked]
@@ -267,3 +271,12 @@ def test_an_endpoint_that_is_worked_out_once_is_the_one_of_every_call(
     load().remember_endpoints(Resolver)
     for _ in range(2):
         assert [resolver.construct_endpoint(model, dict(a), {}) for model, a in asked] == long_way
+
+
+def test_an_endpoint_that_a_call_has_for_itself_is_not_remembered() -> None:
+    place_of = load().place_of
+    assert place_of("s3", "PutObject", {"Bucket": "one"}, {}) == "s3/one"
+    assert place_of("s3", "PutObject", {"Bucket": "one"}, {"use_global_endpoint": True}) is None
+    assert place_of("s3", "CopyObject", {"Bucket": "one"}, {}) is None
+    assert place_of("s3", "PutObject", None, None) is None
+    assert place_of("kinesis", "PutRecord", {"StreamName": "one"}, {}) is None

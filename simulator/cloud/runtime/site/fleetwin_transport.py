@@ -24,7 +24,10 @@ from botocore.exceptions import ConnectionClosedError, EndpointConnectionError
 from botocore.regions import EndpointRulesetResolver
 
 ONE_ENDPOINT = ("dynamodb", "sagemaker-runtime")
-"""Services whose endpoint no call's parameters change; S3's bucket is a part of its URL."""
+"""Services whose endpoint no call's parameters change."""
+
+ONE_A_BUCKET = ("PutObject", "GetObject", "HeadObject", "DeleteObject")
+"""Operations of S3 whose endpoint depends on the bucket and on no other parameter."""
 
 
 class Body(io.BytesIO):
@@ -163,22 +166,36 @@ class Transport:
             part.close()
 
 
-def remember_endpoints(resolver: Any) -> None:
-    """Have a resolver of botocore's work out the endpoint of a client once (`ONE_ENDPOINT`).
+def place_of(service: str, operation: str, arguments: Any, context: Any) -> str | None:
+    """Return what a call has its endpoint in common with others by, None when with none."""
+    if service in ONE_ENDPOINT:
+        return service
+    bucket = (arguments or {}).get("Bucket")
+    if service != "s3" or operation not in ONE_A_BUCKET or not isinstance(bucket, str):
+        return None
+    # A presigned URL may be for S3's global endpoint, an ARN has the region in it.
+    if bucket.startswith("arn:") or (context or {}).get("use_global_endpoint"):
+        return None
+    return f"s3/{bucket}"
 
-    With an endpoint given it is the same for every call, but the rules look through all items of a
-    transaction for ARNs first: a tenth of each call.
+
+def remember_endpoints(resolver: Any) -> None:
+    """Have a resolver of botocore's, which is a client's, work out the same endpoint once.
+
+    The rules look through all items of a transaction for ARNs, which was a tenth of each call, and
+    ask a dozen parameters of S3's anew.
     """
     long_way = resolver.construct_endpoint
 
     def construct(self: Any, operation_model: Any, call_args: Any, request_context: Any) -> Any:
-        if self._service_model.service_name not in ONE_ENDPOINT:
+        service = self._service_model.service_name
+        place = place_of(service, operation_model.name, call_args, request_context)
+        if place is None:
             return long_way(self, operation_model, call_args, request_context)
-        known = self.__dict__.get("fleetwin_endpoint")
-        if known is None:
-            known = long_way(self, operation_model, call_args, request_context)
-            self.fleetwin_endpoint = known
-        return known
+        known = self.__dict__.setdefault("fleetwin_endpoints", {})
+        if place not in known:
+            known[place] = long_way(self, operation_model, call_args, request_context)
+        return known[place]
 
     resolver.construct_endpoint = construct
 
