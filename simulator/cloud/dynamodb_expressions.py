@@ -30,6 +30,9 @@ class Scope:
 
     def check(self, *expressions: Expression | None) -> None:
         """Raise for placeholders that are not defined, or defined and not used, as AWS does."""
+        only = expressions[0] if len(expressions) == 1 else None
+        if only and self.names.keys() == only.names and self.values.keys() == only.values:
+            return  # As it nearly always is.
         used_names: set[str] = set()
         used_values: set[str] = set()
         for one in expressions:

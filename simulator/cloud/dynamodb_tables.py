@@ -126,10 +126,11 @@ class Table:
 
     def put(self, key: Key, prepared: tuple[dict[str, Value], int]) -> None:
         """Store a prepared item in place of any other of its key."""
-        self.delete(key)
-        self._partitions.setdefault(key[0], {})[key[1:]] = prepared
-        self.size_bytes += prepared[1]
-        self.count += 1
+        partition, inside = self._partitions.setdefault(key[0], {}), key[1:]
+        old = partition.get(inside)
+        partition[inside] = prepared
+        self.size_bytes += prepared[1] - (0 if old is None else old[1])
+        self.count += old is None
 
     def delete(self, key: Key) -> None:
         """Remove the item of a key, if there is one."""

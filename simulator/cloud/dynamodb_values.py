@@ -117,7 +117,11 @@ def stored_item(item: Item) -> tuple[dict[str, Value], int]:
     kept: dict[str, Value] = {}
     size = 0
     for name, value in item.items():
-        kept[name], length = stored(value)
+        text = value.get("S") if len(value) == 1 else None
+        if text is not None and text.isascii():
+            kept[name], length = value, len(text)
+        else:
+            kept[name], length = stored(value)
         size += length + (len(name) if name.isascii() else len(name.encode()))
     return kept, size
 

@@ -96,7 +96,7 @@ class _Handler(socketserver.StreamRequestHandler):
     """One connection. The head is parsed here: http.server's takes longer than most calls."""
 
     context: Context
-    wbufsize = 65536
+    rbufsize = wbufsize = 65536
     disable_nagle_algorithm = True
     _closing = False
 

@@ -118,7 +118,8 @@ def _compile_decoder(shape: Shape) -> Convert | None:  # noqa: PLR0911 - one ret
         blobs = _only_blobs(shape.member)
         return each if blobs is None or each is None else _in_place(blobs, each)
     if isinstance(shape, MapShape):
-        return _each_value(_converter(shape.value, _decoders, _compile_decoder))
+        each = _converter(shape.value, _decoders, _compile_decoder)
+        return _each_attribute(each) if shape.value.name == "AttributeValue" else _each_value(each)
     if not isinstance(shape, StructureShape) or shape.is_document_type:
         return None
     members = {
@@ -144,15 +145,39 @@ def _compile_decoder(shape: Shape) -> Convert | None:  # noqa: PLR0911 - one ret
 
     def in_place(value: Any) -> Any:
         """Convert members of a parsed structure where it is: an item's attributes, no copies."""
-        if not isinstance(value, dict) or None in value.values():
-            return structure(value)
+        if not isinstance(value, dict):
+            return value
+        has_nulls = False
         for name, one in value.items():
-            convert = converted.get(name)
-            if convert is not None:
+            if one is None:
+                has_nulls = True
+            elif (convert := converted.get(name)) is not None:
+                value[name] = convert(one)
+        return {k: one for k, one in value.items() if one is not None} if has_nulls else value
+
+    return in_place
+
+
+def _each_attribute(convert: Convert | None) -> Convert | None:
+    """Convert an item where it is; most of DynamoDB's attributes are texts, which stay."""
+    if convert is None:
+        return None
+
+    def item(value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        for name, one in value.items():
+            if type(one) is not dict or len(one) != 1:
+                value[name] = convert(one)
+                continue
+            [(kind, content)] = one.items()
+            if kind == "B" and content is not None:
+                one[kind] = a2b_base64(content)
+            elif kind != "S" or content is None:
                 value[name] = convert(one)
         return value
 
-    return in_place
+    return item
 
 
 def _only_blobs(shape: Shape) -> tuple[str, ...] | None:

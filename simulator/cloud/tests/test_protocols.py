@@ -297,6 +297,42 @@ def test_json_returns_what_went_in(item: dict[str, Any]) -> None:
     assert json_codec.decode(shape, json_codec.load(wire)) == answer
 
 
+def test_nulls_of_a_request_are_left_out_and_what_is_unknown_stays() -> None:
+    shape = validation.operation_model("dynamodb", "PutItem").input_shape
+    assert shape is not None
+    asked = {
+        "TableName": "t",
+        "ReturnValues": None,
+        "Unknown": {"a": None},
+        "Item": {
+            "null": {"S": None},
+            "two": {"B": None, "S": "x"},
+            "blobs": {"BS": ["aGk=", "aG8="]},
+            "deep": {"L": [{"B": "aGk="}, {"B": None}, {"M": {"a": {"B": "aGk="}, "b": None}}]},
+            "number": {"N": "1"},
+            "blob": {"B": "aGk="},
+            "text": "no structure",
+            "nothing": None,
+            "other": {"X": "1"},
+        },
+    }
+    assert json_codec.decode(shape, asked) == {
+        "TableName": "t",
+        "Unknown": {"a": None},
+        "Item": {
+            "null": {},
+            "two": {"S": "x"},
+            "blobs": {"BS": [b"hi", b"ho"]},
+            "deep": {"L": [{"B": b"hi"}, {}, {"M": {"a": {"B": b"hi"}, "b": None}}]},
+            "number": {"N": "1"},
+            "blob": {"B": b"hi"},
+            "text": "no structure",
+            "nothing": None,
+            "other": {"X": "1"},
+        },
+    }
+
+
 # -- validation
 
 
