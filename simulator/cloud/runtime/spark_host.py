@@ -44,6 +44,7 @@ def start() -> SparkSession:
     builder = SparkSession.builder
     for key, value in json.loads(os.environ["FLEETWIN_SPARK_CONF"]).items():
         builder = builder.config(key, value)
+    import_module("fleetwin_java_names").keep()
     session = builder.getOrCreate()
     context: Any = session.sparkContext
     files = import_module("fleetwin_object_files")
