@@ -20,6 +20,7 @@ from functools import partial
 from typing import Any
 
 import boto3
+from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as fn
 
@@ -36,7 +37,7 @@ from pipeline.etl.arrow_kernel import (
 from pipeline.etl.baseline_fit import fit_baseline
 from pipeline.etl.catalog import GlueCatalog, add_columns, register_partitions
 from pipeline.etl.healthy_baseline import HealthyBaseline
-from pipeline.etl.lake_files import LakeFiles
+from pipeline.etl.lake_files import LakeFiles, bytes_of
 from pipeline.etl.maintenance import MAINTENANCE_PREFIX, MaintenanceLog
 from pipeline.etl.packed import PACKED_SCHEMA
 from pipeline.etl.quality_rules import broken, judge
@@ -134,16 +135,16 @@ class FeaturesJob:
         Raises JobInputError when there is not a single reading, DataQualityFailed when a rule
         is broken.
         """
-        uris = [uri for uri in self._raw_uris(start_ms, end_ms) if self._files.exists(uri)]
         first, last = partition_of(start_ms), partition_of(end_ms)
         asked = f"s3://{self._arguments.raw_bucket}/telemetry from {first} to {last}"
-        if not uris:
+        objects = self._objects(start_ms, end_ms)
+        if objects is None:
             raise JobInputError(f"{asked}: no objects")
         parallel = self._spark.sparkContext.defaultParallelism
-        n_bytes = sum(self._files.extent(uri).n_bytes for uri in uris)
-        tasks = max(parallel, -(-n_bytes // BYTES_A_TASK))
-        objects = self._spark.read.format("binaryFile").load(uris).select("path", "content")
-        packed = objects.mapInArrow(partial(parse_objects, spec=self._spec), PACKED_SCHEMA)
+        tasks = max(parallel, -(-bytes_of(objects) // BYTES_A_TASK))
+        packed = objects.select("path", "content").mapInArrow(
+            partial(parse_objects, spec=self._spec), PACKED_SCHEMA
+        )
         computation = Computation(self._spec, start_ms, end_ms, self._maintenance, self._baseline)
         counted = Observation("counts")
         rows = (
@@ -180,7 +181,21 @@ class FeaturesJob:
             self._fit(hours)
         return counts, hours
 
-    def _raw_uris(self, start_ms: int, end_ms: int) -> Iterator[str]:
+    def _objects(self, start_ms: int, end_ms: int) -> DataFrame | None:
+        """Return the objects of the hours that there are, None where there is no hour.
+
+        One pattern for all of them: Spark finds out by itself which are there, and asks once.
+        """
+        folders = ",".join(self._raw_folders(start_ms, end_ms))
+        pattern = f"s3://{self._arguments.raw_bucket}/{{{folders}}}"
+        try:
+            return self._spark.read.format("binaryFile").load(pattern)
+        except AnalysisException as error:
+            if error.getErrorClass() != "PATH_NOT_FOUND":
+                raise
+            return None
+
+    def _raw_folders(self, start_ms: int, end_ms: int) -> Iterator[str]:
         """Yield the folders of the hours that rows in the range, and their being final, need."""
         spec = self._spec
         last = (end_ms + spec.allowed_lateness_ms) // HOUR_MS
@@ -189,8 +204,7 @@ class FeaturesJob:
             look_back_ms["bursts"] = spec.burst_max_age_ms
         for kind, back_ms in look_back_ms.items():
             for hour in range((start_ms - back_ms) // HOUR_MS, last + 1):
-                partition = partition_of(hour * HOUR_MS)
-                yield f"s3://{self._arguments.raw_bucket}/{kind}/{partition}"
+                yield f"{kind}/{partition_of(hour * HOUR_MS)}"
 
     def _maintenance_log(self) -> tuple[MaintenanceLog, list[str]]:
         """Read all maintenance there is: small, and a row may look back on years of it."""
