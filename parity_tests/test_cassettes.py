@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from simulator.cli import app
+from simulator.cli_commands import app
 from simulator.cloud.remote_endpoint import RemoteEndpoint
 from simulator.errors import EnvironmentMissing, ParityError
 from simulator.parity.cassette import Cassette, Step, plain, rich

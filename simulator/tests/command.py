@@ -17,7 +17,8 @@ from typing import Any
 
 import typer
 
-from simulator.cli import app, main
+from simulator.cli import main
+from simulator.cli_commands import app
 from simulator.scenario import list_scenarios
 from simulator.targets import ROOT, SNAPSHOT
 

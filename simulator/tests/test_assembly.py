@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from simulator.cli import app
+from simulator.cli_commands import app
 from simulator.errors import TemplateError
 from simulator.fleet.delivery import Message
 from simulator.targets import ROOT, Embedded

@@ -224,10 +224,10 @@ def test_up_serves_boto3_with_the_variables_that_it_prints_and_ctrl_c_cleans_up(
 
 
 def test_a_command_that_makes_no_signal_does_not_wait_for_the_import_of_scipy() -> None:
-    program = "import sys, simulator.cli; sys.exit('scipy' in sys.modules)"
+    program = "import sys, simulator.cli_commands; sys.exit('scipy' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True, timeout=300)
 
 
 def test_a_command_that_starts_no_twin_does_not_wait_for_the_import_of_the_cloud() -> None:
-    program = "import sys, simulator.cli; sys.exit('simulator.cloud.cloud' in sys.modules)"
+    program = "import sys, simulator.cli_commands; sys.exit('simulator.cloud.cloud' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True, timeout=300)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from simulator.cli import app
+from simulator.cli_commands import app
 from simulator.cloud.cloud import Cloud
 from simulator.cloud.deployments import Deployments
 from simulator.errors import EnvironmentMissing, ScenarioError, SimulatorError

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from simulator.cli import app
+from simulator.cli_commands import app
 from simulator.errors import EnvironmentMissing
 from simulator.tests.conftest import FinishedRun
 

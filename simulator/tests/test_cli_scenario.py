@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from simulator.cli import app
+from simulator.cli_commands import app
 from simulator.errors import ScenarioError
 from simulator.scenario import FOLDER, Scenario, list_scenarios
 from simulator.scenario_schema import schema

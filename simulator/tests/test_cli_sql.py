@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from simulator.cli import app
+from simulator.cli_commands import app
 from simulator.cloud.cloud import Cloud
 from simulator.errors import SimulatorError
 

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import pytest
 from typer.testing import CliRunner, Result
 
-from simulator.cli import app
+from simulator.cli_commands import app
 from simulator.errors import EnvironmentMissing, SimulatorError
 from simulator.targets import Embedded
 from simulator.workflow_sources import WorkflowNotFound, chosen

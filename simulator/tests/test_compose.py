@@ -13,7 +13,7 @@ import pytest
 import yaml
 from typer.main import get_command
 
-from simulator.cli import app
+from simulator.cli_commands import app
 from simulator.cloud.remote_endpoint import OPTIONAL, REQUIRED
 from simulator.scenario import Scenario
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from simulator.cli import app
+from simulator.cli_commands import app
 from simulator.cloud import dashboards_store
 from simulator.cloud.dashboards_store import lines_of
 from simulator.cloud.metrics import Metrics

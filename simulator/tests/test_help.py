@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from simulator import cli_help
-from simulator.cli import app
+from simulator.cli_commands import app
 from simulator.tests.command import fleetwin, parse_fleetwin
 
 HEADINGS = {cli_help.RUN, cli_help.LOOK, cli_help.CHANGE, cli_help.DATA, cli_help.PLAN}

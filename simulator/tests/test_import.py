@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from pipeline.etl.arrow_kernel import Computation, compute_features
 from pipeline.etl.raw_objects import parse_objects
 from pipeline.settings import FeatureSpec
-from simulator.cli import app
+from simulator.cli_commands import app
 from simulator.errors import SimulatorError
 from simulator.lake import lake_of
 from simulator.targets import ROOT

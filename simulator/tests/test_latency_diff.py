@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from simulator.cli import app
+from simulator.cli_commands import app
 from simulator.parity.journey import Journey, Tolerance, difference
 from simulator.parity.journey_page import page
 from simulator.parity.journey_words import words

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from simulator.cli import app
+from simulator.cli_commands import app
 from simulator.cloud.engine import Engine
 from simulator.cloud.latency import Latency, Mixture, Quantiles
 from simulator.errors import ParityError

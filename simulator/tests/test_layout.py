@@ -92,7 +92,9 @@ def test_only_targets_knows_the_cloud_and_only_run_and_the_command_line_make_a_t
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Embedded":
                 makes_target.add(name(file))
     assert makes_cloud == {"simulator/targets.py"}
-    assert makes_target == {"simulator/run.py", "simulator/cli.py", "simulator/testing/twin.py"}
+    assert makes_target == {
+        *("simulator/run.py", "simulator/cli_commands.py", "simulator/testing/twin.py"),
+    }
 
 
 def test_no_file_names_a_path_of_a_machine_or_the_host_of_a_registry() -> None:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from simulator.cli import app
+from simulator.cli_commands import app
 from simulator.errors import ParityError
 from simulator.parity.journey import Found, Journey, Tolerance, difference, load
 from simulator.parity.journey_page import page

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from simulator.cli import app
+from simulator.cli_commands import app
 from simulator.cloud.latency import Quantiles
 from simulator.parity.latency_fit import HopModel, chosen_models
 from simulator.plan.plan import FILL, PRICES_FILE, PlanError, plan

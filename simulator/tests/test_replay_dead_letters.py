@@ -15,7 +15,7 @@ from botocore.client import BaseClient
 from typer.testing import CliRunner, Result
 
 from simulator.aws_endpoint import endpoint_of
-from simulator.cli import app
+from simulator.cli_commands import app
 from simulator.errors import EnvironmentMissing, SimulatorError
 from simulator.fleet.delivery import Message
 from simulator.targets import Embedded

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from simulator.cli import app
+from simulator.cli_commands import app
 from simulator.cloud.assembly import load_assembly
 from simulator.cloud.cloud import Cloud
 from simulator.cloud.template import deploy

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from simulator.cli import app
+from simulator.cli_commands import app
 from simulator.errors import EnvironmentMissing, ScenarioError
 from simulator.targets import ROOT
 from simulator.tests.conftest import FinishedRun
