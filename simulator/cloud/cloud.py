@@ -158,9 +158,11 @@ class Cloud:
     def look_ahead(self, start: Callable[[Unnoticed], Callable[[float], None]]) -> None:
         """Have machines ask `Unnoticed` before they publish, where it knows all that could notice.
 
-        ``start`` returns what the engine is to call before the clock moves.
+        ``start`` returns what the engine is to call before the clock moves. On a paced clock each
+        message is published in its time, for those who watch.
         """
-        if self._behind is None and not self.latency.takes_time:
+        alone = self._behind is None and not self.latency.takes_time
+        if alone and self.engine.speed is None:
             unnoticed = Unnoticed(self.engine, self.iot, self.kinesis)
             self.engine.before_moving = start(unnoticed)
 

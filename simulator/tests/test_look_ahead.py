@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import tempfile
 from collections import defaultdict
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from simulator.cloud.cloud import Cloud
 from simulator.cloud.iot import Iot
+from simulator.cloud.latency import Quantiles
 from simulator.cloud.metrics import RESOLUTION_S
 from simulator.cloud.tests.fakes import ROLE, START
 from simulator.cloud.tests.mapping_bench import Bench
@@ -149,3 +153,16 @@ def test_what_a_rule_does_besides_is_done_in_its_own_second() -> None:
     seconds = [float(second) + 0.5 for second in range(0, 60, 6)]
     seen = run({"a": seconds}, [], [[TO_STREAM, TO_BUCKET]], ahead=True)
     assert seen.handed_over == len(seconds)
+
+
+@pytest.mark.parametrize(("speed", "model"), [(1000.0, {}), (None, {"rule": Quantiles(((0, 1),))})])
+def test_messages_go_in_their_own_second_where_somebody_watches_or_hops_take_time(
+    speed: float | None, model: dict[str, Quantiles], tmp_path: Path
+) -> None:
+    with closing(Cloud(START, tmp_path, speed=speed)) as cloud:
+        cloud.latency.install(model)
+        cloud.look_ahead(lambda _: pytest.fail("asked to look ahead"))
+        assert cloud.engine.before_moving is None
+    with closing(Cloud(START, tmp_path)) as cloud:
+        cloud.look_ahead(lambda _: lambda _: None)
+        assert cloud.engine.before_moving is not None
