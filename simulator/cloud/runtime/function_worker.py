@@ -197,6 +197,7 @@ def shorten_way() -> None:
         if fleetwin_transport.install() is not None:
             fleetwin_signing.install()
             fleetwin_json_codec.install()
+            fleetwin_json_codec.keep_parsers()
             fleetwin_json_codec.install_text(botocore.serialize, botocore.parsers)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import botocore.session
 import pytest
-from botocore.parsers import JSONParser
+from botocore.parsers import JSONParser, ResponseParserFactory
 from botocore.serialize import JSONSerializer
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -160,6 +160,35 @@ def test_a_text_that_is_written_quickly_says_what_the_module_json_writes(value: 
 def test_a_text_is_read_quickly_as_the_module_json_reads_it(value: Any) -> None:
     written = json.dumps(value)
     assert repr(CODEC.Text().loads(written)) == repr(json.loads(written))
+
+
+def test_one_parser_of_a_session_reads_every_service_as_parsers_of_their_own_do() -> None:
+    class Factory(ResponseParserFactory):
+        def create_parser(self, protocol_name: str) -> Any:
+            assert protocol_name == "json"
+            return QuickParser(**vars(self)["_defaults"])
+
+    CODEC.keep_parsers(Factory)
+    factory = Factory()
+    kept = factory.create_parser("json")
+    assert factory.create_parser("json") is kept
+    # Both services have shapes of these names, with other members.
+    tables = model("dynamodb").operation_model("ListTagsOfResource").output_shape
+    streams = model("kinesis").operation_model("ListTagsForStream").output_shape
+    for shape, content in (
+        (tables, {"Tags": [{"Key": "a", "Value": "b"}], "NextToken": "c", "HasMoreTags": 1}),
+        (streams, {"Tags": [{"Key": "a", "Value": "b"}], "NextToken": "c", "HasMoreTags": True}),
+    ):
+        body = json.dumps(content).encode()
+        response = {"status_code": 200, "headers": {}, "body": body}
+        assert kept.parse(response, shape) == JSONParser().parse(response, shape)
+
+    factory.set_parser_defaults(timestamp_parser=lambda value: f"at {value}")
+    assert factory.create_parser("json") is not kept
+    described = model("dynamodb").operation_model("DescribeTable").output_shape
+    response["body"] = b'{"Table": {"CreationDateTime": 5}}'
+    told = factory.create_parser("json").parse(response, described)
+    assert told["Table"] == {"CreationDateTime": "at 5"}
 
 
 def test_what_json_cannot_hold_is_refused_as_the_module_does() -> None:

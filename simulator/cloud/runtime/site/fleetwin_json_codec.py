@@ -15,7 +15,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from botocore.parsers import JSONParser
+from botocore.parsers import JSONParser, ResponseParserFactory
 from botocore.serialize import JSONSerializer
 
 try:
@@ -140,11 +140,14 @@ class Requests:
 
 
 class Answers:
-    """Converters of one parser of botocore's, by the name of a shape."""
+    """Converters of one parser of botocore's, by a shape's name and the model that it is of.
+
+    One parser reads what several threads get, of several services.
+    """
 
     def __init__(self, parser: Any) -> None:
         self._parser = parser
-        self._made: dict[str, Convert] = {}
+        self._made: dict[tuple[str, int], Convert] = {}
 
     def of(self, shape: Any) -> Convert | None:
         """Return what converts values of a shape."""
@@ -157,10 +160,12 @@ class Answers:
             return timestamp
         if kind not in _READ_TYPES or (kind == "structure" and shape.is_document_type):
             return None
-        made = self._made.get(shape.name)
+        # What is made keeps the shape and so its model: the number is of no other meanwhile.
+        key = shape.name, id(vars(shape).get("_shape_resolver"))
+        made = self._made.get(key)
         if made is None:
             make = {"structure": self._structure, "map": self._map, "list": self._list}[kind]
-            made = self._made[shape.name] = make(shape)
+            made = self._made[key] = make(shape)
         return made
 
     def _structure(self, shape: Any) -> Convert:
@@ -172,8 +177,11 @@ class Answers:
             if value is None:
                 return None
             if not known:
-                for name, member in shape.members.items():
-                    known[member.serialization.get("name", name)] = name, self.of(member)
+                made = [
+                    (member.serialization.get("name", name), (name, self.of(member)))
+                    for name, member in shape.members.items()
+                ]
+                known.update(made)  # At once, for other threads.
             found = {}
             if len(value) == 1:  # As each attribute of an item.
                 ((key, part),) = value.items()
@@ -196,7 +204,7 @@ class Answers:
         def convert(value: Any) -> Any:
             if not parts:
                 parts.extend((self.of(shape.key), self.of(shape.value)))
-            key, one = parts
+            key, one = parts[:2]
             if key is not None:
                 return self._parser._handle_map(shape, value)
             return dict(value) if one is None else {k: one(v) for k, v in value.items()}
@@ -256,6 +264,20 @@ def install(serializer: Any = JSONSerializer, parser: Any = JSONParser) -> bool:
     serializer._serialize = serialize
     parser._handle_json_body = handle_json_body
     return True
+
+
+def keep_parsers(factory: Any = ResponseParserFactory) -> None:
+    """Have a session's factory make one parser a protocol: with its converters it is kept."""
+    long_way = factory.create_parser
+
+    def create_parser(self: Any, protocol_name: str) -> Any:
+        kept = self.__dict__.setdefault("fleetwin_parsers", {})
+        key = protocol_name, *self._defaults.items()
+        if key not in kept:
+            kept[key] = long_way(self, protocol_name)
+        return kept[key]
+
+    factory.create_parser = create_parser
 
 
 def install_text(*modules: Any) -> None:
