@@ -165,8 +165,11 @@ class Scope:
 
     def projected(self, names: tuple[str, ...], item: Item) -> dict[str, Value]:
         """Return only the attributes that a projection names."""
-        wanted = (self.name(name) for name in names)
-        return {name: item[name] for name in wanted if name in item}
+        return {name: item[name] for name in self.named(names) if name in item}
+
+    def named(self, names: tuple[str, ...]) -> list[str]:
+        """Return the attributes that a projection names."""
+        return [self.name(name) for name in names]
 
 
 def scope_of(params: Mapping[str, Any]) -> Scope:

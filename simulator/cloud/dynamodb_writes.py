@@ -79,12 +79,15 @@ class Tables:
             projection = parse_projection(params["ProjectionExpression"])
         if projection or scope.names:
             scope.check(projection)
+        wanted = None if projection is None else scope.named(projection.node)
 
         def read(key: Key) -> dict[str, Value] | None:
             found = table.get(key)
             if found is None:
                 return None
-            return dict(found) if projection is None else scope.projected(projection.node, found)
+            if wanted is None:
+                return dict(found)
+            return {name: found[name] for name in wanted if name in found}
 
         return read
 

@@ -180,6 +180,22 @@ def _each_attribute(convert: Convert | None) -> Convert | None:
     return item
 
 
+def _each_text(convert: Convert | None) -> Convert | None:
+    """Convert an item of an answer; its texts go out as they are."""
+    if convert is None:
+        return None
+
+    def item(value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {
+            name: one if len(one) == 1 and one.get("S") is not None else convert(one)
+            for name, one in value.items()
+        }
+
+    return item
+
+
 def _only_blobs(shape: Shape) -> tuple[str, ...] | None:
     """Return the blobs of a structure in which nothing else has to be converted or renamed."""
     if not isinstance(shape, StructureShape) or shape.is_document_type:
@@ -229,7 +245,8 @@ def _compile_encoder(shape: Shape) -> Convert | None:  # noqa: PLR0911 - one ret
     if isinstance(shape, ListShape):
         return _each(_converter(shape.member, _encoders, _compile_encoder))
     if isinstance(shape, MapShape):
-        return _each_value(_converter(shape.value, _encoders, _compile_encoder))
+        each = _converter(shape.value, _encoders, _compile_encoder)
+        return _each_text(each) if shape.value.name == "AttributeValue" else _each_value(each)
     if not isinstance(shape, StructureShape) or shape.is_document_type:
         return None
     members = {
