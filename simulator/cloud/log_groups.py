@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from simulator.cloud.errors import AwsError
 from simulator.cloud.operations import Params
@@ -22,8 +22,7 @@ MAX_SPAN_MS = DAY_MS
 OLDEST_MS, NEWEST_MS = 14 * DAY_MS, 2 * 3_600_000
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One log event; times in milliseconds since 1970."""
 
     at_ms: int

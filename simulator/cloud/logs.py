@@ -106,10 +106,13 @@ class Logs:
 
     def _add(self, group: str, stream: str, events: Sequence[Event]) -> None:
         self._groups[group].streams[stream].events.extend(events)
-        file = self._file(group)
+        text, second, at = [], None, ""
         for event in events:
-            at = datetime.fromtimestamp(event.at_ms // 1000, UTC)
-            file.write(f"{at:%Y-%m-%dT%H:%M:%S}Z {stream} {event.message}\n")
+            if event.at_ms // 1000 != second:
+                second = event.at_ms // 1000
+                at = datetime.fromtimestamp(second, UTC).isoformat()[:19]
+            text.append(f"{at}Z {stream} {event.message}\n")
+        self._file(group).write("".join(text))
         for listener in self.on_events:
             listener(group, stream, events)
         self._metric_filters.watch(group, events)
