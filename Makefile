@@ -49,6 +49,9 @@ $(INFRA_STAMP): $(DEV_STAMP)
 run: $(RUN_STAMP)
 	$(BIN)/fleetwin run $(SCENARIO) --out out $(ARGS)
 
+# Hundreds of processes import the same modules: whatever the shell says, they find them compiled.
+test parity: export PYTHONDONTWRITEBYTECODE :=
+
 test: $(DEV_STAMP)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from simulator.targets import ROOT
 from simulator.tests.archives import build_marked
 from simulator.tests.command import command, environment
 from simulator.tests.once import made_once
@@ -26,10 +27,27 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+LONGEST = (
+    "simulator/tests/test_month.py",
+    "simulator/tests/test_deployed.py",
+    "simulator/tests/test_built_assets.py",
+    "simulator/tests/test_promotion.py",
+    "simulator/cloud/tests/test_java_archive.py",
+    "simulator/cloud/tests/test_glue.py",
+    "simulator/tests/test_batch_path.py",
+    "pipeline/tests/test_features_job.py",
+    "parity_tests/journey/test_journey.py",
+    "parity_tests/mutations/test_mutations.py",
+    "parity_tests/latency/test_hidden_delays.py",
+)
+"""Files that take long as a whole, the longest first."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Have files with slow tests run first: a worker gets whole files, and one would end alone."""
+    """Have files that take long run first: a worker gets whole files, and one would end alone."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    places = {ROOT / name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: (places.get(item.path, len(places)), item.path not in slow))
 
 
 @dataclass(frozen=True)

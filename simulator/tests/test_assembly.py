@@ -44,7 +44,7 @@ def twin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
     state = tmp_path_factory.mktemp("twin")
     target = Embedded(START, state, speed=None, seed=1, assembly=EXAMPLE)
     try:
-        target.boot({})
+        target.boot({}, prewarmed=False)
         yield target
     finally:
         target.close()

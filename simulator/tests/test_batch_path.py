@@ -103,7 +103,7 @@ def twin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
             "MaintenanceServer": "plant",
             "AgentActivationKey": "LOCAL-LOCAL-LOCAL-LOCAL-LOCAL",
         }
-        target.boot(parameters)
+        target.boot(parameters, prewarmed=False)
         yield target
     finally:
         target.close()

@@ -60,7 +60,7 @@ def stack(scenario: Path) -> Iterator[dict[str, str]]:
     """Keep a twin up in a process of its own; yield the variables by which boto3 finds it."""
     command = [sys.executable, "-c", "from simulator.cli import main; main()"]
     twin = subprocess.Popen(
-        [*command, "up", "--scenario", str(scenario), "--speed", "60"],
+        [*command, "up", "--scenario", str(scenario), "--speed", "120"],
         stdout=subprocess.PIPE,
         text=True,
     )

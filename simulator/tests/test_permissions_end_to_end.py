@@ -38,7 +38,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
     assembly = changed_assembly(folder, remove)
     made = Embedded(START, folder / "state", speed=None, seed=1, assembly=assembly)
     try:
-        made.boot({})
+        made.boot({}, prewarmed=False)
         yield made
     finally:
         made.close()

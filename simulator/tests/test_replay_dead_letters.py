@@ -34,7 +34,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
     """Return a twin with everything but machines."""
     made = Embedded(START, tmp_path_factory.mktemp("twin") / "state", speed=None, seed=1)
     try:
-        made.boot({})
+        made.boot({}, prewarmed=False)
         yield made
     finally:
         made.close()

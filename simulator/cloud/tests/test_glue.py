@@ -310,7 +310,7 @@ def test_cold_each_run_has_a_process_of_its_own(twin: JobTwin, glue: Glue) -> No
     assert process() == process(), "one warm process for all"
     glue.start_cold()
     try:
-        processes = [process() for _ in range(3)]
+        # The first takes the warm process with it, the second has one of its own.
+        assert process() != process()
     finally:
         glue._host.cold = False
-    assert len({*processes[1:]}) == 2
