@@ -185,6 +185,7 @@ def main() -> None:
     requests, sys.stdin = sys.stdin, open(os.devnull)  # noqa: SIM115
     base = start()
     warm_up(base)
+    import_module("fleetwin_service_files").keep()
     # What was imported stays: jobs that make clients of boto3 need not have it visited again.
     gc.freeze()
     host = Host(base)
