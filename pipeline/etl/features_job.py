@@ -167,6 +167,7 @@ class FeaturesJob:
             .write.mode("overwrite")
             .option("partitionOverwriteMode", "dynamic")
             .option("maxRecordsPerFile", ROWS_A_FILE)
+            .options(**self._dictionaries())
             .partitionBy("dt", "hour")
             .parquet(self.location)
         )
@@ -180,6 +181,16 @@ class FeaturesJob:
         if self._arguments.fit_baseline:
             self._fit(hours)
         return counts, hours
+
+    def _dictionaries(self) -> dict[str, str]:
+        """Return Parquet's settings for dictionaries: of the columns whose values repeat.
+
+        Hardly two values of a feature are the same: Parquet would fill a dictionary for each
+        column of each file, see that it saves nothing, and write the values after all.
+        """
+        setting = "parquet.enable.dictionary"
+        repeating = [name for name, kind in self.columns() if kind != "double"]
+        return {setting: "false", **{f"{setting}#{name}": "true" for name in repeating}}
 
     def _objects(self, start_ms: int, end_ms: int) -> DataFrame | None:
         """Return the objects of the hours that there are, None where there is no hour.

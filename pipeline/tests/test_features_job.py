@@ -192,6 +192,12 @@ def test_the_job_writes_the_rows_of_the_online_path_and_again_changes_nothing(s3
     assert glue.partitions["2026-01-05", "01"] == ("s3://processed/features/dt=2026-01-05/hour=01/")
     files = sorted((s3 / "processed/features").rglob("*.parquet"))
     assert len(files) == 2, "one file an hour"
+    with pq.ParquetFile(files[0]) as file:
+        group = file.metadata.row_group(0)
+        columns = [group.column(index) for index in range(group.num_columns)]
+    for column in columns:
+        repeats = column.physical_type != "DOUBLE"
+        assert column.has_dictionary_page == repeats, column.path_in_schema
 
     bad.unlink()
     again = run_job(glue)
