@@ -119,7 +119,7 @@ def _compile_decoder(shape: Shape) -> Convert | None:  # noqa: PLR0911 - one ret
         return each if blobs is None or each is None else _in_place(blobs, each)
     if isinstance(shape, MapShape):
         each = _converter(shape.value, _decoders, _compile_decoder)
-        return _each_attribute(each) if shape.value.name == "AttributeValue" else _each_value(each)
+        return _each_attribute(each) if _is_attribute(shape.value) else _each_value(each)
     if not isinstance(shape, StructureShape) or shape.is_document_type:
         return None
     members = {
@@ -156,6 +156,14 @@ def _compile_decoder(shape: Shape) -> Convert | None:  # noqa: PLR0911 - one ret
         return {k: one for k, one in value.items() if one is not None} if has_nulls else value
 
     return in_place
+
+
+def _is_attribute(shape: Shape) -> bool:
+    """Tell whether a shape is DynamoDB's value of an attribute; others have the name, too."""
+    if shape.name != "AttributeValue" or not isinstance(shape, StructureShape):
+        return False
+    kinds = {name: member.type_name for name, member in shape.members.items()}
+    return kinds.get("S") == "string" and kinds.get("B") == "blob"
 
 
 def _each_attribute(convert: Convert | None) -> Convert | None:
@@ -246,7 +254,7 @@ def _compile_encoder(shape: Shape) -> Convert | None:  # noqa: PLR0911 - one ret
         return _each(_converter(shape.member, _encoders, _compile_encoder))
     if isinstance(shape, MapShape):
         each = _converter(shape.value, _encoders, _compile_encoder)
-        return _each_text(each) if shape.value.name == "AttributeValue" else _each_value(each)
+        return _each_text(each) if _is_attribute(shape.value) else _each_value(each)
     if not isinstance(shape, StructureShape) or shape.is_document_type:
         return None
     members = {

@@ -333,6 +333,16 @@ def test_nulls_of_a_request_are_left_out_and_what_is_unknown_stays() -> None:
     }
 
 
+def test_an_attribute_value_of_another_service_is_no_item_of_dynamodb() -> None:
+    shape = validation.operation_model("verifiedpermissions", "IsAuthorized").input_shape
+    assert shape is not None
+    asked = {"policyStoreId": "p", "context": {"contextMap": {"a": {"B": "aGk="}}}}
+    assert json_codec.decode(shape, asked) == {
+        "policyStoreId": "p",
+        "context": {"contextMap": {"a": {"B": "aGk="}}},
+    }
+
+
 # -- validation
 
 
