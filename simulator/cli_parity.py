@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from simulator.cli_cassettes import record, replay
 from simulator.host_errors import write_file
 
 app = typer.Typer(no_args_is_help=True, help="Compare what two targets did with the same scenario.")
@@ -22,7 +22,7 @@ def parity() -> None:
 
 @app.command()
 def diff(
-    here: Annotated[Path, typer.Argument(help="The --out folder of one run.")],
+    here: Annotated[Path, typer.Argument(help="The --out folder of one run, or a cassette.")],
     there: Annotated[Path, typer.Argument(help="That of another, same scenario and seed.")],
     score: Annotated[float, typer.Option("--score", help="Scores may differ by so much.")] = 1e-6,
     start_s: Annotated[
@@ -45,27 +45,45 @@ def diff(
         Path | None, typer.Option("--html", help="Also write a page with a picture a machine.")
     ] = None,
 ) -> None:
-    """Join the detections of two runs by machine and window; ends with 1 when they differ.
+    """Join the detections of two runs by machine and window, and compare how long hops took.
+
+    Ends with 1 when the two differ. Of two cassettes the answers are compared too.
 
     Example: fleetwin parity diff out-embedded out-localstack --html diff.html
     """
-    from simulator.parity.journey import Tolerance, difference, load
+    from simulator.errors import ParityError
+    from simulator.parity.calls_page import calls_page, calls_section
+    from simulator.parity.journey import Tolerance, difference
     from simulator.parity.journey_page import page
     from simulator.parity.journey_words import words
+    from simulator.parity.sides import calls_difference, calls_words, no_scenario, side
 
-    found = difference(load(here), load(there), Tolerance(score, start_s, join_s, latency))
+    sides = side(here), side(there)
+    calls = calls_difference(*sides, latency)
+    a, b = (each.journey for each in sides)
+    allowed = Tolerance(score, start_s, join_s, latency)
+    runs = None if a is None or b is None else difference(a, b, allowed)
+    if calls is None and runs is None:
+        raise ParityError(no_scenario(*sides))
+    same = all(each.same for each in (calls, runs) if each is not None)
     if json_file is not None:
-        write_file(json_file, json.dumps(found.to_json(), indent=2) + "\n")
-    if html_file is not None:
-        write_file(html_file, page(found))
-    print(words(found))
-    if not found.same:
+        values = {} if runs is None else runs.to_json()
+        values |= {} if calls is None else {"calls": calls.to_json()}
+        write_file(json_file, json.dumps({**values, "same": same}, indent=2) + "\n")
+    if html_file is not None and runs is not None:
+        write_file(html_file, page(runs, "" if calls is None else calls_section(calls)))
+    elif html_file is not None and calls is not None:
+        write_file(html_file, calls_page(calls))
+    if calls is not None:
+        print(calls_words(calls), end="\n\n")
+    print(words(runs) if runs is not None else no_scenario(*sides))
+    if not same:
         raise typer.Exit(1)
 
 
 @app.command()
 def latency(
-    here: Annotated[Path, typer.Argument(help="The --out folder of one run.")],
+    here: Annotated[Path, typer.Argument(help="The --out folder of one run, or a cassette.")],
     there: Annotated[Path, typer.Argument(help="That of another.")],
     tolerance: Annotated[
         float, typer.Option(help="Share of the mean by which a hop may surely differ.")
@@ -76,11 +94,10 @@ def latency(
     Example: fleetwin parity latency out-embedded out-localstack
     """
     from simulator.parity.latency_diff import latencies
-    from simulator.parity.latency_fit import TRACES_FILE, load_traces
     from simulator.parity.latency_words import latency_words
+    from simulator.parity.sides import traces_of
 
-    sides = load_traces(here / TRACES_FILE), load_traces(there / TRACES_FILE)
-    found = latencies(*sides, tolerance)
+    found = latencies(traces_of(here), traces_of(there), tolerance)
     print(latency_words(found))
     if found.different:
         raise typer.Exit(1)
@@ -88,7 +105,7 @@ def latency(
 
 @app.command()
 def fit(
-    traces: Annotated[Path, typer.Argument(help="traces.jsonl of a run.")],
+    traces: Annotated[Path, typer.Argument(help="traces.jsonl of a run, or a cassette.")],
     models: Annotated[Path, typer.Argument(help="The file of models to write.")],
     source: Annotated[
         str, typer.Option(help="Where the traces are from: recorded, documented or assumed.")
@@ -102,92 +119,16 @@ def fit(
 
     Example: fleetwin parity fit out/traces.jsonl aws.json, then: fleetwin run --latency aws.json
     """
-    from simulator.parity.latency_fit import fit_all, load_traces, save_models
+    from simulator.parity.latency_fit import fit_all, save_models
+    from simulator.parity.sides import traces_of
 
     on = day or datetime.now(UTC).date().isoformat()
-    found = fit_all(load_traces(traces), source, origin or traces.name, on)
+    found = fit_all(traces_of(traces), source, origin or traces.name, on)
     save_models(found, models)
     for hop, model in found.items():
         print(f"  {hop:<34} {model.samples:>7} samples  {type(model.draw).__name__.lower()}")
     print(f"wrote {models}; use it: fleetwin run --latency {models}")
 
 
-REGION = "us-east-1"
-
-
-@app.command()
-def record(
-    cassette: Annotated[Path, typer.Argument(help="The file to write.")],
-    target: Annotated[
-        str, typer.Option(help="embedded, localstack (an endpoint of this machine) or aws.")
-    ] = "embedded",
-    endpoint: Annotated[
-        str | None, typer.Option(help="Of localstack; default: where `make localstack` starts it.")
-    ] = None,
-    yes: Annotated[
-        bool,
-        typer.Option(
-            "--yes", help="For aws: I know that this makes and deletes things in my account."
-        ),
-    ] = False,
-) -> None:
-    """Hold a fixed conversation with a target and keep its answers, latencies and date.
-
-    On aws it makes a bucket, a stream of one shard, a table, a queue, a topic and a log group,
-    all named fleetwin-parity-..., sends a few bytes to each and deletes them; some cents at most.
-    Besides run with --target aws --yes, no other command sends anything to aws.
-
-    Example: fleetwin parity record cassette.jsonl
-    """
-    from simulator.parity.conversation import STEPS
-    from simulator.parity.recorder import record as hold
-    from simulator.targets import partner_of
-    from simulator.testing.twin import Twin
-
-    today = datetime.now(UTC).date()
-    with partner_of(target, REGION, endpoint, Twin, asked=yes) as partner:
-        steps = tuple(each for each in STEPS if each.service not in partner.absent)
-        for service in sorted({each.service for each in STEPS} & partner.absent):
-            print(f"fleetwin: {endpoint or target} has no {service}: left out", file=sys.stderr)
-        found = hold(partner, steps, partner.run, today)
-    found.save(cassette)
-    refused = sum(each.error is not None for each in found.played)
-    print(f"{len(found.played)} steps on {target}, {refused} of them refused; wrote {cassette}")
-
-
-@app.command()
-def replay(
-    cassette: Annotated[Path, typer.Argument(help="What `fleetwin parity record` wrote.")],
-    today: Annotated[
-        str | None, typer.Option(help="The day on which its age is counted; default: today.")
-    ] = None,
-    expires_days: Annotated[int, typer.Option(help="Older cassettes get a warning.")] = 180,
-) -> None:
-    """Hold a cassette's conversation with the embedded twin; ends with 1 when answers differ.
-
-    Needs no network. Latencies are not compared: those of the twin are on its own clock.
-
-    Example: fleetwin parity replay cassette.jsonl
-    """
-    from simulator.parity.cassette import Cassette
-    from simulator.parity.recorder import replay as hold_again
-    from simulator.targets import partner_of
-    from simulator.testing.twin import Twin
-
-    recorded = Cassette.load(cassette)
-    day = date.fromisoformat(today) if today else datetime.now(UTC).date()
-    if warning := recorded.warning(day, expires_days):
-        print(f"fleetwin: {warning}", file=sys.stderr)
-    with partner_of("embedded", REGION, None, Twin, asked=False) as partner:
-        found = hold_again(recorded, partner, partner.run)
-    for mismatch in found:
-        print(f"{mismatch.step} ({mismatch.call})")
-        for line in mismatch.lines:
-            print(f"  {line}")
-    compared = sum(not each.step.tidies for each in recorded.played)
-    print(
-        f"{compared - len(found)} of {compared} steps are answered as on {recorded.target} "
-        f"({recorded.recorded})"
-    )
-    if found:
-        raise typer.Exit(1)
+app.command()(record)
+app.command()(replay)

@@ -1,24 +1,31 @@
 """A cassette: one conversation with a target, its answers made comparable, its latencies, its date.
 
 `recorder` makes them, `fleetwin parity replay` has the embedded twin answer them again. A file of
-JSON lines: the first says where and when it was recorded, each further one is a step.
+JSON lines: the first says where and when it was recorded, each further one is a step, or a part of
+the run that was recorded with it (`recorded_run`).
 """
 
 from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from simulator.errors import ParityError
 from simulator.host_errors import write_file
+from simulator.parity.latency_fit import Floats
+from simulator.parity.recorded_run import RecordedRun
 
-FORMAT = 1
+FORMAT = 2
+READABLE = (1, 2)
+"""Format 1 had one latency for a step, and no run."""
 EXPIRES_DAYS = 180
 """AWS changes its answers without a version; older recordings are worth making again."""
 
@@ -44,24 +51,43 @@ class Step:
 
 @dataclass(frozen=True)
 class Played:
-    """A step with what came of it: ``answer`` of a call that went well, else ``error``."""
+    """A step with what came of it: ``answer`` of a call that went well, else ``error``.
+
+    Where the conversation was held several times, these are of the first, ``latencies_s`` of
+    every call in any of them, ``tries`` is their number, and a step that was not ``steady`` was
+    answered otherwise in a later one.
+    """
 
     step: Step
     answer: Any
     error: Mapping[str, Any] | None
-    latency_s: float
+    latencies_s: tuple[float, ...]
     tries: int = 1
+    steady: bool = True
 
 
 @dataclass(frozen=True)
 class Cassette:
-    """One recorded conversation. ``billable``: requests and bytes sent, by service."""
+    """One recorded conversation. ``billable``: requests and bytes sent, by service.
+
+    ``run`` is a scenario's run on the same target, where one was recorded.
+    """
 
     target: str
     recorded: date
     region: str
     played: tuple[Played, ...]
     billable: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    run: RecordedRun | None = None
+
+    def latencies(self) -> dict[str, Floats]:
+        """Return how long the calls of each operation took; of refused ones apart."""
+        found: dict[str, list[float]] = defaultdict(list)
+        for each in self.played:
+            refused = " (refused)" if each.error is not None else ""
+            name = f"{each.step.service}:{each.step.operation}{refused}"
+            found[name] += each.latencies_s
+        return {name: np.array(values) for name, values in sorted(found.items())}
 
     def age_days(self, today: date) -> int:
         """Return how many days ago it was recorded."""
@@ -88,6 +114,7 @@ class Cassette:
         }
         lines = [json.dumps(head, sort_keys=True)]
         lines += [json.dumps(plain(asdict(each)), sort_keys=True) for each in self.played]
+        lines += [json.dumps(row, sort_keys=True) for row in (self.run.rows() if self.run else ())]
         write_file(path, "\n".join(lines) + "\n")
 
     @classmethod
@@ -95,11 +122,16 @@ class Cassette:
         """Read a cassette; raises ParityError for a file that is none."""
         try:
             head, *rows = map(json.loads, path.read_text(encoding="utf-8").splitlines())
-            if head["format"] != FORMAT:
+            if head["format"] not in READABLE:
                 raise ParityError(f"{path}: format {head['format']} is not {FORMAT}")
-            played = tuple(_played(row) for row in rows)
-            recorded = date.fromisoformat(head["recorded"])
-            return cls(head["target"], recorded, head["region"], played, head["billable"])
+            return cls(
+                head["target"],
+                date.fromisoformat(head["recorded"]),
+                head["region"],
+                tuple(_played(row) for row in rows if "step" in row),
+                head["billable"],
+                RecordedRun.of_rows(row for row in rows if "step" not in row),
+            )
         except OSError as error:
             raise ParityError(f"{path}: cannot be read ({error.strerror})") from None
         except (ValueError, KeyError, TypeError) as error:
@@ -142,4 +174,7 @@ def _played(row: Mapping[str, Any]) -> Played:
     until = step.pop("until")
     params = rich(step.pop("params"))
     made = Step(**step, params=params, until=None if until is None else (until[0], until[1]))
-    return Played(made, row["answer"], row["error"], row["latency_s"], row["tries"])
+    took_s = row["latencies_s"] if "latencies_s" in row else [row["latency_s"]]
+    return Played(
+        made, row["answer"], row["error"], tuple(took_s), row["tries"], row.get("steady", True)
+    )

@@ -26,6 +26,8 @@ SCORES_FILE = "scores.jsonl"
 
 Scores = Mapping[str, Mapping[int, float]]
 """Smoothed score of the model by device and event time in ms."""
+ScoreRow = tuple[str, int, float]
+"""Device, event time in ms, smoothed score."""
 
 
 @dataclass(frozen=True)
@@ -189,20 +191,17 @@ class Difference:
 
 def load(out: Path) -> Journey:
     """Read what a run left in its ``--out`` folder; raises ParityError."""
-    try:
-        report = json.loads((out / "report.json").read_text(encoding="utf-8"))
-        lines = (out / SCORES_FILE).read_bytes().splitlines()
-    except FileNotFoundError as error:
-        raise ParityError(
-            f"{error.filename}: not there; {out} must be what `fleetwin run --out` wrote"
-        ) from None
-    except ValueError as error:
-        raise ParityError(f"{out / 'report.json'}: not JSON: {error}") from None
+    traces = load_traces(out / TRACES_FILE) if (out / TRACES_FILE).exists() else {}
+    return journey_of(str(out), read_report(out), read_scores(out), traces)
+
+
+def journey_of(
+    name: str, report: Mapping[str, Any], rows: Iterable[ScoreRow], traces: Traces
+) -> Journey:
+    """Return the journey of a run's report, scores and traces."""
     scores: dict[str, dict[int, float]] = defaultdict(dict)
-    for line in lines:
-        row = orjson.loads(line)
-        if row["score"] is not None:
-            scores[row["device_id"]][row["event_time_ms"]] = row["score"]
+    for device, at_ms, score in rows:
+        scores[device][at_ms] = score
     found = tuple(
         Found(
             each["device_id"],
@@ -214,7 +213,7 @@ def load(out: Path) -> Journey:
         for each in report["detections"]
     )
     return Journey(
-        str(out),
+        name,
         report["scenario"],
         report["seed"],
         report["target"],
@@ -222,7 +221,37 @@ def load(out: Path) -> Journey:
         report["alerts"],
         found,
         scores,
-        load_traces(out / TRACES_FILE) if (out / TRACES_FILE).exists() else {},
+        traces,
+    )
+
+
+def read_report(out: Path) -> dict[str, Any]:
+    """Return a run's `report.json`; raises ParityError."""
+    try:
+        report: dict[str, Any] = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise _missing(out, error) from None
+    except ValueError as error:
+        raise ParityError(f"{out / 'report.json'}: not JSON: {error}") from None
+    return report
+
+
+def read_scores(out: Path) -> list[ScoreRow]:
+    """Return device, event time in ms and smoothed score of every row; raises ParityError."""
+    try:
+        rows = map(orjson.loads, (out / SCORES_FILE).read_bytes().splitlines())
+        return [
+            (row["device_id"], row["event_time_ms"], row["score"])
+            for row in rows
+            if row["score"] is not None
+        ]
+    except FileNotFoundError as error:
+        raise _missing(out, error) from None
+
+
+def _missing(out: Path, error: FileNotFoundError) -> ParityError:
+    return ParityError(
+        f"{error.filename}: not there; {out} must be what `fleetwin run --out` wrote"
     )
 
 

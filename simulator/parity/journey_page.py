@@ -19,8 +19,8 @@ from simulator.report_svg import GAP, LEFT, RIGHT, ROW, WIDTH, Axes, escaped, po
 HERE, THERE, APART = "var(--score)", "#d07a2d", "var(--false)"
 
 
-def page(diff: Difference) -> str:
-    """Return the page; machines that differ come first."""
+def page(diff: Difference, more: str = "") -> str:
+    """Return the page, with ``more`` at its end; machines that differ come first."""
     devices = sorted({*diff.here.scores, *diff.there.scores})
     apart = sorted(devices, key=lambda device: (-_largest(diff, device), device))
     body = [
@@ -39,12 +39,18 @@ def page(diff: Difference) -> str:
         "<span>dashed: threshold; bars below: detections here and there</span></p>",
         *(_figure(diff, device) for device in apart),
         latency_section(diff.latency, HERE, THERE) if diff.here.traces or diff.there.traces else "",
+        more,
     ]
-    title = escaped(f"fleetwin parity: {diff.here.scenario}")
+    return document(f"fleetwin parity: {diff.here.scenario}", "".join(body))
+
+
+def document(title: str, body: str) -> str:
+    """Return a page with our style and nothing to be loaded; ``body`` is HTML."""
+    title = escaped(title)
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head>'
-        f"<body>{''.join(body)}</body></html>\n"
+        f"<body>{body}</body></html>\n"
     )
 
 

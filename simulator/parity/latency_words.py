@@ -40,6 +40,8 @@ def latency_verdict(found: Latencies) -> str:
         return text + ", ".join(found.different)
     said = [each.verdict(found.tolerance) for each in found.hops]
     few = said.count(TOO_FEW)
+    if few == len(said):
+        return f"latency: fewer than {LEAST} samples of every hop"
     left = f"; {few} with fewer than {LEAST} samples" if few else ""
     return f"latency: no hop is surely more than {found.tolerance:.0%} apart{left}"
 

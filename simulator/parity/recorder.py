@@ -21,6 +21,8 @@ from simulator.parity.cassette import Cassette, Played, Step, billable
 from simulator.parity.normal import Normaliser, differences, same_error
 
 MOST_TRIES = 60
+PAUSE_S = 2.0
+"""Between two times of a conversation: Kinesis takes CreateStream five times a second (quotas)."""
 RUN_NAME = "fleetwin-parity"
 """How the names begin of all that a conversation makes."""
 
@@ -53,12 +55,34 @@ class Mismatch:
     lines: tuple[str, ...]
 
 
-def record(partner: Partner, steps: Sequence[Step], run: str, on: date) -> Cassette:
-    """Hold a conversation and return its cassette; names that it makes begin with ``run``.
+def record(partner: Partner, steps: Sequence[Step], run: str, on: date, times: int = 1) -> Cassette:
+    """Hold a conversation so many times and return its cassette; its names begin with ``run``.
 
-    What it made is deleted again, also when a step in between fails. Raises ParityError for a
-    step whose value to wait for never came.
+    Each time has names of its own, since a name may not be free at once after its deletion. What
+    it made is deleted again, also when a step in between fails. Raises ParityError for a step
+    whose value to wait for never came.
     """
+    played, sent = _held(partner, steps, run)
+    for number in range(1, times):
+        partner.wait(PAUSE_S)
+        again, more = _held(partner, steps, f"{run}-{number}")
+        played = [_both(*pair) for pair in zip(played, again, strict=True)]
+        sent += more
+    return Cassette(partner.target, on, partner.region, tuple(played), billable(played, sent))
+
+
+def _both(first: Played, again: Played) -> Played:
+    """Return a step's first outcome with what the calls of another time took."""
+    return replace(
+        first,
+        latencies_s=first.latencies_s + again.latencies_s,
+        tries=first.tries + again.tries,
+        steady=first.steady and not compared(first, again),
+    )
+
+
+def _held(partner: Partner, steps: Sequence[Step], run: str) -> tuple[list[Played], Counter[str]]:
+    """Hold a conversation once; return its steps and the bytes sent, by service."""
     talk = _Talk(partner, run)
     played: list[Played] = []
     trouble: Exception | None = None
@@ -71,23 +95,29 @@ def record(partner: Partner, steps: Sequence[Step], run: str, on: date) -> Casse
             trouble = trouble or error
     if trouble is not None:
         raise trouble
-    return Cassette(partner.target, on, partner.region, tuple(played), billable(played, talk.sent))
+    return played, talk.sent
 
 
 def replay(cassette: Cassette, partner: Partner, run: str) -> list[Mismatch]:
     """Hold a cassette's conversation again and return the steps that were answered otherwise."""
     steps = [each.step for each in cassette.played]
     again = record(partner, steps, run, cassette.recorded)
+    return mismatches(cassette.played, again.played)
+
+
+def mismatches(recorded: Sequence[Played], again: Sequence[Played]) -> list[Mismatch]:
+    """Return the steps of a conversation that were answered otherwise; tidying is left out."""
     found = []
-    for before, now in zip(cassette.played, again.played, strict=True):
-        lines = [] if before.step.tidies else _compared(before, now)
+    for before, now in zip(recorded, again, strict=True):
+        lines = [] if before.step.tidies else compared(before, now)
         if lines:
             call = f"{before.step.service}:{before.step.operation}"
             found.append(Mismatch(before.step.name, call, tuple(lines)))
     return found
 
 
-def _compared(before: Played, now: Played) -> list[str]:
+def compared(before: Played, now: Played) -> list[str]:
+    """Return where the outcomes of a step differ, a line for each place."""
     if before.error is None or now.error is None:
         if before.error is not None:
             return [f"answered, was refused: {before.error['Code']} {before.error['Message']}"]
@@ -117,10 +147,11 @@ class _Talk:
     def play(self, step: Step) -> Played:
         """Do a step, again and again until what it waits for is there."""
         params = self._filled(step.params)
+        took_s: list[float] = []
         for tries in range(1, MOST_TRIES + 1):
             began_s = self._partner.clock()
             answer, error = self._call(step, params)
-            latency_s = self._partner.clock() - began_s
+            took_s.append(round(self._partner.clock() - began_s, 6))
             if step.until is None or _value(answer, step.until[0]) == step.until[1]:
                 self._raw[step.name] = answer
                 # Each answer goes through the same tokens, in the order of the conversation.
@@ -128,13 +159,14 @@ class _Talk:
                     replace(step),
                     self._normal.of(answer) if error is None else None,
                     None if error is None else self._normal.of(error),
-                    round(latency_s, 6),
+                    tuple(took_s),
                     tries,
                 )
             self._partner.wait(step.wait_s or 1.0)
+        last = f"refused, {error['Code']}: {error['Message']}" if error else f"{answer}"
         raise ParityError(
             f"{step.name}: {step.until} did not come in {MOST_TRIES} tries of "
-            f"{step.service}:{step.operation}"
+            f"{step.service}:{step.operation}; the last was {last[:200]}"
         )
 
     def _call(self, step: Step, params: dict[str, Any]) -> tuple[Any, dict[str, Any] | None]:

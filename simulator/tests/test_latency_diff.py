@@ -126,7 +126,9 @@ def test_of_too_few_samples_nothing_is_said(here: int) -> None:
     row = next(line for line in latency_words(found).splitlines() if "read" in line)
     assert row.endswith("too few")
     assert row.count(" -") == 8
-    assert latency_words(found).endswith(f"1 with fewer than {LEAST} samples")
+    assert latency_words(found).endswith(f"fewer than {LEAST} samples of every hop")
+    more = latencies(traces, {**traces, "read": exponential(500, 2)})
+    assert latency_words(more).endswith(f"apart; 1 with fewer than {LEAST} samples")
 
 
 def test_a_99th_percentile_needs_a_hundred_samples() -> None:
