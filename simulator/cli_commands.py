@@ -37,7 +37,7 @@ from simulator.built_assets import SOURCE, built_assets
 from simulator.cli import INTERRUPTED
 from simulator.cli_help import CHANGE, DATA, FIRST_STEPS, LOOK, PLAN, RUN, lay_out
 from simulator.errors import AssetsError, ScenarioError, SimulatorError
-from simulator.host_errors import words_for
+from simulator.host_errors import make_folder, words_for
 from simulator.progress import Progress
 from simulator.report_text import summary
 from simulator.scenario import ReplaySettings, Scenario, list_scenarios
@@ -312,6 +312,8 @@ def up(
     place = assembly or SNAPSHOT
     wanted = parameters_of(Scenario.load(scenario), None, place) if scenario else {}
     pace, remote = _speed(speed), remote_of(target, endpoint)
+    if state is not None:
+        make_folder(state, "--state")
     with tempfile.TemporaryDirectory(prefix="fleetwin-") as folder:
         twin = Embedded(
             datetime.now(UTC),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from simulator.errors import ScenarioError
+from simulator.host_errors import make_folder
 from simulator.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def history(
         decisions=read_decisions(decisions) if decisions else (),
     )
     order = HistoryOrder(plan, out, format, bursts)
+    make_folder(out)
     prepare(order, replace=force)
     progress = _Progress(len(plan.devices), plan.total_s * plan.fleet.rate_hz)
     if engine == "spark":

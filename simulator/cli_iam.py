@@ -42,15 +42,27 @@ def report(
             f"no twin has left its permissions in {state}: run `fleetwin run` first, "
             "or give --state FOLDER"
         ) from None
-    for arn, grants in groupby(usage.unused, key=lambda grant: grant.role):
-        if role in arn.rpartition("/")[2]:
-            print(arn.rpartition("/")[2])
-            for grant in grants:
-                print(f"  not used  {grant.sid or '(no Sid)':<22} {grant.action}")
-    denied = [each for each in usage.denied if role in each[0].rpartition("/")[2]]
+    used, unused = (
+        [grant for grant in grants if role in _name(grant.role)]
+        for grants in (usage.used, usage.unused)
+    )
+    if role and not used and not unused:
+        names = sorted({_name(grant.role) for grant in (*usage.used, *usage.unused)})
+        raise EnvironmentMissing(
+            f"--role {role}: in no role's name; the run had {', '.join(names)}"
+        )
+    for arn, grants in groupby(unused, key=lambda grant: grant.role):
+        print(_name(arn))
+        for grant in grants:
+            print(f"  not used  {grant.sid or '(no Sid)':<22} {grant.action}")
+    denied = [each for each in usage.denied if role in _name(each[0])]
     for arn, action, resource in denied:
-        print(f"{arn.rpartition('/')[2]}\n  DENIED    {action} on {resource}")
-    total = len(usage.used) + len(usage.unused)
-    print(f"{len(usage.used)} of {total} grants were used, {len(denied)} calls were denied")
+        print(f"{_name(arn)}\n  DENIED    {action} on {resource}")
+    total = len(used) + len(unused)
+    print(f"{len(used)} of {total} grants were used, {len(denied)} calls were denied")
     if denied:
         raise typer.Exit(1)
+
+
+def _name(arn: str) -> str:
+    return arn.rpartition("/")[2]

@@ -6,10 +6,8 @@ alarms from CloudWatch. `run.py` makes the report of it.
 
 from __future__ import annotations
 
-import errno
 import gzip
 import json
-import os
 import shutil
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -71,21 +69,6 @@ def fresh_state(out: Path) -> Path:
     state.mkdir(parents=True)
     (state / MARKER).touch()
     return state
-
-
-def make_folder(out: Path) -> None:
-    """Make the folder of a run's report; raises EnvironmentMissing where that cannot be."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        problem = "" if os.access(out, os.W_OK | os.X_OK) else os.strerror(errno.EACCES)
-    except FileExistsError:
-        problem = "a file is there"
-    except OSError as error:
-        problem = error.strerror or str(error)
-    if problem:
-        raise EnvironmentMissing(
-            f"--out {out}: cannot be written ({problem}); choose a folder of yours"
-        )
 
 
 def template_parameters(scenario: Scenario, recording: Recording | None) -> dict[str, str]:

@@ -1,12 +1,14 @@
 """What the machine refuses, in one line: a full disk, a folder without rights, a path that is none.
 
-The command line asks `words_for` of an OSError that nothing else has handled, and has its files
-written by `write_file`. What is no trouble of the machine stays a traceback: a defect of ours.
+The command line asks `words_for` of an OSError that nothing else has handled, has its files
+written by `write_file` and its folders made by `make_folder`. What is no trouble of the machine
+stays a traceback: a defect of ours.
 """
 
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 from simulator.errors import EnvironmentMissing
@@ -25,6 +27,21 @@ def words_for(error: OSError) -> str | None:
     if error.errno in {errno.EMFILE, errno.ENFILE}:
         return "too many open files; allow more: ulimit -n 4096"
     return None
+
+
+def make_folder(folder: Path, option: str = "--out") -> None:
+    """Make a folder that an option names; raises EnvironmentMissing where that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        problem = "" if os.access(folder, os.W_OK | os.X_OK) else os.strerror(errno.EACCES)
+    except FileExistsError:
+        problem = "a file is there"
+    except OSError as error:
+        problem = error.strerror or str(error)
+    if problem:
+        raise EnvironmentMissing(
+            f"{option} {folder}: cannot be written ({problem}); choose a folder of yours"
+        )
 
 
 def write_file(path: Path, text: str) -> None:

@@ -30,6 +30,7 @@ from simulator.fleet.fleet import Fleet
 from simulator.fleet.ground_truth import GroundTruth
 from simulator.fleet.recording import Recording
 from simulator.fleet.replay import Replay
+from simulator.host_errors import make_folder
 from simulator.parity.journey import SCORES_FILE
 from simulator.parity.latency_fit import TRACES_FILE, chosen_models
 from simulator.progress import Progress
@@ -92,7 +93,7 @@ def run(options: Options) -> RunReport:
     recording = _recording(options.scenario)
     latencies = chosen_models(options.latency)
     start = recording.start if recording else options.scenario.start
-    evidence.make_folder(options.out)
+    make_folder(options.out)
     if is_deployed(options.target, options.endpoint):
         target: Target = deployed(
             start,

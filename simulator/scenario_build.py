@@ -157,7 +157,8 @@ def in_range(path: str, value: float) -> None:
     """Raise ScenarioError for a number that is not within the bounds of its key."""
     low, high, unit = RANGES[pattern_of(path)]
     if not math.isfinite(value) or not low <= value <= high:
-        words = f"{low:.15g} to {high:.15g} {unit}".rstrip()
+        # As they are written in a file: the highest seed is a number of 19 digits.
+        words = f"{low} to {high} {unit}".rstrip()
         raise ScenarioError(f"{path}: {value!r} is out of range; use {words}")
 
 
@@ -179,7 +180,10 @@ def _value(hint: Any, value: Any, path: str) -> Any:
         raise ScenarioError(f"{path}: expected {WORDS[hint]}, got {value!r}; change its type")
     choices = CHOICES.get(pattern_of(path))
     if choices is not None and value not in choices:
-        word = "fault" if pattern_of(path).endswith("faults.kind") else path.rpartition(".")[2]
+        pattern = pattern_of(path)
+        word = "fault" if pattern.endswith("faults.kind") else pattern.rpartition(".")[2]
+        if path.endswith("]"):
+            word = word.removesuffix("s")  # one of a list
         raise ScenarioError(f"{path}: unknown {word} {value!r}; {suggestion(value, choices)}")
     return value
 

@@ -234,7 +234,7 @@ def _missing(base: Path, entries: Mapping[str, Mapping[str, Any]]) -> list[tuple
 def _read_json(file: Path, cure: str) -> dict[str, Any]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise TemplateError(f"{file}: no such file; {cure}") from None
     except ValueError as error:
         raise TemplateError(f"{file}: not JSON ({error}); {cure}") from None

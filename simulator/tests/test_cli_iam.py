@@ -26,6 +26,10 @@ def test_the_permissions_report_of_a_run_names_what_was_not_used_and_nothing_den
     narrowed = CliRunner().invoke(app, [*words, "--role", "raw-writer"]).stdout
     assert "fleetwin-dev-detector" not in narrowed
     assert "fleetwin-dev-raw-writer" in narrowed
+    counted = [int(text.splitlines()[-1].split()[2]) for text in (narrowed, result.stdout)]
+    assert 0 < counted[0] < counted[1], "it counts what it shows"
+    with pytest.raises(EnvironmentMissing, match=r"--role rawwriter: .*fleetwin-dev-raw-writer"):
+        CliRunner().invoke(app, [*words, "--role", "rawwriter"], catch_exceptions=False)
 
 
 def test_the_permissions_report_without_a_run_says_what_to_do(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from simulator.errors import EnvironmentMissing
-from simulator.evidence import REPORT_FILES, fresh_state, make_folder
-from simulator.host_errors import words_for, write_file
+from simulator.evidence import REPORT_FILES, fresh_state
+from simulator.host_errors import make_folder, words_for, write_file
 from simulator.tests.command import fleetwin
 from simulator.tests.test_cli import refusal
 
@@ -54,6 +54,27 @@ def test_an_output_folder_that_is_a_file_is_refused_before_anything_runs(tmp_pat
     file.write_text("mine", "utf-8")
     line = refusal(fleetwin("run", "tiny", "--out", str(file)))
     assert f"--out {file}: cannot be written (a file is there)" in line
+    assert file.read_text("utf-8") == "mine"
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (("run", "tiny"), "--out"),
+        (("history", "tiny", "--days", "0.01"), "--out"),
+        (("up",), "--state"),
+    ],
+    ids=["run", "history", "up"],
+)
+@pytest.mark.parametrize("below", ["", "folder"], ids=["a file", "below a file"])
+def test_a_folder_that_cannot_be_made_is_refused_by_every_command_that_fills_one(
+    words: tuple[str, ...], option: str, below: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "taken"
+    file.write_text("mine", "utf-8")
+    line = refusal(fleetwin(*words, option, str(file / below)))
+    assert f"{option} {file / below}: cannot be written (" in line
+    assert line.endswith("; choose a folder of yours")
     assert file.read_text("utf-8") == "mine"
 
 

@@ -92,6 +92,14 @@ def test_only_the_features_that_a_scenario_sets_are_changes() -> None:
             "start: expected a time with zone; write 2026-01-05T00:00:00Z",
         ),
         (
+            {"seed": -1},
+            "seed: -1 is out of range; use 0 to 9223372036854775807",
+        ),
+        (
+            {"fleet": {"sensors": ["temprature_c"]}},
+            "fleet.sensors[0]: unknown sensor 'temprature_c'; did you mean 'temperature_c'?",
+        ),
+        (
             {"network": {"loss": 5}},
             "network.loss: 5 is out of range; use 0 to 0.5 (a share, not a percentage)",
         ),

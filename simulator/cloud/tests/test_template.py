@@ -382,6 +382,8 @@ def test_a_folder_without_a_readable_manifest_is_refused_with_the_cure(tmp_path:
     with pytest.raises(TemplateError, match=r"manifest\.json: no such file; synthesize it"):
         load_assembly(tmp_path)
     (tmp_path / "manifest.json").write_text("{")
+    with pytest.raises(TemplateError, match=r"manifest\.json: no such file; synthesize it"):
+        load_assembly(tmp_path / "manifest.json")
     with pytest.raises(TemplateError, match="not JSON"):
         load_assembly(tmp_path)
     (tmp_path / "manifest.json").write_text("{}")
