@@ -215,13 +215,18 @@ class FunctionWorker:
         """Carry frames to the engine's thread until the process is gone (its own thread)."""
         lines: list[str] = []
         with answers:
-            while (frame := read_frame(answers)) is not None:
-                head, body = frame
-                if "lines" in head:
-                    lines.extend(head["lines"])
-                    continue
-                self._engine.post(partial(self._heard, process, head, body, lines))
-                lines = []
+            try:
+                while (frame := read_frame(answers)) is not None:
+                    head, body = frame
+                    if "lines" in head:
+                        lines.extend(head["lines"])
+                        continue
+                    self._engine.post(partial(self._heard, process, head, body, lines))
+                    lines = []
+            except ValueError as error:
+                # Something else has the pipe, such as a child that the handler forked.
+                lines.append(f"what came from the process of {self.name} is no answer: {error}")
+                process.kill_group()
         process.wait(5.0)
         with suppress(OSError):
             requests.close()

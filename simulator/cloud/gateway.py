@@ -254,7 +254,14 @@ class _Handler(socketserver.StreamRequestHandler):
             raise _BadRequest("Content-Length is not a number")
         if int(length) > _MAX_BODY:
             raise _BadRequest(f"the body is over the twin's limit of {_MAX_BODY} bytes")
-        return self.rfile.read(int(length)) if length != "0" else b""
+        return self._read_whole(int(length)) if length != "0" else b""
+
+    def _read_whole(self, length: int) -> bytes:
+        """Return so many bytes; a client that ended in the middle has asked for nothing."""
+        body = self.rfile.read(length)
+        if len(body) < length:
+            raise _BadRequest(f"the body ends after {len(body)} of {length} bytes")
+        return body
 
     def _chunked_body(self) -> bytes:
         parts: list[bytes] = []
@@ -263,7 +270,7 @@ class _Handler(socketserver.StreamRequestHandler):
                 size = int(self.rfile.readline(64).split(b";")[0], 16)
             except ValueError:
                 raise _BadRequest("a chunk's length is not a number") from None
-            chunk = self.rfile.read(size)
+            chunk = self._read_whole(size)
             self.rfile.readline(8)
             if not size:
                 return b"".join(parts)

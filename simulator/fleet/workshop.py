@@ -14,7 +14,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from contextlib import suppress
+from typing import IO, NamedTuple
 
 from simulator.errors import InvariantBroken
 from simulator.fleet.plant import Batch, PlantPlan, Unit
@@ -67,6 +68,7 @@ class Ahead:
         self._process.stdin.close()
         self._ready: queue.Queue[Batch | None] = queue.Queue(BATCHES_AHEAD)
         self._closed = False
+        self._trouble: Exception | None = None
         threading.Thread(target=self._receive, name="workshop", daemon=True).start()
 
     def __iter__(self) -> Iterator[Batch]:
@@ -74,7 +76,8 @@ class Ahead:
             batch = self._ready.get()
             if batch is None:
                 raise InvariantBroken(
-                    f"the process that makes the readings ended early ({self._process.poll()})"
+                    "the process that makes the readings ended early "
+                    f"(exit status {self._exit_status()}; {self._trouble!r})"
                 )
             yield batch
 
@@ -86,27 +89,49 @@ class Ahead:
         while not self._ready.empty():
             self._ready.get_nowait()
 
+    def _exit_status(self) -> int | None:
+        """Return how the process ended; None where it goes on without a reader."""
+        with suppress(subprocess.TimeoutExpired):
+            return self._process.wait(5.0)
+        return None
+
     def _receive(self) -> None:
         pipe = self._process.stdout
         assert pipe is not None
         with pipe:
             while not self._closed:
                 try:
-                    batch = pickle.load(pipe)
-                except Exception:  # whatever it is, whoever waits is told by the None below
+                    batch = received(pipe)
+                except Exception as error:  # whoever waits is told by the None below
+                    self._trouble = error
                     break
                 self._ready.put(batch)
         if not self._closed:
             self._ready.put(None)
 
 
+def received(pipe: IO[bytes]) -> Batch:
+    """Return the next batch of a buffered pipe, in however many pieces it comes.
+
+    Raises EOFError at the end, and what `pickle` raises, or TypeError, for anything else.
+    """
+    batch = pickle.load(pipe)
+    if not isinstance(batch, Batch):
+        raise TypeError(f"a batch was due, and {type(batch).__name__} came")
+    return batch
+
+
 def main() -> None:
     """Make an order that comes pickled on standard input; write batches until nobody reads."""
+    # The batches have the pipe for themselves: what else this process prints goes to stderr, lest
+    # it be read as one.
+    pipe = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     order: Order = pickle.load(sys.stdin.buffer)
     try:
         for batch in batches(order, units_of(order.plan)):
-            pickle.dump(batch, sys.stdout.buffer, protocol=pickle.HIGHEST_PROTOCOL)
-        sys.stdout.buffer.flush()
+            pickle.dump(batch, pipe, protocol=pickle.HIGHEST_PROTOCOL)
+        pipe.flush()
     except BrokenPipeError:
         # Nobody reads any more; keep Python from flushing into the closed pipe at its exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), pipe.fileno())

@@ -26,6 +26,8 @@ except ModuleNotFoundError:  # A function that sees only its own archive may be 
     codec = None  # type: ignore[assignment]
 
 LENGTHS = struct.Struct(">II")
+LONGEST_B = 1 << 28
+"""No part of a frame is longer: bytes that are no frame mostly say that they are."""
 ONE_FRAME = threading.Lock()
 """Threads of a handler may print while another frame is on its way."""
 Head = dict[str, Any]
@@ -47,15 +49,28 @@ def write_frame(pipe: IO[bytes], head: Head, body: bytes = b"") -> None:
 
 
 def read_frame(pipe: IO[bytes]) -> tuple[Head, bytes] | None:
-    """Receive one frame; None at the end of the pipe."""
-    lengths = pipe.read(LENGTHS.size)
+    """Receive one frame, in however many pieces it comes; None at the end of the pipe.
+
+    A frame that its writer did not finish is none. Raises ValueError for what is no frame.
+    """
+    lengths = _read(pipe, LENGTHS.size)
     if len(lengths) < LENGTHS.size:
         return None
     head_b, body_b = LENGTHS.unpack(lengths)
-    head, body = pipe.read(head_b), pipe.read(body_b)
+    if max(head_b, body_b) > LONGEST_B:
+        raise ValueError(f"a frame of {head_b} and {body_b} bytes")
+    head, body = _read(pipe, head_b), _read(pipe, body_b)
     if len(head) < head_b or len(body) < body_b:
         return None
     return loads(head), body
+
+
+def _read(pipe: IO[bytes], length: int) -> bytes:
+    """Return so many bytes, fewer only at the end of the pipe, of one without a buffer as well."""
+    data = pipe.read(length)
+    while len(data) < length and (more := pipe.read(length - len(data))):
+        data += more
+    return data
 
 
 class LinesToPipe(io.TextIOBase):

@@ -34,6 +34,8 @@ CODE = """
                 pass
         if do == "big":
             return "x" * 6_291_557
+        if do == "scribble":
+            os.write(int(sys.argv[2]), b"what no frame begins with")
         if do == "set":
             return {1, 2}
         if do == "print":
@@ -118,6 +120,7 @@ def test_a_function_logs_where_its_settings_say(twin: Twin, functions: Functions
     ("do", "kind", "text"),
     [
         ("exit", "Runtime.ExitError", "exit status 3"),
+        ("scribble", "Runtime.ExitError", "signal: 9"),
         ("big", "Function.ResponseSizeTooLarge", "(6291556 bytes)"),
         ("set", "Runtime.MarshalError", "not JSON serializable"),
     ],

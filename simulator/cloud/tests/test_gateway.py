@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -152,6 +153,26 @@ def test_a_request_without_a_signature_is_refused(site: Site) -> None:
     status, body = site.page("GET", "/bucket")
     assert status == 403
     assert b"MissingAuthenticationToken" in body
+
+
+@pytest.mark.parametrize(
+    ("header", "body", "told"),
+    [
+        (b"Content-Length: 10", b"five.", b"the body ends after 5 of 10 bytes"),
+        (b"Transfer-Encoding: chunked", b"a\r\nfive.", b"the body ends after 5 of 10 bytes"),
+    ],
+    ids=["length", "chunk"],
+)
+def test_of_a_client_that_ends_in_the_middle_of_a_body_nothing_is_done(
+    site: Site, header: bytes, body: bytes, told: bytes
+) -> None:
+    with socket.create_connection(("127.0.0.1", site.gateway.port), timeout=10.0) as client:
+        client.sendall(b"PUT /bucket/key HTTP/1.1\r\nHost: twin\r\n" + header + b"\r\n\r\n" + body)
+        client.shutdown(socket.SHUT_WR)
+        with client.makefile("rb") as answer:
+            said = answer.read()
+    assert said.startswith(b"HTTP/1.1 400")
+    assert told in said
 
 
 def test_a_session_may_do_what_its_role_allows_and_nothing_else(site: Site) -> None:
