@@ -25,9 +25,7 @@ GOLDEN = Path(__file__).parent / "golden" / "permitted_calls.json"
 RECORDED = (
     ("tiny", "test_run.py"),
     ("promotion", "test_promotion.py"),
-    ("tuning", "test_tuning.py"),
     ("wearing", "test_batch_path.py"),
-    ("batch-path", "test_batch_path.py"),
     ("batch-scoring", "test_batch_scoring.py"),
     ("bad-messages", "test_bad_messages.py"),
     ("test_an_execution_that_is_stop", "test_workflow_alerts.py"),

@@ -1,21 +1,17 @@
-"""Work orders come into the lake by DataSync, and small objects become large ones by the clock."""
+"""Work orders come into the lake by DataSync, and features know of them."""
 
 from __future__ import annotations
 
-import gzip
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from simulator.errors import TransferFailed
 from simulator.lake import lake_of
 from simulator.run import Options, run
 from simulator.scenario import Scenario
-from simulator.targets import Embedded
 
 WEARING = """
 description = "two pumps that are overhauled by the clock"
@@ -92,45 +88,3 @@ def test_features_know_the_work_that_was_finished_by_then(
 
 EXPORTED_MS = round(datetime(2026, 1, 5, 23, 5, tzinfo=UTC).timestamp() * 1000)
 """When the maintenance system wrote its files the last time before the features were made."""
-
-
-@pytest.fixture(scope="module")
-def twin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
-    state = tmp_path_factory.mktemp("batch-path")
-    target = Embedded(datetime(2026, 1, 6, 3, tzinfo=UTC), state, speed=None, seed=1)
-    try:
-        parameters = {
-            "MaintenanceServer": "plant",
-            "AgentActivationKey": "LOCAL-LOCAL-LOCAL-LOCAL-LOCAL",
-        }
-        target.boot(parameters, prewarmed=False)
-        yield target
-    finally:
-        target.close()
-
-
-def test_the_compaction_workflow_makes_one_object_of_an_hour_of_the_day_before(
-    twin: Embedded,
-) -> None:
-    bucket = twin.bucket("raw")
-    line = '{"schema":1,"device_id":"p","seq":%d,"event_time_ms":%d,"late":false,"values":{}}\n'
-    for hour in ("dt=2026-01-05/hour=07", "dt=2026-01-06/hour=01"):
-        for number in range(10):
-            body = gzip.compress((line % (number, number)).encode())
-            key = f"telemetry/{hour}/{number:02}.jsonl.gz"
-            twin.call("s3", "PutObject", Bucket=bucket, Key=key, Body=body)
-    machine = twin.name_of("AWS::StepFunctions::StateMachine", "-compaction")
-    event = json.dumps({"time": "2026-01-06T03:45:00Z"})
-    execution = twin.start_workflow(machine, event, "compaction", lambda state, what: None)
-    twin.run_until(execution.done)
-    assert (execution.status, execution.error, execution.cause) == ("SUCCEEDED", None, None)
-    left = [key for key, _ in twin.objects(bucket, "telemetry/")]
-    assert sum("dt=2026-01-05" in key for key in left) == 1
-    assert sum("dt=2026-01-06" in key for key in left) == 10
-    ((_, body),) = twin.objects(bucket, "telemetry/dt=2026-01-05")
-    assert len(gzip.decompress(body).splitlines()) == 10
-
-
-def test_a_transfer_from_a_server_that_is_away_says_so(twin: Embedded) -> None:
-    with pytest.raises(TransferFailed, match=r"maintenance failed: .*plant"):
-        twin.transfer("maintenance")

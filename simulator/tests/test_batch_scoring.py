@@ -1,6 +1,7 @@
-"""Batch scoring and the nightly workflow on a twin, from readings to rows of the table of scores.
+"""Tuning, batch scoring and the nightly workflow on a twin, from readings to rows of scores.
 
-The tests build on each other: the model of the first serves, scores, and scores by the clock.
+The tests build on each other: the best of several trainings serves, scores, and scores by the
+clock.
 """
 
 from __future__ import annotations
@@ -18,13 +19,15 @@ import pytest
 from simulator.cloud.asl_execution import Execution
 from simulator.lake import lake_of
 from simulator.targets import Embedded
-from simulator.tests.test_promotion import ENDPOINT, HOURS, SPEC, readings
+from simulator.tests.test_promotion import ENDPOINT, GROUP, HOURS, SPEC, readings
 
 # One twin for all, in the order of the file.
 pytestmark = pytest.mark.slow
 
 DAY = "2026-01-06"
+HOURS_OF_DAY = {"start": f"{DAY}T00:00:00Z", "end": f"{DAY}T03:00:00Z"}
 NIGHT_S = 4 * 3600.0
+JOBS = 3
 FEATURES = [
     f"{sensor}_{name}"
     for sensor in ("temperature_c", "velocity_mm_s_rms")
@@ -60,7 +63,7 @@ class Fleet:
         bucket = self.target.bucket("raw")
         self.target.call("s3", "PutObject", Bucket=bucket, Key=key, Body=body)
 
-    def run(self, workflow: str, name: str, data: dict[str, str]) -> Execution:
+    def run(self, workflow: str, name: str, data: dict[str, Any]) -> Execution:
         machine = self.machine(workflow)
         execution = self.target.start_workflow(machine, json.dumps(data), name, lambda *_: None)
         self.target.run_until(execution.done)
@@ -69,12 +72,13 @@ class Fleet:
     def machine(self, workflow: str) -> str:
         return self.target.name_of("AWS::StepFunctions::StateMachine", f"-{workflow}")
 
-    def train(self) -> Execution:
-        name = "/fleetwin/dev/training-settings"
-        settings = json.dumps({"epochs": "5"})
-        self.target.call("ssm", "PutParameter", Name=name, Value=settings, Overwrite=True)
-        data = {"start": f"{DAY}T00:00:00Z", "end": f"{DAY}T03:00:00Z", "run": "first"}
-        return self.run("training", "first", data)
+    def tune(self, name: str, tuning: dict[str, int]) -> Execution:
+        """Train with tuning on the hours that there are."""
+        # What is looked for may be set: a training without tuning then takes it.
+        settings = json.dumps({"epochs": "5", "hidden": "12"})
+        parameter = "/fleetwin/dev/training-settings"
+        self.target.call("ssm", "PutParameter", Name=parameter, Value=settings, Overwrite=True)
+        return self.run("training", name, {**HOURS_OF_DAY, "run": name, "tuning": tuning})
 
     def sql(self, statement: str) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in lake_of(self.state).run(statement).rows]
@@ -109,18 +113,59 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         made.target.close()
 
 
-HOURS_OF_DAY = {"start": f"{DAY}T00:00:00Z", "end": f"{DAY}T03:00:00Z"}
-
-
 def test_without_an_approved_model_nothing_is_scored_and_somebody_is_told(fleet: Fleet) -> None:
     execution = fleet.run("batch", "too-early", HOURS_OF_DAY)
     assert (execution.status, execution.error) == ("FAILED", "NoApprovedModel")
     assert (fleet.told[-1]["kind"], fleet.told[-1]["state"]) == ("workflow_failed", "NoModel")
 
 
+def test_the_best_of_the_trainings_that_tuning_started_is_put_in_service(fleet: Fleet) -> None:
+    execution = fleet.tune("tuned", {"jobs": JOBS, "parallel": 2})
+    assert execution.status == "SUCCEEDED", (execution.error, execution.cause)
+    call = fleet.target.call
+    listed = call("sagemaker", "ListHyperParameterTuningJobs")["HyperParameterTuningJobSummaries"]
+    (name,) = (each["HyperParameterTuningJobName"] for each in listed)
+    assert name.startswith("fleetwin-dev-tuned-")
+    assert len(name) <= 32
+    tried = call(
+        "sagemaker", "ListTrainingJobsForHyperParameterTuningJob", HyperParameterTuningJobName=name
+    )["TrainingJobSummaries"]
+    assert len(tried) == JOBS
+    found = {
+        each["TrainingJobName"]: each["FinalHyperParameterTuningJobObjectiveMetric"]["Value"]
+        for each in tried
+    }
+    best = min(found, key=lambda one: found[one])
+    described = call("sagemaker", "DescribeTrainingJob", TrainingJobName=best)
+    packages = call("sagemaker", "ListModelPackages", ModelPackageGroupName=GROUP)
+    (package,) = packages["ModelPackageSummaryList"]
+    registered = call(
+        "sagemaker", "DescribeModelPackage", ModelPackageName=package["ModelPackageArn"]
+    )
+    (container,) = registered["InferenceSpecification"]["Containers"]
+    assert container["ModelDataUrl"] == described["ModelArtifacts"]["S3ModelArtifacts"]
+    assert registered["ModelApprovalStatus"] == "Approved"
+    serving = call("sagemaker", "DescribeEndpoint", EndpointName=ENDPOINT)
+    assert (serving["EndpointStatus"], serving["EndpointConfigName"]) == (
+        "InService",
+        f"{ENDPOINT}-tuned",
+    )
+    settings = {one["TrainingJobName"]: one["TunedHyperParameters"] for one in tried}
+    assert {frozenset(one) for one in settings.values()} == {
+        frozenset({"learning_rate", "hidden", "bottleneck"})
+    }
+
+
+def test_tuning_that_is_not_possible_fails_and_is_told_once(fleet: Fleet) -> None:
+    told = len(fleet.told)
+    execution = fleet.tune("impossible", {"jobs": 0, "parallel": 1})
+    assert execution.status == "FAILED"
+    fleet.target.run_until(fleet.target.clock.now + 60.0)
+    (alert,) = fleet.told[told:]
+    assert (alert["kind"], alert["state"]) == ("workflow_failed", "Tune")
+
+
 def test_the_scores_of_some_hours_are_those_that_the_endpoint_gives(fleet: Fleet) -> None:
-    trained = fleet.train()
-    assert trained.status == "SUCCEEDED", (trained.error, trained.cause)
     execution = fleet.run("batch", "by-hand", HOURS_OF_DAY)
     assert execution.status == "SUCCEEDED", (execution.error, execution.cause)
     order = "order by device_id, event_time_ms"

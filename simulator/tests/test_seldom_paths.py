@@ -6,6 +6,7 @@ for `test_statement_removal`.
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from pipeline.messages import Reading, encode_reading, telemetry_topic
+from simulator.errors import TransferFailed
 from simulator.fleet.delivery import Message
 from simulator.targets import Embedded
 
@@ -30,7 +32,12 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
     state = tmp_path_factory.mktemp("seldom-paths")
     made = Embedded(START, state, speed=None, seed=1)
     try:
-        made.boot({}, prewarmed=False)
+        # A server that is not there: nobody is asked to export anything until a test does.
+        maintenance = {
+            "MaintenanceServer": "plant",
+            "AgentActivationKey": "LOCAL-LOCAL-LOCAL-LOCAL-LOCAL",
+        }
+        made.boot(maintenance, prewarmed=False)
         yield made
     finally:
         made.close()
@@ -63,6 +70,33 @@ def test_the_schedules_start_compaction_and_monitoring(target: Embedded) -> None
     target.run_until(target.clock.now + 1_260.0)
     (found,) = executions(target, "monitoring")
     assert found["status"] == "SUCCEEDED", "there is no endpoint, so nothing to monitor"
+
+
+def test_the_compaction_workflow_makes_one_object_of_an_hour_of_the_day_before(
+    target: Embedded,
+) -> None:
+    bucket = target.bucket("raw")
+    line = '{"schema":1,"device_id":"p","seq":%d,"event_time_ms":%d,"late":false,"values":{}}\n'
+    for hour in ("dt=2026-01-05/hour=07", "dt=2026-01-06/hour=01"):
+        for number in range(10):
+            body = gzip.compress((line % (number, number)).encode())
+            key = f"telemetry/{hour}/{number:02}.jsonl.gz"
+            target.call("s3", "PutObject", Bucket=bucket, Key=key, Body=body)
+    machine = target.name_of("AWS::StepFunctions::StateMachine", "-compaction")
+    event = json.dumps({"time": "2026-01-06T03:45:00Z"})
+    execution = target.start_workflow(machine, event, "compaction", lambda state, what: None)
+    target.run_until(execution.done)
+    assert (execution.status, execution.error, execution.cause) == ("SUCCEEDED", None, None)
+    left = [key for key, _ in target.objects(bucket, "telemetry/")]
+    assert sum("dt=2026-01-05" in key for key in left) == 1
+    assert sum("dt=2026-01-06" in key for key in left) == 10
+    ((_, body),) = target.objects(bucket, "telemetry/dt=2026-01-05")
+    assert len(gzip.decompress(body).splitlines()) == 10
+
+
+def test_a_transfer_from_a_server_that_is_away_says_so(target: Embedded) -> None:
+    with pytest.raises(TransferFailed, match=r"maintenance failed: .*plant"):
+        target.transfer("maintenance")
 
 
 def test_a_manifest_that_names_no_hours_starts_the_features_and_the_failure_is_told(
