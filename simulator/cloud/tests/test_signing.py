@@ -115,6 +115,16 @@ def test_an_ordinary_request_is_signed_quickly(kind: Any) -> None:
     assert request.headers["Authorization"].startswith("AWS4-HMAC-SHA256 Credential=AKIA/20260105/")
 
 
+def test_an_older_botocore_tells_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(auth, "get_current_datetime")
+    request = AWSRequest("PUT", f"{URL}/box/key", data=b"{}")
+    signer = SigV4Auth(ReadOnlyCredentials("AKIA", "secret", None), "dynamodb", "us-east-1")
+    before = datetime.now(UTC).replace(microsecond=0)
+    assert SIGNING.sign(signer, request)
+    signed = datetime.strptime(request.headers["X-Amz-Date"], "%Y%m%dT%H%M%S%z")
+    assert before <= signed <= datetime.now(UTC)
+
+
 def test_what_is_unusual_is_signed_by_botocore(monkeypatch: pytest.MonkeyPatch) -> None:
     signer = QuickSigner(ReadOnlyCredentials("AKIA", "secret", None), "dynamodb", "us-east-1")
     monkeypatch.setattr(QuickSigner, "add_auth", SigV4Auth.add_auth)

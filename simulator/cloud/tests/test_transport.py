@@ -238,6 +238,20 @@ def test_a_request_that_is_made_ready_quickly_is_the_one_that_botocore_makes(
     assert (quick.method, quick.url) == (slow.method, slow.url)
 
 
+def test_an_older_botocore_makes_requests_ready_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Older:
+        def __init__(self, method: str, url: str, headers: Any, body: Any, stream: bool) -> None:
+            """Take what it took before it had a context."""
+
+    class OfOlder(Endpoint):
+        """Keeps its own way."""
+
+    transport = load()
+    monkeypatch.setattr(transport, "AWSPreparedRequest", Older)
+    transport.prepare_quickly(OfOlder)
+    assert "prepare_request" not in vars(OfOlder)
+
+
 def test_an_ordinary_request_is_made_ready_quickly() -> None:
     request = AWSRequest("POST", "http://127.0.0.1:1/", {"X-Amz-Target": "a.B"}, b"{}")
     quick = load().prepared(request)

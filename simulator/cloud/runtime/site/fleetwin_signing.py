@@ -13,7 +13,7 @@ import hmac
 import io
 import logging
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any
@@ -38,8 +38,13 @@ _logger = logging.getLogger("botocore.auth")
 
 
 def _now() -> datetime:
-    now: datetime = vars(auth)["get_current_datetime"]()
-    return now
+    # A botocore of before 2025 has no function for it.
+    ask: Callable[[], datetime] = vars(auth).get("get_current_datetime", _utc_now)
+    return ask()
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
 
 
 @lru_cache(maxsize=64)

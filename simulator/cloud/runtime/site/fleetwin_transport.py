@@ -202,6 +202,8 @@ def remember_endpoints(resolver: Any) -> None:
 
 def prepare_quickly(endpoint: Any) -> None:
     """Have botocore's endpoints make requests ready on the quick way, where there is one."""
+    if "context" not in AWSPreparedRequest.__init__.__code__.co_varnames:
+        return  # An older botocore, which a function brought with it.
     long_way = endpoint.prepare_request
 
     def prepare_request(self: Any, request: Any) -> Any:
