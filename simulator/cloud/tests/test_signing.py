@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import importlib.util
 import io
 import logging
@@ -46,6 +47,7 @@ class QuickSigner(SigV4Auth):
 @pytest.fixture(autouse=True)
 def one_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(auth, "get_current_datetime", lambda: WHEN)
+    monkeypatch.setattr(SIGNING, "CLOCK", SIGNING.Clock(WHEN.timestamp))
 
 
 PATHS = st.lists(st.sampled_from(["box", "a%20b", "%C3%BC", "..", ".", "", "~x", "k=v+w"]))
@@ -64,7 +66,7 @@ TEXTS = st.text(
     path=PATHS,
     query=st.sampled_from(["", "", "", "?x-id=PutObject&a=b"]),
     headers=st.lists(st.tuples(NAMES, TEXTS), max_size=4),
-    body=st.none() | st.binary(max_size=30) | st.text(max_size=9),
+    body=st.none() | st.binary(max_size=30) | st.text(max_size=9) | st.just(bytes(5_000)),
     start=st.none() | st.integers(0, 30),
     token=st.sampled_from([None, "token  of two"]),
     payload_signing=st.sampled_from([None, None, True, False]),
@@ -115,14 +117,19 @@ def test_an_ordinary_request_is_signed_quickly(kind: Any) -> None:
     assert request.headers["Authorization"].startswith("AWS4-HMAC-SHA256 Credential=AKIA/20260105/")
 
 
-def test_an_older_botocore_tells_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(auth, "get_current_datetime")
-    request = AWSRequest("PUT", f"{URL}/box/key", data=b"{}")
-    signer = SigV4Auth(ReadOnlyCredentials("AKIA", "secret", None), "dynamodb", "us-east-1")
-    before = datetime.now(UTC).replace(microsecond=0)
-    assert SIGNING.sign(signer, request)
-    signed = datetime.strptime(request.headers["X-Amz-Date"], "%Y%m%dT%H%M%S%z")
-    assert before <= signed <= datetime.now(UTC)
+@given(st.binary(max_size=64), st.binary(max_size=9_000))
+def test_a_kept_key_makes_the_codes_of_hmac(key: bytes, message: bytes) -> None:
+    kept = SIGNING.Key(key)
+    for _ in range(2):
+        assert kept.hexdigest(message) == hmac.digest(key, message, "sha256").hex()
+
+
+def test_the_clock_makes_a_text_a_second() -> None:
+    times = [0.0, 0.9, 1.0, 1_767_582_245.5, 0.0]
+    clock = SIGNING.Clock(iter(times).__next__)
+    made = [clock.text() for _ in times]
+    assert made == [datetime.fromtimestamp(t, UTC).strftime(auth.SIGV4_TIMESTAMP) for t in times]
+    assert made[0] is made[1]
 
 
 def test_what_is_unusual_is_signed_by_botocore(monkeypatch: pytest.MonkeyPatch) -> None:

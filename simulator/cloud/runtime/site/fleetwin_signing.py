@@ -10,10 +10,13 @@ nothing of the project.
 from __future__ import annotations
 
 import hmac
+import importlib
+import importlib.util
 import io
 import logging
+import sys
+import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any
@@ -32,28 +35,69 @@ _MADE_HERE = {
     "x-amz-security-token",
 }
 _UNSIGNED = frozenset(auth.SIGNED_HEADERS_BLACKLIST)
+_FEW_B = 4_096
+_INNER = bytes(number ^ 0x36 for number in range(256))
+_OUTER = bytes(number ^ 0x5C for number in range(256))
 _SCHEME = "http://"
 _EMPTY = sha256(b"").hexdigest()
 _logger = logging.getLogger("botocore.auth")
 
 
-def _now() -> datetime:
-    # A botocore of before 2025 has no function for it.
-    ask: Callable[[], datetime] = vars(auth).get("get_current_datetime", _utc_now)
-    return ask()
+def _python_sha256() -> Any:
+    """Return Python's own SHA-256 if it is there (_sha2 since 3.12), else OpenSSL's.
+
+    What OpenSSL has to do before it begins takes longer than to hash a few bytes.
+    """
+    for name in ("_sha256", "_sha2"):
+        if name in sys.builtin_module_names or importlib.util.find_spec(name) is not None:
+            return importlib.import_module(name).sha256
+    return sha256
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
+sha256_of_few = _python_sha256()
+
+
+class Clock:
+    """The time as requests have it: one text a second; making it takes as long as a hash."""
+
+    def __init__(self, ask: Callable[[], float] = time.time) -> None:
+        self._ask = ask
+        self._made: tuple[int, str] = -1, ""
+
+    def text(self) -> str:
+        """Return the time now, such as ``20260105T030405Z``."""
+        second = int(self._ask())
+        if second != self._made[0]:
+            self._made = second, time.strftime(auth.SIGV4_TIMESTAMP, time.gmtime(second))
+        return self._made[1]
+
+
+class Key:
+    """A key of HMAC-SHA-256 (RFC 2104), with the blocks of its own hashed once."""
+
+    def __init__(self, key: bytes) -> None:
+        self._inner = sha256_of_few(key.ljust(64, b"\0").translate(_INNER))
+        self._outer = sha256_of_few(key.ljust(64, b"\0").translate(_OUTER))
+
+    def hexdigest(self, message: bytes) -> str:
+        """Return a message's code; keys are of 64 bytes at most."""
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(message)
+        outer.update(inner.digest())
+        code: str = outer.hexdigest()
+        return code
+
+
+CLOCK = Clock()
 
 
 @lru_cache(maxsize=64)
-def signing_key(secret: str, day: str, region: str, service: str) -> bytes:
+def signing_key(secret: str, day: str, region: str, service: str) -> Key:
     """Return the key of a day, a region and a service (IAM user guide, signed API requests)."""
     key = f"AWS4{secret}".encode()
     for part in (day, region, service, "aws4_request"):
         key = hmac.digest(key, part.encode(), "sha256")
-    return key
+    return Key(key)
 
 
 @lru_cache(maxsize=64)
@@ -67,6 +111,11 @@ def _canonical_path(path: str) -> str:
     return quote(normalize_url_path(path), safe="/~")
 
 
+def _sha256(data: bytes | bytearray | memoryview) -> str:
+    code: str = (sha256_of_few if len(data) < _FEW_B else sha256)(data).hexdigest()
+    return code
+
+
 def _digest(data: Any) -> str | None:
     """Return the hash of a body, None for a kind that is not known here."""
     if data is None:
@@ -74,10 +123,10 @@ def _digest(data: Any) -> str | None:
     if isinstance(data, str):
         data = data.encode()
     if isinstance(data, (bytes, bytearray)):
-        return sha256(data).hexdigest()
+        return _sha256(data)
     if type(data) is io.BytesIO:
         with data.getbuffer() as whole:
-            return sha256(whole[data.tell() :]).hexdigest()
+            return _sha256(whole[data.tell() :])
     return None
 
 
@@ -121,7 +170,7 @@ def sign(signer: Any, request: Any) -> bool:
     lines, digest = _lines(request.headers), _digest(request.data)
     if lines is None or digest is None:
         return False
-    moment = _now().strftime(auth.SIGV4_TIMESTAMP)
+    moment = CLOCK.text()
     request.context["timestamp"] = moment
     headers = request.headers
     headers["X-Amz-Date"] = lines["x-amz-date"] = moment
@@ -138,12 +187,12 @@ def sign(signer: Any, request: Any) -> bool:
     canonical = f"{request.method.upper()}\n{path}\n\n{text}\n\n{signed}\n{digest}"
     region, service, day = signer._region_name, signer._service_name, moment[:8]
     scope = f"{day}/{region}/{service}/aws4_request"
-    hashed = sha256(canonical.encode()).hexdigest()
+    hashed = sha256_of_few(canonical.encode()).hexdigest()
     key = signing_key(credentials.secret_key, day, region, service)
-    proof = hmac.digest(key, f"AWS4-HMAC-SHA256\n{moment}\n{scope}\n{hashed}".encode(), "sha256")
+    proof = key.hexdigest(f"AWS4-HMAC-SHA256\n{moment}\n{scope}\n{hashed}".encode())
     headers["Authorization"] = (
         f"AWS4-HMAC-SHA256 Credential={credentials.access_key}/{scope}, "
-        f"SignedHeaders={signed}, Signature={proof.hex()}"
+        f"SignedHeaders={signed}, Signature={proof}"
     )
     return True
 
