@@ -1,7 +1,7 @@
 """What the sequence of a device's messages tells about its way to the broker.
 
 Loss, reordering and travel time, as a subscriber could measure them from sequence numbers and
-times of sending. `delivery` follows every batch.
+times of sending. `delivery` gives it every batch.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ IntArray = npt.NDArray[np.int64]
 
 # A device's numbers stay below it, so that device and number fit into one sortable integer.
 NUMBERS = 1 << 40
+
+ROWS_AT_ONCE = 4_096
 
 
 class HopStatistics(NamedTuple):
@@ -42,9 +44,12 @@ class Hops:
         self._highest = np.zeros(0, dtype=np.int64)
         self._travel_s = np.zeros(0)
         self._most_s = np.zeros(0)
+        self._waiting: list[tuple[IntArray, IntArray, FloatArray]] = []
+        self._waiting_rows = 0
 
     def of(self, device: int) -> HopStatistics:
         """Return the statistics of a device so far."""
+        self._look()
         if device >= len(self._arrived) or not self._arrived[device]:
             return HopStatistics(0, 0, 0, 0.0, 0.0)
         arrived = int(self._arrived[device])
@@ -58,11 +63,21 @@ class Hops:
 
     def follow(self, devices: IntArray, numbers: IntArray, travel_s: FloatArray) -> None:
         """Take arrivals (n,) in their order, without repeated copies."""
-        if not len(devices):
+        # Looked at many at once: most batches of a slow fleet are a few messages.
+        self._waiting.append((devices, numbers, travel_s))
+        self._waiting_rows += len(devices)
+        if self._waiting_rows >= ROWS_AT_ONCE:
+            self._look()
+
+    def _look(self) -> None:
+        """Look at the arrivals that wait for it."""
+        waiting, self._waiting, rows = self._waiting, [], self._waiting_rows
+        self._waiting_rows = 0
+        if not rows:
             return
-        if len(devices) == 1:
-            self._follow_one(int(devices[0]), int(numbers[0]), float(travel_s[0]))
-            return
+        devices = np.concatenate([each for each, _, _ in waiting])
+        numbers = np.concatenate([each for _, each, _ in waiting])
+        travel_s = np.concatenate([each for _, _, each in waiting])
         self._grow(int(devices.max()) + 1)
         known = len(self._arrived)
         self._arrived += np.bincount(devices, minlength=known)
@@ -78,19 +93,6 @@ class Hops:
         # The last of a device's rows holds its maximum.
         last = np.append(np.flatnonzero(mine[1:] != mine[:-1]), len(mine) - 1)
         self._highest[mine[last]] = before[last]
-
-    def _follow_one(self, device: int, number: int, travel_s: float) -> None:
-        """Take one arrival: most batches of a slow fleet are no more."""
-        if device >= len(self._arrived):
-            self._grow(device + 1)
-        self._arrived[device] += 1
-        self._travel_s[device] += travel_s
-        self._most_s[device] = max(self._most_s[device], travel_s)
-        place = device * NUMBERS + number
-        if place < self._highest[device]:
-            self._reordered[device] += 1
-        else:
-            self._highest[device] = place
 
     def _grow(self, devices: int) -> None:
         """Make room for devices; no number was seen of them yet."""

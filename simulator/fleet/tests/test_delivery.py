@@ -7,6 +7,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -225,15 +226,17 @@ def test_it_tells_when_nothing_is_under_way_and_goes_on_afterwards() -> None:
 @given(
     came=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 30)), max_size=60, unique=True),
     cut=st.integers(0, 60),
+    at_once=st.sampled_from([1, 10, 1_000]),
 )
 def test_sequence_numbers_tell_what_was_reordered_and_is_missing(
-    came: list[tuple[int, int]], cut: int
+    came: list[tuple[int, int]], cut: int, at_once: int
 ) -> None:
     hops = Hops()
-    for part in (came[:cut], came[cut:]):
-        devices = np.array([device for device, _ in part], dtype=np.int64)
-        numbers = np.array([number for _, number in part], dtype=np.int64)
-        hops.follow(devices, numbers, numbers / 10.0)
+    with patch("simulator.fleet.hops.ROWS_AT_ONCE", at_once):
+        for part in (came[:cut], came[cut:]):
+            devices = np.array([device for device, _ in part], dtype=np.int64)
+            numbers = np.array([number for _, number in part], dtype=np.int64)
+            hops.follow(devices, numbers, numbers / 10.0)
     for device in range(5):
         mine = [number for its, number in came if its == device]
         found = hops.of(device)
