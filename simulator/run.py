@@ -172,6 +172,8 @@ class _Run:
     def execute(self) -> RunReport:
         """Go through the phases and return the report."""
         progress = self.options.progress
+        # Most of what booting makes stays: seldom look for what does not.
+        gc.set_threshold(50_000, 20, 20)
         with self._stage("boot") as result:
             resources = self.target.boot(self._parameters())
             result.append(f"{resources} resources from the template")
@@ -180,7 +182,6 @@ class _Run:
         # What booting left lives as long as the run: keep the collector from visiting it again.
         gc.collect()
         gc.freeze()
-        gc.set_threshold(50_000, 20, 20)
         self.machines = machines = self._machines()
         batch = BatchPath(self.target, machines, self.options.out) if self._has_orders() else None
         if isinstance(machines, Fleet) and machines.reacts:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from typing import Any, cast
 from urllib.parse import urlencode, urlsplit
 
@@ -26,6 +27,7 @@ from simulator.cloud.iam_policies import parse_resource_policy
 from simulator.cloud.key_use import CHANGING
 from simulator.cloud.operations import Answer, Call, Operation, Params
 from simulator.cloud.remote_endpoint import RemoteEndpoint
+from simulator.cloud.service_files import read_once
 from simulator.cloud.validation import operation_model, service_model
 
 _DATE = "20260101"
@@ -176,7 +178,8 @@ class Forwarder:
             headers=headers,
             data=body.encode() if isinstance(body, str) else bytes(body),
         )
-        with _lock:
+        # The first request of all has moto imported, and most of what it needs to know read.
+        with _lock, read_once() if self._application is None else nullcontext():
             answer, status, answer_headers = run_wsgi_app(
                 self._moto(), builder.get_environ(), buffered=True
             )
