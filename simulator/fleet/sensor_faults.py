@@ -13,7 +13,6 @@ from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri
 
 from simulator.errors import ScenarioError
 from simulator.fleet.settings import FaultPlan
@@ -144,6 +143,8 @@ class SensorFault:
         The contact is a stationary Gaussian process that breaks below its quantile: silent
         samples of a low severity are silent at a higher one too, and at 1 all are.
         """
+        from scipy.special import ndtri  # Only where a contact fails: it takes a quarter second.
+
         return np.asarray(self._contact.take(len(level)) < ndtri(level))
 
     def _limited(self, level: FloatArray, values: FloatArray) -> FloatArray:

@@ -9,8 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import math
+import sys
 from collections.abc import Callable
 from functools import cache, lru_cache
+from importlib import import_module
+from importlib.machinery import PathFinder
+from importlib.util import find_spec, module_from_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,15 +32,31 @@ def _linear_filter() -> Callable[..., Any]:
     """Return what `lfilter` calls after a second look at its arguments.
 
     For a block of some hundred samples that look costs three times as much as the filter itself;
-    the bits are the same either way. Imported when the first signal is made: it takes longer than
-    all else that a command such as `fleetwin scenarios` needs.
+    the bits are the same either way. Its module alone is loaded, when the first signal is made: all
+    of `scipy.signal` would take longer than the rest of a run's imports.
     """
+    name = "scipy.signal._sigtools"
     try:
-        from scipy.signal._sigtools import _linear_filter as found
-    except ImportError:
-        from scipy.signal import lfilter as found
-    made: Callable[..., Any] = found
+        module: Any = sys.modules.get(name) or _extension(name)
+        made: Callable[..., Any] = module._linear_filter
+    except (ImportError, AttributeError):  # A SciPy that is arranged in another way.
+        made = import_module("scipy.signal").lfilter
     return made
+
+
+def _extension(name: str) -> Any:
+    """Load one compiled module of a package without the package; raises ImportError."""
+    package, *folders = name.split(".")[:-1]
+    whole = find_spec(package)
+    places = whole.submodule_search_locations if whole is not None else None
+    inside = [str(Path(place, *folders)) for place in places or ()]
+    spec = PathFinder.find_spec(name, inside)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"no module {name}", name=name)
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    # So that the package, should it be imported later, takes this one.
+    return sys.modules.setdefault(name, module)
 
 
 @lru_cache(maxsize=4_096)

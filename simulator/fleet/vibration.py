@@ -15,10 +15,12 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.signal import butter, lfilter, sosfilt
 
 from simulator.fleet.bearings import Bearing
 from simulator.fleet.streams import FloatArray
+
+# SciPy's filters are imported where they are used: a fleet without bursts does without them, and
+# they take longer than the rest of a run's imports.
 
 SCALE_M_S2 = 0.005
 """Acceleration of one count: +-164 m/s2 (about 17 g) in an int16."""
@@ -165,6 +167,8 @@ def _sine(angle: float, phase: float, count: int) -> FloatArray:
 
 def _through_housing(noise: FloatArray, rate_hz: int, resonance_hz: float) -> FloatArray:
     """Return white noise with a share that rings in the housing; RMS close to 1."""
+    from scipy.signal import lfilter
+
     b, a = _resonator(rate_hz, resonance_hz)
     ringing: FloatArray = lfilter(b, a, noise)
     ringing *= 0.53 / _resonator_noise_gain(rate_hz, resonance_hz)
@@ -181,6 +185,8 @@ def _impacts(
     Slip adds up: t[k] = t[k-1] + (1 + e[k]) / f (Randall and Antoni 2011, section 3). A
     strike between two samples is shared between them.
     """
+    from scipy.signal import lfilter
+
     period = rate_hz / impacts.rate_hz
     # Strikes of the last 10 ms before the burst still ring in it.
     lead = math.ceil(0.01 * rate_hz / period) + 1
@@ -206,6 +212,8 @@ def _impacts(
 
 
 def _band(band: Band, rate_hz: int, count: int, rng: np.random.Generator) -> FloatArray:
+    from scipy.signal import sosfilt
+
     phase = 2.0 * math.pi * float(rng.random())
     sections, gain = _band_filter(rate_hz, band.low_hz, band.high_hz)
     noise: FloatArray = sosfilt(sections, rng.standard_normal(count))
@@ -229,6 +237,8 @@ def _resonator(rate_hz: int, resonance_hz: float) -> tuple[FloatArray, FloatArra
 
 @lru_cache
 def _resonator_noise_gain(rate_hz: int, resonance_hz: float) -> float:
+    from scipy.signal import lfilter
+
     b, a = _resonator(rate_hz, resonance_hz)
     response = lfilter(b, a, np.concatenate(([1.0], np.zeros(4_095))))
     return float(np.sqrt(np.sum(response * response)))
@@ -237,6 +247,8 @@ def _resonator_noise_gain(rate_hz: int, resonance_hz: float) -> float:
 @lru_cache
 def _band_filter(rate_hz: int, low_hz: float, high_hz: float) -> tuple[FloatArray, float]:
     """Return a band-pass, high-pass where half the rate lies within the band, and its gain."""
+    from scipy.signal import butter, sosfilt
+
     low_hz = min(low_hz, 0.3 * rate_hz)
     if high_hz < 0.45 * rate_hz:
         sections = butter(3, (low_hz, high_hz), "bandpass", fs=rate_hz, output="sos")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -54,6 +56,22 @@ def test_the_recursion_has_the_bits_of_lfilter() -> None:
     expected, expected_end = lfilter(gain, poles, values, zi=state)
     assert response.tobytes() == expected.tobytes()
     assert end.tobytes() == expected_end.tobytes()
+
+
+def test_signals_take_one_module_of_scipy_which_the_whole_takes_over_later() -> None:
+    program = """
+import sys
+import numpy as np
+import simulator.run
+from simulator.fleet.streams import first_order
+values, state = np.arange(9.0), np.array([0.3])
+found, _ = first_order(np.array([0.1]), np.array([1.0, -0.9]), values, state)
+assert "scipy.signal" not in sys.modules
+from scipy.signal import lfilter
+expected, _ = lfilter([0.1], [1.0, -0.9], values, zi=state)
+assert found.tobytes() == expected.tobytes()
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=300)
 
 
 @settings(max_examples=30, deadline=None)
