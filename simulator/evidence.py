@@ -12,10 +12,12 @@ import shutil
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import orjson
 
 from simulator.cloud.state_lock import refuse_if_held
@@ -285,11 +287,19 @@ def _trace(
     scores.sort()
     if signals:
         times = np.array([at for at, _ in signals], dtype=np.int64)
+        rows = [values for _, values in signals]
         for name in signals[0][1]:
-            values = np.array([v.get(name, np.nan) for _, v in signals], dtype=np.float64)
-            trace.signals[name] = (times, values)
+            trace.signals[name] = (times, _column(rows, name))
     if scores:
         times = np.array([row[0] for row in scores], dtype=np.int64)
         trace.score = (times, np.array([row[1] for row in scores], dtype=np.float64))
         trace.no_model = (times, np.array([row[2] for row in scores], dtype=np.float64))
     return trace
+
+
+def _column(rows: list[dict[str, float]], name: str) -> npt.NDArray[np.float64]:
+    """Return one value of each row, NaN where there is none."""
+    try:
+        return np.fromiter(map(itemgetter(name), rows), np.float64, len(rows))
+    except KeyError:
+        return np.array([row.get(name, np.nan) for row in rows], np.float64)
