@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from infra_cdk.config import STAGES
 from infra_cdk.tests.snapshot import Body, all_role_statements, listed, resources, template, text_of
+from simulator.tests.once import ungoverned_assembly
 
-REPOSITORY = Path(__file__).parents[2]
 PREFIX = "AWS::LakeFormation::"
 GRANTS = resources(f"{PREFIX}PrincipalPermissions")
 TAGS = {
@@ -164,16 +161,9 @@ def test_every_stage_is_governed() -> None:
     assert all(config.is_lake_governed for config in STAGES.values())
 
 
-def test_a_stage_may_leave_the_lake_to_iam(tmp_path: Path) -> None:
-    pytest.importorskip("aws_cdk", reason="the extra 'infra' is not installed")
-    program = (
-        "import dataclasses, sys, pathlib; from infra_cdk.app import synthesize;"
-        "from infra_cdk.config import DEV;"
-        "synthesize(pathlib.Path(sys.argv[1]), dataclasses.replace(DEV, is_lake_governed=False))"
-    )
-    command = [sys.executable, "-c", program, str(tmp_path)]
-    subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True)
-    body = (tmp_path / "FleetwinDev.template.json").read_text()
+def test_a_stage_may_leave_the_lake_to_iam(tmp_path_factory: pytest.TempPathFactory) -> None:
+    assembly = ungoverned_assembly(tmp_path_factory)
+    body = (assembly / "FleetwinDev.template.json").read_text()
     assert not [
         each for each in json.loads(body)["Resources"].values() if each["Type"].startswith(PREFIX)
     ]

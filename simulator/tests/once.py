@@ -41,19 +41,39 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
 
 
 def prod_assembly(factory: pytest.TempPathFactory) -> Path:
-    """Return the assembly of the stage prod as the CDK writes it; skips where there is none.
+    """Return the assembly of the stage prod as the CDK writes it; skips where there is none."""
+    return _synthesized(factory) / "prod"
 
-    It is not committed, and to synthesize it takes ten seconds of processor time.
+
+def ungoverned_assembly(factory: pytest.TempPathFactory) -> Path:
+    """Return the assembly of a stage dev that leaves its lake to IAM; skips as `prod_assembly`."""
+    return _synthesized(factory) / "ungoverned"
+
+
+SYNTHESIZE = """
+import dataclasses, pathlib, runpy, sys
+folder = pathlib.Path(sys.argv[1])
+sys.argv[1] = str(folder / "prod")
+app = runpy.run_module("infra_cdk.app", run_name="__main__")
+config = dataclasses.replace(app["DEV"], is_lake_governed=False)
+app["synthesize"](folder / "ungoverned", config)
+"""
+
+
+def _synthesized(factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of assemblies that are not committed.
+
+    Most of ten seconds of processor time is the start of the CDK, so one process makes them all.
     """
     pytest.importorskip(
         "aws_cdk", reason="the extra 'infra' is not installed: pip install -e '.[infra]'"
     )
-    return made_once(factory, "prod", _synthesize_prod) / "assembly"
+    return made_once(factory, "synthesized", _synthesize)
 
 
-def _synthesize_prod(folder: Path) -> None:
+def _synthesize(folder: Path) -> None:
     subprocess.run(
-        [sys.executable, "-m", "infra_cdk.app", str(folder / "assembly")],
+        [sys.executable, "-c", SYNTHESIZE, str(folder)],
         cwd=ROOT,
         env={**os.environ, "FLEETWIN_STAGE": "prod"},
         check=True,

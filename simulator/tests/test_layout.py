@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from simulator.targets import ROOT
+from simulator.tests.conftest import LONGEST
 
 PACKAGES = ("simulator", "pipeline", "infra_cdk", "parity_tests", "benchmarks")
 MOST_LINES = 400
@@ -137,3 +138,7 @@ def test_the_import_contracts_are_kept() -> None:
 def test_the_tests_of_a_file_stay_on_one_worker_in_order() -> None:
     """Tests that share a twin follow each other; xdist's groups do nothing under this pytest."""
     assert "--dist loadfile" in (ROOT / "Makefile").read_text("utf-8")
+
+
+def test_the_files_that_run_first_are_there() -> None:
+    assert [file for file in LONGEST if not (ROOT / file).exists()] == []

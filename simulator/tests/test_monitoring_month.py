@@ -49,8 +49,8 @@ def test_faults_of_a_quarter_of_the_machines_train_nothing() -> None:
 @pytest.mark.slow
 def test_in_spring_new_models_call_seldom_and_the_first_one_would_be_in_alarm() -> None:
     """`benchmarks.monitoring` has the episodes of 28 days."""
-    hours = 24 * 19
-    month = monitored(19, season_swing_c=12.0)
+    hours = 24 * 15
+    month = monitored(15, season_swing_c=12.0)
     assert len(month.retrained) >= 2
     edges = [24, *month.retrained, hours]
     served = [month.false_alarms(at, range(*pair)) for at, pair in enumerate(pairwise(edges))]

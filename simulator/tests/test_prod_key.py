@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -138,7 +139,8 @@ def test_the_features_job_without_its_grant_fails_the_workflow(prod: Path, tmp_p
     original = (prod / TEMPLATE).read_text()
     try:
         (prod / TEMPLATE).write_text(json.dumps(template))
-        options = Options(Scenario.load("tiny"), tmp_path, progress=Progress(), assembly=prod)
+        short = replace(Scenario.load("tiny"), history_s=60.0)
+        options = Options(short, tmp_path, progress=Progress(), assembly=prod)
         with pytest.raises(WorkflowFailed, match=r"features-job/\S+ is not .* kms:Decrypt on"):
             run(options)
     finally:
