@@ -17,6 +17,9 @@ def plan(
     latency: Annotated[
         str, typer.Option(help="What hops take: none, aws, or a file of models.")
     ] = "aws",
+    key: Annotated[
+        bool, typer.Option(help="Lake and stream lie under a key of the stage's own, as in prod.")
+    ] = True,
     svg: Annotated[
         Path | None, typer.Option(help="Write a curve of cost and latency against fleet size.")
     ] = None,
@@ -33,10 +36,10 @@ def plan(
     from simulator.plan.plan_words import curve, sizes, words
 
     models = chosen_models(latency)
-    found = plan_of(machines, rate, models)
+    found = plan_of(machines, rate, models, own_key=key)
     print(words(found))
     if json_file is not None:
         write_file(json_file, json.dumps(found.to_json(), indent=2) + "\n")
     if svg is not None:
-        smaller = [plan_of(count, rate, models) for count in sizes(machines)[:-1]]
+        smaller = [plan_of(count, rate, models, own_key=key) for count in sizes(machines)[:-1]]
         write_file(svg, curve([*smaller, found]))

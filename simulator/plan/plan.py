@@ -34,6 +34,15 @@ SHARD_READ_BYTES_S = 2 * SHARD_BYTES_S
 """What a shard gives all its consumers (Kinesis quotas); calls, of which it takes five a second,
 cannot run out: each poller makes one."""
 
+KEY_CALLERS = 1 + CONSUMERS
+"""Roles whose credentials use the stream's key: the topic rule's, and each consumer's."""
+KEY_RENEWED_S = 300
+"""How often Kinesis calls KMS for each of them, about (Kinesis developer guide, "Costs, Regions,
+and performance considerations"); it does not say that shards multiply it."""
+BUCKET_KEY_SHARE = 0.01
+"""Of requests to a bucket with a bucket key that still become one to KMS: AWS says that it takes
+away up to 99 % (S3 user guide, "Reducing the cost of SSE-KMS with Amazon S3 Bucket Keys")."""
+
 
 class PlanError(SimulatorError):
     """A fleet that cannot be planned."""
@@ -110,8 +119,13 @@ class Plan:
         }
 
 
-def plan(machines: int, rate_hz: float, models: Mapping[str, HopModel]) -> Plan:
-    """Return the plan of a fleet; raises PlanError for one that has no size."""
+def plan(
+    machines: int, rate_hz: float, models: Mapping[str, HopModel], *, own_key: bool = True
+) -> Plan:
+    """Return the plan of a fleet; raises PlanError for one that has no size.
+
+    ``own_key``: lake and stream lie under a key of the stage's own, as in prod.
+    """
     if machines < 1 or not math.isfinite(rate_hz) or rate_hz <= 0:
         raise PlanError(f"{machines} machines at {rate_hz} Hz: take at least 1, and a rate above 0")
     work = Workload(machines, rate_hz)
@@ -143,6 +157,7 @@ def plan(machines: int, rate_hz: float, models: Mapping[str, HopModel]) -> Plan:
         Quota(name, needed[name], quota["value"], quota["source"])
         for name, quota in facts["quotas"].items()
     )
+    costs = _costs(work, size, outcome, writer_s, scale, writes_s, own_key, facts["prices"])
     assumed = tuple(sorted(hop for hop, model in models.items() if model.source == "assumed"))
     return Plan(
         machines,
@@ -153,7 +168,7 @@ def plan(machines: int, rate_hz: float, models: Mapping[str, HopModel]) -> Plan:
         outcome.quantile(0.99),
         used,
         quotas,
-        _costs(work, size, outcome, writer_s, scale, writes_s, facts["prices"]),
+        costs,
         f"{facts['region']}, {facts['date']}",
         assumed,
     )
@@ -209,6 +224,7 @@ def _costs(
     writer_s: float,
     scale: float,
     writes_s: float,
+    own_key: bool,
     prices: Mapping[str, Any],
 ) -> dict[str, float]:
     """Return the cost of a month by service, from the units that it meters."""
@@ -218,6 +234,7 @@ def _costs(
     gb_s = (outcome.busy_s * scale / LENGTH_S * MONTH_S + invoked * writer_s) * work.memory_gb
     devices = outcome.devices * scale / LENGTH_S * MONTH_S
     reads = devices * (math.ceil(work.state_b / 4096) + 1)
+    puts = invoked + stretches
     units = {
         "IoT Core": {
             "IoT messages": readings * math.ceil(work.payload_b / 5120),
@@ -231,7 +248,7 @@ def _costs(
         },
         "Lambda": {"Lambda requests": 2 * invoked, "Lambda GB-seconds": gb_s},
         "S3": {
-            "S3 PUT requests": invoked + stretches,
+            "S3 PUT requests": puts,
             # What a month adds, kept for that month.
             "S3 GB-months": readings * work.stored_b / 1e9,
         },
@@ -242,6 +259,9 @@ def _costs(
         "SageMaker": {"SageMaker instance hours": size.instances * MONTH_S / 3600},
         "CloudWatch": {"CloudWatch log GB": 2 * invoked * 500 / 1e9},
     }
+    if own_key:
+        calls = KEY_CALLERS * MONTH_S / KEY_RENEWED_S + puts * BUCKET_KEY_SHARE
+        units["KMS"] = {"KMS key months": 1.0, "KMS requests": calls}
     return {
         service: sum(
             count / prices[unit]["per"] * prices[unit]["price"] for unit, count in of_it.items()

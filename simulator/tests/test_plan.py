@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from infra_cdk.config import KMS, STAGES
 from simulator.cli_commands import app
 from simulator.cloud.latency import Quantiles
 from simulator.parity.latency_fit import HopModel, chosen_models
@@ -72,6 +73,24 @@ def test_a_large_fleets_writes_are_those_of_a_calculation_by_hand() -> None:
         month * 1.3 + 1_000_000 * month / 60 * 0.08e-6, rel=1e-6
     )
     assert found.costs["Kinesis"] == pytest.approx(1_250 * 730 * 0.015 + month * 0.014, rel=1e-6)
+
+
+@pytest.mark.parametrize("machines", [1, 1_000, 1_000_000])
+def test_a_key_of_the_stages_own_costs_its_month_and_its_calls(machines: int) -> None:
+    own, without = (plan(machines, 1.0, AWS, own_key=key) for key in (True, False))
+    # The rule's role and two consumers, twelve times an hour; of objects at least a hundredth.
+    stream = 3 * 12 * 730
+    objects = own.costs["S3"] / 0.005 * 1_000
+    least, most = (1.0 + calls * 3e-6 for calls in (stream, stream + 0.01 * objects))
+    assert least < own.costs["KMS"] <= most
+    assert "KMS" not in without.costs
+    assert own.monthly == pytest.approx(without.monthly + own.costs["KMS"])
+    assert own.size == without.size
+
+
+def test_plans_have_a_key_because_prod_has_one() -> None:
+    assert STAGES["prod"].encryption == KMS
+    assert plan(1, 1.0, AWS).to_json()["monthly_usd"]["KMS"] > 1.0
 
 
 def test_a_slower_endpoint_needs_more_batches_at_a_time_and_is_felt() -> None:
@@ -151,5 +170,7 @@ def test_the_command_prints_the_plan_and_writes_what_it_is_asked_for(tmp_path: P
     done = CliRunner().invoke(app, ["plan", *options])
     assert done.exit_code == 0, done.output
     assert "50 machines at 2 Hz: 100 readings a second" in done.output
+    assert " USD  KMS\n" in done.output
+    assert " USD  KMS\n" not in CliRunner().invoke(app, ["plan", *options[:4], "--no-key"]).output
     assert json.loads(as_json.read_text())["shards"] == 1
     assert as_svg.read_text().startswith("<svg")
