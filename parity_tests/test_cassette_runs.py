@@ -20,6 +20,7 @@ from simulator.errors import ParityError
 from simulator.parity.cassette import Cassette
 from simulator.parity.conversation import STEPS
 from simulator.parity.journey import load
+from simulator.parity.latency_diff import LEAST, SAME, latencies
 from simulator.parity.recorded_run import RecordedRun
 from simulator.parity.recorder import Partner, record
 from simulator.parity.sides import calls_difference, calls_words, side, traces_of
@@ -109,11 +110,28 @@ def test_a_step_that_is_answered_otherwise_later_is_not_steady(partner: Partner)
     assert [each.steady for each in found.played] == [False]
 
 
-def test_a_cassette_of_the_first_format_is_read_with_its_one_latency_a_step() -> None:
-    assert json.loads(LOCALSTACKS.read_text("utf-8").splitlines()[0])["format"] == 1
-    cassette = Cassette.load(LOCALSTACKS)
-    assert {len(each.latencies_s) for each in cassette.played} == {1}
+def test_a_cassette_of_the_first_format_is_read_with_its_one_latency_a_step(
+    tmp_path: Path,
+) -> None:
+    head, *rows = map(json.loads, COMMITTED.read_text("utf-8").splitlines())
+    for number, row in enumerate(rows):
+        del row["latencies_s"], row["steady"]
+        row["latency_s"] = number / 10
+    old = tmp_path / "old.jsonl"
+    old.write_text("\n".join(map(json.dumps, [{**head, "format": 1}, *rows])))
+    cassette = Cassette.load(old)
+    assert [each.latencies_s for each in cassette.played] == [(n / 10,) for n in range(len(rows))]
     assert cassette.run is None
+
+
+def test_localstacks_cassette_has_enough_calls_of_each_operation_to_be_compared() -> None:
+    cassette = Cassette.load(LOCALSTACKS)
+    assert all(each.steady for each in cassette.played)
+    found = cassette.latencies()
+    assert min(map(len, found.values())) >= LEAST
+    assert all(took.min() > 0.0 for took in found.values())
+    same = latencies(found, found)
+    assert {each.verdict(0.1) for each in same.hops} == {SAME}
 
 
 # -- a run

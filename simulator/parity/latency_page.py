@@ -21,9 +21,10 @@ def latency_section(found: Latencies, here: str, there: str) -> str:
     """Return the section; ``here`` and ``there`` are the colours of the two sides."""
     body = [f"<h2>Latency</h2><p>{escaped(latency_verdict(found))}</p>"]
     if found.hops:
-        head = [text or "there" if place else text for place, text in enumerate(HEAD[:-1])]
+        # The verdict stands beside the name: a table this wide is scrolled.
+        head = [HEAD[0], "verdict", *(text or "there" for text in HEAD[1:-1])]
         rows = [_row(each, found.tolerance) for each in found.hops]
-        body += [table([*head, "verdict"], rows), f"<p>{escaped(explained(found))}</p>"]
+        body += [table(head, rows), f"<p>{escaped(explained(found))}</p>"]
     for where, names in (("here", found.only_here), ("there", found.only_there)):
         if names:
             body.append(f"<p>Only {where}: {escaped(', '.join(names))}.</p>")
@@ -32,9 +33,9 @@ def latency_section(found: Latencies, here: str, there: str) -> str:
 
 
 def _row(each: HopDifference, tolerance: float) -> list[str]:
-    *row, verdict = map(escaped, cells(each, tolerance))
+    hop, *numbers, verdict = map(escaped, cells(each, tolerance))
     mark = f'<span class="missed">{verdict}</span>' if verdict == DIFFERENT else verdict
-    return [*row, mark]
+    return [hop, mark, *numbers]
 
 
 def _figure(each: HopDifference, tolerance: float, here: str, there: str) -> str:
