@@ -23,7 +23,7 @@ from simulator.cloud.iam import Observed
 
 GOLDEN = Path(__file__).parent / "golden" / "permitted_calls.json"
 RECORDED = (
-    ("tiny", "test_run.py"),
+    ("once-tiny", "test_run.py"),
     ("promotion", "test_promotion.py"),
     ("wearing", "test_batch_path.py"),
     ("batch-scoring", "test_batch_scoring.py"),
