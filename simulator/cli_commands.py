@@ -6,6 +6,7 @@ and SIGTERM end every process that was started.
 
 from __future__ import annotations
 
+import math
 import platform
 import shlex
 import signal
@@ -36,7 +37,7 @@ from simulator import (
 from simulator.built_assets import SOURCE, built_assets
 from simulator.cli import INTERRUPTED
 from simulator.cli_help import CHANGE, DATA, FIRST_STEPS, LOOK, PLAN, RUN, lay_out
-from simulator.errors import AssetsError, ScenarioError, SimulatorError
+from simulator.errors import AssetsError, SimulatorError
 from simulator.host_errors import make_folder, words_for
 from simulator.progress import Progress
 from simulator.report_text import summary
@@ -163,15 +164,9 @@ def _terminate(number: int, frame: object) -> NoReturn:
 
 
 def _speed(text: str) -> float | None:
-    if text == "max":
-        return None
-    try:
-        speed = float(text)
-    except ValueError:
-        speed = 0.0
-    if speed <= 0:
-        raise ScenarioError(f"--speed {text}: must be max or a number above 0, such as 1 or 60")
-    return speed
+    """Return a pace that real time keeps, None for as quick as it goes."""
+    speed = cli_publish.speed_of(text)
+    return None if math.isinf(speed) else speed
 
 
 def _scenario(name: str, replay: Path | None, seed: int | None) -> Scenario:

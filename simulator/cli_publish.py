@@ -52,7 +52,7 @@ def publish(
     from simulator.fleet.mqtt import Broker, MqttPublisher
     from simulator.fleet.plant import plan_of
 
-    pace = _pace(speed)
+    pace = speed_of(speed)
     chosen = Scenario.load(scenario)
     chosen = chosen if seed is None else chosen.with_seed(seed)
     target = Broker.parse(broker, ca, cert, key)
@@ -76,16 +76,15 @@ def publish(
         )
 
 
-def _pace(text: str) -> float:
-    if text == "max":
-        return math.inf
+def speed_of(text: str) -> float:
+    """Return virtual seconds per real second; ``max`` is infinitely many."""
     try:
-        pace = float(text)
+        speed = math.inf if text == "max" else float(text)
     except ValueError:
-        pace = 0.0
-    if pace <= 0:
+        speed = 0.0
+    if not speed > 0:
         raise ScenarioError(f"--speed {text}: must be max or a number above 0, such as 1 or 60")
-    return pace
+    return speed
 
 
 def _run(

@@ -8,23 +8,20 @@ refused by name.
 from __future__ import annotations
 
 import json
-import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from simulator.cloud.errors import AwsError, NotSupportedByTwin
-
-Wants = Callable[[Mapping[str, Any]], bool]
-_Test = Callable[[Any], bool]
-_MISSING = object()
-_NUMERIC = {
-    "<": operator.lt,
-    "<=": operator.le,
-    "=": operator.eq,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
+from simulator.cloud.json_patterns import (
+    COMPARISONS,
+    MISSING,
+    Test,
+    Wants,
+    compares,
+    is_number,
+    wants_all,
+)
 
 
 def compile_pattern(text: str) -> Wants:
@@ -44,7 +41,7 @@ def _invalid(why: str) -> AwsError:
 
 def _object(pattern: Mapping[str, Any], path: str) -> Wants:
     """Return the test of an object: every key, or one of the alternatives of ``$or``."""
-    tests: list[tuple[str, _Test]] = []
+    tests: list[tuple[str, Test]] = []
     alternatives: list[Wants] = []
     for key, wanted in pattern.items():
         where = f"{path}.{key}".lstrip(".")
@@ -57,15 +54,10 @@ def _object(pattern: Mapping[str, Any], path: str) -> Wants:
         else:
             raise _invalid(f"{where} must be an object or a list that is not empty")
 
-    def wants(event: Mapping[str, Any]) -> bool:
-        if alternatives and not any(one(event) for one in alternatives):
-            return False
-        return all(test(event.get(key, _MISSING)) for key, test in tests)
-
-    return wants
+    return wants_all(tests, alternatives)
 
 
-def _nested(wants: Wants) -> _Test:
+def _nested(wants: Wants) -> Test:
     """Return the test of a member that is an object, or a list of objects, or not there."""
 
     def test(value: Any) -> bool:
@@ -77,7 +69,7 @@ def _nested(wants: Wants) -> _Test:
     return test
 
 
-def _any_of(tests: list[_Test]) -> _Test:
+def _any_of(tests: list[Test]) -> Test:
     def test(value: Any) -> bool:
         values = value if isinstance(value, list) and value else [value]
         return any(one(each) for one in tests for each in values)
@@ -85,7 +77,7 @@ def _any_of(tests: list[_Test]) -> _Test:
     return test
 
 
-def _matcher(wanted: Any, path: str) -> _Test:
+def _matcher(wanted: Any, path: str) -> Test:
     if isinstance(wanted, dict):
         if len(wanted) != 1:
             raise _invalid(f"{path}: an operator has one key")
@@ -96,23 +88,19 @@ def _matcher(wanted: Any, path: str) -> _Test:
     return _equals(wanted)
 
 
-def _equals(wanted: Any) -> _Test:
+def _equals(wanted: Any) -> Test:
     # True is no 1 in JSON.
     return lambda value: (
         (type(value) is type(wanted) and value == wanted)
-        or (_is_number(value) and _is_number(wanted) and value == wanted)
+        or (is_number(value) and is_number(wanted) and value == wanted)
     )
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _operator(name: str, value: Any, path: str) -> _Test:
+def _operator(name: str, value: Any, path: str) -> Test:
     if name == "exists":
         if not isinstance(value, bool):
             raise _invalid(f"{path}: exists must be true or false")
-        return lambda found: (found is not _MISSING) == value
+        return lambda found: (found is not MISSING) == value
     if name == "numeric":
         return _numeric(value, path)
     if name == "anything-but":
@@ -124,7 +112,7 @@ def _operator(name: str, value: Any, path: str) -> _Test:
     raise _invalid(f"{path}: Unrecognized match type {name}")
 
 
-def _text(name: str, value: Any, path: str) -> _Test:
+def _text(name: str, value: Any, path: str) -> Test:
     """Return the test of an operator on strings."""
     fold = False
     if isinstance(value, dict) and list(value) == ["equals-ignore-case"]:
@@ -150,7 +138,7 @@ def _text(name: str, value: Any, path: str) -> _Test:
     return test
 
 
-def _anything_but(value: Any, path: str) -> _Test:
+def _anything_but(value: Any, path: str) -> Test:
     if isinstance(value, dict):
         if len(value) != 1:
             raise _invalid(f"{path}: anything-but has one operator")
@@ -159,18 +147,16 @@ def _anything_but(value: Any, path: str) -> _Test:
         refused = [_text(name, one, path) for one in listed]
     else:
         listed = value if isinstance(value, list) else [value]
-        if not listed or not all(isinstance(one, str) or _is_number(one) for one in listed):
+        if not listed or not all(isinstance(one, str) or is_number(one) for one in listed):
             raise _invalid(f"{path}: anything-but takes strings and numbers")
         refused = [_equals(one) for one in listed]
-    return lambda found: found is not _MISSING and not any(one(found) for one in refused)
+    return lambda found: found is not MISSING and not any(one(found) for one in refused)
 
 
-def _numeric(value: Any, path: str) -> _Test:
+def _numeric(value: Any, path: str) -> Test:
     if not isinstance(value, list) or len(value) not in (2, 4):
         raise _invalid(f"{path}: numeric is a list of one or two comparisons")
     pairs = [(value[at], value[at + 1]) for at in range(0, len(value), 2)]
-    if any(sign not in _NUMERIC or not _is_number(bound) for sign, bound in pairs):
+    if any(sign not in COMPARISONS or not is_number(bound) for sign, bound in pairs):
         raise _invalid(f"{path}: numeric compares with <, <=, =, > or >= and a number")
-    return lambda found: (
-        _is_number(found) and all(_NUMERIC[sign](found, bound) for sign, bound in pairs)
-    )
+    return compares(pairs)

@@ -22,8 +22,9 @@ import simpy
 from simulator.cloud import schedules
 from simulator.cloud.context import Context
 from simulator.cloud.errors import AwsError, NotSupportedByTwin
-from simulator.cloud.event_patterns import Wants, compile_pattern
+from simulator.cloud.event_patterns import compile_pattern
 from simulator.cloud.event_targets import arguments_of, service_of
+from simulator.cloud.json_patterns import Wants
 from simulator.cloud.operations import Answer, Call, Operation, Params, Principal
 from simulator.cloud.pages import page
 from simulator.cloud.s3_index import Entry

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
@@ -282,21 +282,21 @@ def _not(condition: _Condition) -> _Condition:
 
 
 def _all(truths: Any) -> _Truth:
-    unknown = False
-    for truth in truths:
-        if truth is False:
-            return False
-        unknown = unknown or truth is None
-    return None if unknown else True
+    return _decided(truths, by=False)
 
 
 def _any(truths: Any) -> _Truth:
+    return _decided(truths, by=True)
+
+
+def _decided(truths: Iterable[_Truth], *, by: bool) -> _Truth:
+    """Return what one truth decides alone; without it the unknown, or else the other."""
     unknown = False
     for truth in truths:
-        if truth is True:
-            return True
+        if truth is by:
+            return by
         unknown = unknown or truth is None
-    return None if unknown else False
+    return None if unknown else not by
 
 
 def _invalid(message: str) -> AwsError:

@@ -11,27 +11,22 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import operator
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from simulator.cloud.errors import AwsError
-
-Wants = Callable[[Mapping[str, Any]], bool]
-"""Over the attributes as plain values, or over the body's object."""
-_Test = Callable[[Any], bool]
+from simulator.cloud.json_patterns import (
+    COMPARISONS,
+    MISSING,
+    Test,
+    Wants,
+    compares,
+    is_number,
+    wants_all,
+)
 
 MAX_COMBINATIONS, MAX_KEYS, MAX_BYTES = 150, 5, 256 * 1024
 BODY, ATTRIBUTES = "MessageBody", "MessageAttributes"
-
-_MISSING = object()
-_NUMERIC = {
-    "<": operator.lt,
-    "<=": operator.le,
-    "=": operator.eq,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
 
 
 class _Refused(ValueError):
@@ -129,7 +124,7 @@ def _is_or(wanted: Any) -> bool:
 
 
 def _object(policy: Mapping[str, Any]) -> Wants:
-    tests: list[tuple[str, _Test]] = []
+    tests: list[tuple[str, Test]] = []
     alternatives: list[Wants] = []
     for key, wanted in policy.items():
         if key == "$or" and _is_or(wanted):
@@ -143,15 +138,10 @@ def _object(policy: Mapping[str, Any]) -> Wants:
         else:
             tests.append((key, _any_of([_matcher(one) for one in wanted])))
 
-    def wants(message: Mapping[str, Any]) -> bool:
-        if alternatives and not any(one(message) for one in alternatives):
-            return False
-        return all(test(message.get(key, _MISSING)) for key, test in tests)
-
-    return wants
+    return wants_all(tests, alternatives)
 
 
-def _nested(wants: Wants) -> _Test:
+def _nested(wants: Wants) -> Test:
     def test(value: Any) -> bool:
         if isinstance(value, list):
             return any(test(one) for one in value)
@@ -161,7 +151,7 @@ def _nested(wants: Wants) -> _Test:
     return test
 
 
-def _any_of(tests: list[_Test]) -> _Test:
+def _any_of(tests: list[Test]) -> Test:
     def test(value: Any) -> bool:
         values = list(_flat(value)) or [value]
         return any(one(each) for one in tests for each in values)
@@ -178,7 +168,7 @@ def _flat(value: Any) -> Iterator[Any]:
         yield value
 
 
-def _matcher(wanted: Any) -> _Test:
+def _matcher(wanted: Any) -> Test:
     if isinstance(wanted, list):
         raise _Refused("Match value must be String, number, true, false, or null")
     if not isinstance(wanted, dict):
@@ -192,22 +182,18 @@ def _matcher(wanted: Any) -> _Test:
     return made(value)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _equals(wanted: Any) -> _Test:
+def _equals(wanted: Any) -> Test:
     if wanted is None:
         # Recorded: null also wants messages without the attribute.
-        return lambda value: value is None or value is _MISSING
-    if _is_number(wanted):
+        return lambda value: value is None or value is MISSING
+    if is_number(wanted):
         # "five digits of accuracy after the decimal point"
-        return lambda value: _is_number(value) and round(value, 5) == round(wanted, 5)
+        return lambda value: is_number(value) and round(value, 5) == round(wanted, 5)
     return lambda value: type(value) is type(wanted) and value == wanted
 
 
-def _string(name: str, matches: Callable[[str, str], bool]) -> Callable[[Any], _Test]:
-    def made(wanted: Any) -> _Test:
+def _string(name: str, matches: Callable[[str, str], bool]) -> Callable[[Any], Test]:
+    def made(wanted: Any) -> Test:
         if not isinstance(wanted, str):
             raise _Refused(f"{name} match pattern must be a string")
         return lambda value: isinstance(value, str) and matches(value, wanted)
@@ -215,13 +201,13 @@ def _string(name: str, matches: Callable[[str, str], bool]) -> Callable[[Any], _
     return made
 
 
-def _exists(wanted: Any) -> _Test:
+def _exists(wanted: Any) -> Test:
     if not isinstance(wanted, bool):
         raise _Refused("exists match pattern must be either true or false.")
-    return lambda value: (value is not _MISSING) == wanted
+    return lambda value: (value is not MISSING) == wanted
 
 
-def _cidr(wanted: Any) -> _Test:
+def _cidr(wanted: Any) -> Test:
     if not isinstance(wanted, str):
         raise _Refused("prefix match pattern must be a string")
     try:
@@ -238,7 +224,7 @@ def _cidr(wanted: Any) -> _Test:
     return test
 
 
-def _anything_but(wanted: Any) -> _Test:
+def _anything_but(wanted: Any) -> Test:
     if isinstance(wanted, dict):
         if len(wanted) != 1 or not set(wanted) <= {"prefix", "suffix"}:
             raise _Refused("Unsupported anything-but pattern")
@@ -246,13 +232,13 @@ def _anything_but(wanted: Any) -> _Test:
         refused = [_OPERATORS[name](value)]
     else:
         listed = wanted if isinstance(wanted, list) else [wanted]
-        if not listed or not all(isinstance(one, str) or _is_number(one) for one in listed):
+        if not listed or not all(isinstance(one, str) or is_number(one) for one in listed):
             raise _Refused("Inside anything but list, start|null|boolean is not supported.")
         refused = [_equals(one) for one in listed]
-    return lambda value: value is not _MISSING and not any(one(value) for one in refused)
+    return lambda value: value is not MISSING and not any(one(value) for one in refused)
 
 
-def _numeric(wanted: Any) -> _Test:
+def _numeric(wanted: Any) -> Test:
     """Read one comparison, or two that make a range (``[">", 0, "<=", 100]``)."""
     if not isinstance(wanted, list):
         raise _Refused("Value of numeric must be an array.")
@@ -271,21 +257,19 @@ def _numeric(wanted: Any) -> _Test:
             raise _Refused("Bottom must be less than top")
         if len(wanted) > 4:
             raise _Refused("Too many terms in numeric range expression")
-    return lambda value: (
-        _is_number(value) and all(_NUMERIC[sign](value, bound) for sign, bound in pairs)
-    )
+    return compares(pairs)
 
 
 def _comparison(wanted: list[Any], at: int) -> tuple[str, float]:
     sign = wanted[at]
-    if sign not in _NUMERIC:
+    if sign not in COMPARISONS:
         raise _Refused(f"Unrecognized numeric range operator: {sign}")
-    if len(wanted) <= at + 1 or not _is_number(wanted[at + 1]):
+    if len(wanted) <= at + 1 or not is_number(wanted[at + 1]):
         raise _Refused(f"Value of {'equals' if sign == '=' else sign} must be numeric")
     return sign, float(wanted[at + 1])
 
 
-_OPERATORS: dict[str, Callable[[Any], _Test]] = {
+_OPERATORS: dict[str, Callable[[Any], Test]] = {
     "prefix": _string("prefix", str.startswith),
     "suffix": _string("suffix", str.endswith),
     "equals-ignore-case": _string(

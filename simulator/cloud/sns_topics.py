@@ -15,7 +15,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from simulator.cloud.errors import AwsError, NotSupportedByTwin
-from simulator.cloud.sns_filters import ATTRIBUTES, BODY, Wants, attribute_values, compile_policy
+from simulator.cloud.json_patterns import Wants
+from simulator.cloud.sns_filters import ATTRIBUTES, BODY, attribute_values, compile_policy
 from simulator.cloud.sns_messages import Message
 from simulator.cloud.sns_retries import check_policy
 

@@ -14,6 +14,7 @@ from simulator.quicksight.shapes import (
     Scale,
     box,
     legend,
+    levels,
     marked,
     number,
     rule,
@@ -42,7 +43,7 @@ def draw(chart: Mapping[str, Any], rows: Sequence[Row], width: int, height: int)
     if arrangement == "STACKED_PERCENT":
         found = _shares(found)
     is_stacked = arrangement != "CLUSTERED"
-    has_legend = chart.get("Legend", {}).get("Visibility") != "HIDDEN" and len(found.series) > 1
+    has_legend = found.has_legend(chart)
     right = width - (LEGEND if has_legend else RIGHT)
     is_lying = chart.get("Orientation", "VERTICAL") == "HORIZONTAL"
     if is_lying:
@@ -69,7 +70,7 @@ def draw(chart: Mapping[str, Any], rows: Sequence[Row], width: int, height: int)
             anchor = "start" if is_lying else "middle"
             parts.append(text(x, y, words, anchor=anchor, colour=INK))
     if has_legend:
-        parts.append(legend(right + 6, TOP + 10, found.series, (height - TOP) // 16))
+        parts.append(legend(right + 6, TOP, found.series, height))
     return "".join(parts)
 
 
@@ -99,13 +100,12 @@ def _frame(
 ) -> str:
     parts = []
     near, far = across
-    for at, words in marked(along, found.format):
-        if is_lying:
+    if is_lying:
+        for at, words in marked(along, found.format):
             parts.append(rule(at, near, at, far))
             parts.append(text(at, height - 6, words, anchor="middle"))
-        else:
-            parts.append(rule(near, at, far, at))
-            parts.append(text(near - 6, at + 4, words, anchor="end"))
+    else:
+        parts.append(levels(along, found.format, near, far))
     step = (far - near) / max(1, len(found.labels))
     every = 1 if is_lying else max(1, round(46 / step + 0.49))
     for place, label in enumerate(found.labels):

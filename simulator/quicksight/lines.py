@@ -15,7 +15,7 @@ from simulator.quicksight.shapes import (
     SOFT,
     Scale,
     legend,
-    marked,
+    levels,
     moment,
     named,
     number,
@@ -42,7 +42,7 @@ def draw(chart: Mapping[str, Any], rows: Sequence[Row], width: int, height: int)
     kind = chart.get("Type", "LINE")
     if kind == "STACKED_AREA":
         found = _stacked(found)
-    has_legend = chart.get("Legend", {}).get("Visibility") != "HIDDEN" and len(found.series) > 1
+    has_legend = found.has_legend(chart)
     right = width - RIGHT - (LEGEND if has_legend else 0)
     lines = [
         one for one in chart.get("ReferenceLines", []) if one.get("Status", "ENABLED") == "ENABLED"
@@ -58,7 +58,7 @@ def draw(chart: Mapping[str, Any], rows: Sequence[Row], width: int, height: int)
         parts.append(rule(LEFT, up.at(level), right, up.at(level), colour=SOFT, dash="4 3"))
         parts.append(text(right - 4, up.at(level) - 4, label.get("CustomLabel", ""), anchor="end"))
     if has_legend:
-        parts.append(legend(right + 14, TOP + 10, found.series, (height - TOP) // 16))
+        parts.append(legend(right + 14, TOP, found.series, height))
     return "".join(parts)
 
 
@@ -89,10 +89,7 @@ def _places(found: Crossed, right: float) -> list[float]:
 
 
 def _frame(found: Crossed, up: Scale, xs: Sequence[float], right: float, height: int) -> str:
-    parts = []
-    for y, words in marked(up, found.format):
-        parts.append(rule(LEFT, y, right, y))
-        parts.append(text(LEFT - 6, y + 4, words, anchor="end"))
+    parts = [levels(up, found.format, LEFT, right)]
     labels, granularity = found.categories.labels, found.categories.dimension.granularity
     span_s = 0.0
     if labels and all(isinstance(one, datetime) for one in labels):

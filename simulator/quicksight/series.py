@@ -25,6 +25,10 @@ class Crossed:
         """Return what the categories are called."""
         return [named(one, self.categories.dimension.granularity) for one in self.categories.labels]
 
+    def has_legend(self, chart: Mapping[str, Any]) -> bool:
+        """Tell whether a chart names its series: it may say not to, and one alone needs no name."""
+        return chart.get("Legend", {}).get("Visibility") != "HIDDEN" and len(self.series) > 1
+
     @property
     def known(self) -> list[float]:
         """Return all values that there are."""

@@ -140,8 +140,17 @@ def box(
     )
 
 
-def legend(x: float, y: float, names: Sequence[str], most: int) -> str:
+def levels(up: Scale, written: NumberFormat, left: float, right: float) -> str:
+    """Return the lines across a chart at the marks of its standing scale, each with its value."""
+    return "".join(
+        rule(left, y, right, y) + text(left - 6, y + 4, words, anchor="end")
+        for y, words in marked(up, written)
+    )
+
+
+def legend(x: float, top: float, names: Sequence[str], bottom: float) -> str:
     """Return the names of series, one below the other; what does not fit is counted."""
+    y, most = top + 10, int(bottom - top) // 16
     shown = names if len(names) <= most else names[: max(0, most - 1)]
     parts = [
         f'<rect x="{x:.1f}" y="{y + 16 * place - 8:.1f}" width="9" height="9" rx="2" '

@@ -12,7 +12,7 @@ from typing import ClassVar, Self
 
 from simulator.fleet.bearings import BEARINGS
 from simulator.fleet.faults import MachineEffects
-from simulator.fleet.kinds.kind import Kind, individual, sensor
+from simulator.fleet.kinds.kind import Kind, flow_torque, individual, sensor
 from simulator.fleet.operation import Duty, Operation
 from simulator.fleet.streams import FloatArray
 
@@ -81,11 +81,7 @@ class GearboxFan(Kind):
 
     def torque(self, point: Operation) -> FloatArray:
         """Return n^2 (0.35 + 0.65 q)."""
-        torque = 0.65 * point.load
-        torque += 0.35
-        torque *= point.speed
-        torque *= point.speed
-        return torque
+        return flow_torque(point, idle=0.35, flowing=0.65)
 
     def losses(
         self, point: Operation, effects: MachineEffects, load_square: FloatArray, air_c: FloatArray

@@ -48,6 +48,15 @@ def individual(seed: int, device_id: str) -> list[float]:
     return [float(value) for value in np.clip(drawn, -2.5, 2.5)]
 
 
+def flow_torque(point: Operation, *, idle: float, flowing: float) -> FloatArray:
+    """Return n^2 (idle + flowing q), the torque of what moves a fluid; in shares of the rated."""
+    torque = flowing * point.load
+    torque += idle
+    torque *= point.speed
+    torque *= point.speed
+    return torque
+
+
 def sensor(
     name: str, decimals: int, white: float, slow: float, bias: float, span: float
 ) -> SensorModel:

@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 
 from simulator.fleet.bearings import BEARINGS
 from simulator.fleet.faults import MachineEffects
-from simulator.fleet.kinds.kind import Kind, individual, sensor
+from simulator.fleet.kinds.kind import Kind, flow_torque, individual, sensor
 from simulator.fleet.operation import Duty, Operation
 from simulator.fleet.streams import FloatArray
 
@@ -63,11 +63,7 @@ class CentrifugalPump(Kind):
 
     def torque(self, point: Operation) -> FloatArray:
         """Return n^2 (0.45 + 0.55 q): the power at no flow is about half of the rated one."""
-        torque = 0.55 * point.load
-        torque += 0.45
-        torque *= point.speed
-        torque *= point.speed
-        return torque
+        return flow_torque(point, idle=0.45, flowing=0.55)
 
     def losses(
         self, point: Operation, effects: MachineEffects, load_square: FloatArray, air_c: FloatArray
