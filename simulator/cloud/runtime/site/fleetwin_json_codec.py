@@ -28,7 +28,8 @@ Convert = Callable[[Any], Any]
 
 _TYPES = {"blob", "double", "float", "list", "map", "structure", "timestamp"}
 _WRITE, _READ = "_serialize_type_", "_handle_"
-_READ_TYPES = {"blob", "list", "map", "structure", "timestamp"}
+_WITH_PARTS = {"list", "map", "structure"}
+_READ_TYPES = _WITH_PARTS | {"blob", "timestamp"}
 _NO_TYPES = {"event_stream", "json_body", "unknown_tagged_union_member"}
 _KEPT = "fleetwin_converters"
 if orjson is not None:
@@ -67,34 +68,60 @@ class Text:
         return json.loads(text, *args, **kwargs)
 
 
-class Requests:
-    """Converters of one serializer of botocore's, by the name of a shape."""
+class Converters:
+    """Converters of one serializer or parser of botocore's, by a shape's name and its model.
 
-    def __init__(self, serializer: Any) -> None:
-        self._serializer = serializer
-        self._made: dict[str, Convert] = {}
+    One parser reads what several threads get, of several services.
+    """
+
+    def __init__(self, botocores: Any) -> None:
+        self._botocores = botocores
+        self._made: dict[tuple[str, int], Convert] = {}
 
     def of(self, shape: Any) -> Convert | None:
         """Return what converts values of a shape."""
         kind = shape.type_name
+        if kind not in _WITH_PARTS:
+            return self._single(kind, shape)
+        if kind == "structure" and shape.is_document_type:
+            return None
+        # What is made keeps the shape and so its model: the number is of no other meanwhile.
+        key = shape.name, id(vars(shape).get("_shape_resolver"))
+        made = self._made.get(key)
+        if made is None:
+            # Its parts are made when first asked for, because a shape may be part of itself.
+            make = {"structure": self._structure, "map": self._map, "list": self._list}[kind]
+            made = self._made[key] = make(shape)
+        return made
+
+    def _single(self, kind: str, shape: Any) -> Convert | None:
+        raise NotImplementedError
+
+    def _structure(self, shape: Any) -> Convert:
+        raise NotImplementedError
+
+    def _map(self, shape: Any) -> Convert:
+        raise NotImplementedError
+
+    def _list(self, shape: Any) -> Convert:
+        raise NotImplementedError
+
+
+class Requests(Converters):
+    """What a serializer makes of values."""
+
+    def _single(self, kind: str, shape: Any) -> Convert | None:
         if kind == "blob":
             return _encoded
         if kind in ("float", "double"):
             return self._float
         if kind == "timestamp":
-            wanted, text = shape.serialization.get("timestampFormat"), self._serializer
+            wanted, text = shape.serialization.get("timestampFormat"), self._botocores
             return lambda value: text._convert_timestamp_to_str(value, wanted)
-        if kind not in _READ_TYPES or (kind == "structure" and shape.is_document_type):
-            return None
-        made = self._made.get(shape.name)
-        if made is None:
-            # Known before its parts are made, because a shape may be part of itself.
-            make = {"structure": self._structure, "map": self._map, "list": self._list}[kind]
-            made = self._made[shape.name] = make(shape)
-        return made
+        return None
 
     def _float(self, value: Any) -> Any:
-        return self._serializer._handle_float(
+        return self._botocores._handle_float(
             float(value) if isinstance(value, decimal.Decimal) else value
         )
 
@@ -139,38 +166,16 @@ class Requests:
         return convert
 
 
-class Answers:
-    """Converters of one parser of botocore's, by a shape's name and the model that it is of.
+class Answers(Converters):
+    """What a parser makes of values."""
 
-    One parser reads what several threads get, of several services.
-    """
-
-    def __init__(self, parser: Any) -> None:
-        self._parser = parser
-        self._made: dict[tuple[str, int], Convert] = {}
-
-    def of(self, shape: Any) -> Convert | None:
-        """Return what converts values of a shape."""
-        kind = shape.type_name
-        if kind == "blob":
-            blob: Convert = self._parser._blob_parser
-            return blob
-        if kind == "timestamp":
-            timestamp: Convert = self._parser._timestamp_parser
-            return timestamp
-        if kind not in _READ_TYPES or (kind == "structure" and shape.is_document_type):
-            return None
-        # What is made keeps the shape and so its model: the number is of no other meanwhile.
-        key = shape.name, id(vars(shape).get("_shape_resolver"))
-        made = self._made.get(key)
-        if made is None:
-            make = {"structure": self._structure, "map": self._map, "list": self._list}[kind]
-            made = self._made[key] = make(shape)
-        return made
+    def _single(self, kind: str, shape: Any) -> Convert | None:
+        own = {"blob": "_blob_parser", "timestamp": "_timestamp_parser"}.get(kind)
+        return getattr(self._botocores, own) if own else None
 
     def _structure(self, shape: Any) -> Convert:
         if shape.is_tagged_union:  # Rare, and with rules of its own.
-            return lambda value: self._parser._handle_structure(shape, value)
+            return lambda value: self._botocores._handle_structure(shape, value)
         known: dict[str, tuple[str, Convert | None]] = {}
 
         def convert(value: Any) -> Any:
@@ -206,7 +211,7 @@ class Answers:
                 parts.extend((self.of(shape.key), self.of(shape.value)))
             key, one = parts[:2]
             if key is not None:
-                return self._parser._handle_map(shape, value)
+                return self._botocores._handle_map(shape, value)
             return dict(value) if one is None else {k: one(v) for k, v in value.items()}
 
         return convert
