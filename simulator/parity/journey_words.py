@@ -44,6 +44,8 @@ def verdict(diff: Difference) -> str:
     allowed = f"scores within {diff.tolerance.score:g}, times within {diff.tolerance.start_s:g} s"
     if diff.tolerance.latency is not None:
         allowed += f", hops within {diff.tolerance.latency:.0%}"
+    elif diff.latency.different:
+        allowed += "; hops that differ count with --latency only"
     if diff.same:
         return f"the same ({allowed})"
     reasons = []

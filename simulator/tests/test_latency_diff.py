@@ -188,6 +188,7 @@ def test_latency_counts_where_a_tolerance_is_given_and_is_told_in_any_case() -> 
     told, counted, wide = (difference(*compared(share)) for share in (None, 0.1, 5.0))
     assert told.same
     assert told.latency.different == ("read",)
+    assert words(told).endswith("times within 0 s; hops that differ count with --latency only)")
     assert not counted.same
     assert "DIFFERENT in latency" in words(counted)
     assert wide.same
