@@ -44,7 +44,9 @@ def test_ctrl_c_during_the_imports_ends_quietly(started: list[str], module: str)
         if process.poll() is None:
             process.kill()
             process.communicate()
-    assert process.returncode == 130, said
+    # 130 to a shell either way: Python ends itself by the signal where this came within an `eval`,
+    # which a command that has begun may meet in a module that it imports.
+    assert process.returncode in (130, -signal.SIGINT), said
     assert printed == ""
     lines = [line for line in said.splitlines() if line and not line.startswith(BEGUN)]
     # On a machine that is late to send it, the command has begun.
