@@ -56,10 +56,14 @@ test: $(DEV_STAMP)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 parity: $(DEV_STAMP)
-	FLEETWIN_LOCALSTACK=$${FLEETWIN_LOCALSTACK-$(wildcard $(CURDIR)/.venv-localstack)} \
-	FLEETWIN_PARITY_REPORT=$${FLEETWIN_PARITY_REPORT:-out/parity} \
-		$(BIN)/python -m pytest -n 2 --dist loadfile parity_tests $(ARGS)
-	@cat $${FLEETWIN_PARITY_REPORT:-out/parity}/journey.txt
+	@rm -f $${FLEETWIN_PARITY_REPORT:-out/parity}/journey.txt
+	@FLEETWIN_LOCALSTACK=$${FLEETWIN_LOCALSTACK-$(wildcard $(CURDIR)/.venv-localstack)}; \
+	FLEETWIN_PARITY_REPORT=$${FLEETWIN_PARITY_REPORT:-out/parity}; \
+	export FLEETWIN_LOCALSTACK FLEETWIN_PARITY_REPORT; \
+	outcome=0; \
+	$(BIN)/python -m pytest -n 2 --dist loadfile parity_tests $(ARGS) || outcome=$$?; \
+	if [ -f "$$FLEETWIN_PARITY_REPORT/journey.txt" ]; then cat "$$FLEETWIN_PARITY_REPORT/journey.txt"; fi; \
+	exit $$outcome
 
 lint: $(DEV_STAMP)
 	$(BIN)/ruff check .
