@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterator
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -291,6 +292,21 @@ def test_latency_of_calls_counts_where_a_tolerance_is_given() -> None:
     assert told.same
     assert not counted.same
     assert "DIFFERENT by more than 10%" in calls_words(counted)
+
+
+@pytest.mark.parametrize("command", ["diff", "latency", "fit"])
+@pytest.mark.parametrize("is_old", [True, False])
+def test_whatever_uses_an_expired_cassette_says_so_and_goes_on(
+    command: str, is_old: bool, cassette: Path, tmp_path: Path
+) -> None:
+    on = date(2020, 1, 1) if is_old else datetime.now(UTC).date()
+    dataclasses.replace(Cassette.load(cassette), recorded=on).save(cassette)
+    other = tmp_path / ("models.json" if command == "fit" else "run")
+    done = fleetwin(command, cassette, other)
+    assert done.exit_code == 0, done.output
+    assert ("record it again" in done.stderr) == is_old
+    # The folder of the run is none.
+    assert done.stderr.count(str(cassette)) == is_old
 
 
 def test_what_has_no_run_in_common_is_refused_with_the_cure(tmp_path: Path) -> None:

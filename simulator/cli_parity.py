@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -58,6 +59,7 @@ def diff(
     from simulator.parity.journey_words import words
     from simulator.parity.sides import calls_difference, calls_words, no_scenario, side
 
+    _tell_expired(here, there)
     sides = side(here), side(there)
     calls = calls_difference(*sides, latency)
     a, b = (each.journey for each in sides)
@@ -97,6 +99,7 @@ def latency(
     from simulator.parity.latency_words import latency_words
     from simulator.parity.sides import traces_of
 
+    _tell_expired(here, there)
     found = latencies(traces_of(here), traces_of(there), tolerance)
     print(latency_words(found))
     if found.different:
@@ -122,12 +125,21 @@ def fit(
     from simulator.parity.latency_fit import fit_all, save_models
     from simulator.parity.sides import traces_of
 
+    _tell_expired(traces)
     on = day or datetime.now(UTC).date().isoformat()
     found = fit_all(traces_of(traces), source, origin or traces.name, on)
     save_models(found, models)
     for hop, model in found.items():
         print(f"  {hop:<34} {model.samples:>7} samples  {type(model.draw).__name__.lower()}")
     print(f"wrote {models}; use it: fleetwin run --latency {models}")
+
+
+def _tell_expired(*paths: Path) -> None:
+    """Warn of cassettes that are too old, as `replay` does; they are used all the same."""
+    from simulator.parity.sides import expired
+
+    for warning in expired(paths):
+        print(f"fleetwin: {warning}", file=sys.stderr)
 
 
 app.command()(record)

@@ -7,8 +7,9 @@ Tells which it is. Two cassettes are also compared by what their conversations w
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -134,11 +135,26 @@ def traces_of(path: Path) -> Mapping[str, Floats]:
     return run.seconds()
 
 
+def expired(paths: Iterable[Path], today: date | None = None) -> list[str]:
+    """Return what to tell of each path that is a cassette and too old; ``today``: by default now.
+
+    Of a path that cannot be read nothing is told: whoever reads it next says why.
+    """
+    day = today or datetime.now(UTC).date()
+    found = []
+    for path in paths:
+        if path.is_file() and _is_cassette(path):
+            warning = Cassette.load(path).warning(day)
+            found += [f"{path}: {warning}"] if warning is not None else []
+    return found
+
+
 def _is_cassette(path: Path) -> bool:
     """Tell a cassette from a file of traces by its first line."""
     try:
         with path.open(encoding="utf-8") as lines:
-            return "recorded" in json.loads(lines.readline())
+            head = json.loads(lines.readline())
+            return isinstance(head, dict) and "recorded" in head
     except (OSError, ValueError):
         return False
 
