@@ -27,8 +27,8 @@ LENGTH_S = 300.0
 MOST_READ = 10_000
 """Records of one GetRecords (Kinesis API reference)."""
 MODEL_REQUEST_S, MODEL_ROW_S = 0.0003, 0.000002
-"""Serving times, about what `python -m benchmarks.model` measures: 0.24 ms for one row, 1.2 ms
-for 256."""
+"""Serving times, rounded from what `python -m benchmarks.model` measured: 0.19 ms for one row,
+0.85 ms for 256; these give 0.30 and 0.81."""
 
 
 @dataclass(frozen=True)
