@@ -79,7 +79,7 @@ class Behaviours:
                 got = said["Code"], response["ResponseMetadata"]["HTTPStatusCode"]
                 if got != (code, status):
                     return f"{got} instead of {(code, status)}: {said['Message']}"
-                if text and not _fits(text, said["Message"]):
+                if text and not fits(text, said["Message"]):
                     return f"{said['Message']!r} has no {text!r}"
                 return None
             return f"it was answered instead of refused with {code}"
@@ -96,11 +96,16 @@ def validation_errors(message: str) -> set[str]:
     return set(found[1].split("; ")) if found else {message}
 
 
-def _fits(pattern: str, message: str) -> bool:
-    """Tell whether each error of the pattern's list is one of the message's."""
-    wanted = pattern.split("; ") if "; " in pattern else [pattern]
-    said = validation_errors(message)
-    return all(any(re.search(each, one) for one in said) for each in wanted)
+def fits(pattern: str, message: str) -> bool:
+    """Tell whether the errors of a message are those of the pattern's list: no less, no more."""
+    if not _MANY.match(message):
+        return re.search(pattern, message) is not None
+    wanted, said = set(pattern.split("; ")), validation_errors(message)
+    return (
+        len(wanted) == len(said)
+        and all(any(re.search(each, one) for one in said) for each in wanted)
+        and all(any(re.search(each, one) for each in wanted) for one in said)
+    )
 
 
 def differs(wanted: Any, got: Any) -> str | None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parity_tests.behaviour import ROWS
-from parity_tests.behaviour.table import DOCUMENTED, RECORDED, Behaviour, validation_errors
+from parity_tests.behaviour.table import DOCUMENTED, RECORDED, Behaviour, fits, validation_errors
 from parity_tests.contract.world import World
 
 
@@ -39,3 +39,17 @@ def test_each_row_says_where_it_is_known_from_and_is_there_once() -> None:
 def test_validation_errors_are_a_set(errors: list[str]) -> None:
     message = f"{len(errors)} validation errors detected: {'; '.join(errors)}"
     assert validation_errors(message) == set(errors)
+
+
+@given(st.permutations(["Value 'a' at 'x'", "Value 'b' at 'y'", "Value null at 'z'"]))
+def test_a_message_fits_its_errors_in_any_order_and_no_fewer_or_more(errors: list[str]) -> None:
+    pattern = "'a' at; null at; 'b' at"
+    message = f"3 validation errors detected: {'; '.join(errors)}"
+    assert fits(pattern, message)
+    assert not fits(f"{pattern}; 'c' at", message)
+    assert not fits("'a' at; 'b' at", message), "one more than wanted"
+    assert not fits("'a' at", message), "two more than wanted"
+    assert not fits("'a' at", "2 validation errors detected: Value 'a' at 'x'; Value 'b' at 'y'")
+    assert fits("'a' at", "1 validation error detected: Value 'a' at 'x'")
+    assert fits("no such", "There is no such stream; look again")
+    assert not fits("'a' at; 'a' at", f"2 validation errors detected: {'; '.join(errors[:2])}")
