@@ -38,7 +38,7 @@ FALSE_ALARM_TOLERANCE = 1.5
 CONFIDENCE = 0.95
 """Counts of episodes that a rate shows with this probability do not speak against it."""
 PROBE_DEVIATIONS = 3.0
-"""Measured in docs/promotion.md: with five, a threshold twice too high is hardly noticed."""
+"""Beyond what healthy rows do, and not so far that a model with too high a threshold finds all."""
 PROBE_TOLERANCE = 0.05
 """By which share of the probes a candidate may find fewer than the current model."""
 PROBED_DEVICES = 50

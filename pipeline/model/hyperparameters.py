@@ -1,6 +1,6 @@
 """The hyperparameters of a training job: SageMaker passes a flat map of strings.
 
-The defaults are the fleet's; `benchmarks/skab_rule.py` has what was tried and measured on SKAB.
+The defaults are the fleet's; `benchmarks/results/skab_rule.md` has what others give on SKAB.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ SKAB_TRAINING = {
     "false_alarms_per_machine_day": "24",
 }
 """For 400 healthy seconds a machine: too few to know how a deviation or a trend behaves, or one
-machine's own covariance. `benchmarks/skab_rule.py` has what the other choices gave."""
+machine's own covariance. `benchmarks/results/skab_rule.md` has what the other choices gave."""
 
 SKAB_HISTORY_ROWS = 400
 """The first 400 rows of a run are for training, by the set's own protocol."""
