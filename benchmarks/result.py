@@ -112,11 +112,16 @@ def finish(name: str, rows: Sequence[Row], chosen: argparse.Namespace, details: 
         took_s=round(time.monotonic() - BEGAN, 1),
         machine=machine(),
     )
-    print(table(rows), flush=True)
+    return stored(found, chosen)
+
+
+def stored(found: Result, chosen: argparse.Namespace) -> int:
+    """Print the rows, write the result as it is, and return the exit code."""
+    print(table(found.rows), flush=True)
     folder = folder_of(chosen)
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(found.to_json(), indent=1, ensure_ascii=False) + "\n"
-    path = folder / f"{name}.json"
+    path = folder / f"{found.benchmark}.json"
     path.with_suffix(".tmp").write_text(text, encoding="utf-8")
     path.with_suffix(".tmp").replace(path)
     if found.missed:

@@ -2,11 +2,13 @@
 
 Writes `benchmarks/results/detection.json`, `.md` and the plots beside them, part by part: a run
 with `--sets` renews the parts that it ran. A quick run (one seed, two runs a set, small plants) is
-written elsewhere, without plots. Sets that are not there are named with the reason.
+written elsewhere, without plots. Sets that are not there are named with the reason. With `--rows`
+nothing is measured: rows and page are made again of what is stored.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from collections.abc import Sequence
@@ -17,7 +19,7 @@ from multiprocessing import get_context
 from typing import Any
 
 from benchmarks.detection import datasets, figures, fleet, judging, plots, reporting, tasks
-from benchmarks.result import finish, folder_of, parser
+from benchmarks.result import RESULTS, finish, folder_of, load, parser, stored
 
 
 def there(chosen: Sequence[str]) -> list[str]:
@@ -46,6 +48,16 @@ def fleets(workers: int, seeds: fleet.Seeds, *, quick: bool) -> dict[str, Any]:
     return reporting.fleet_values(leads, faults, healthy)
 
 
+def again(chosen: argparse.Namespace) -> int:
+    """Make rows and page of the stored lines and fleets; the date stays that of the measurement."""
+    found = load(RESULTS / reporting.JSON_FILE)
+    found.rows = figures.rows_of(found.details)
+    code = stored(found, chosen)
+    page = folder_of(chosen) / reporting.PAGE_FILE
+    page.write_text(reporting.page(found.details), encoding="utf-8")
+    return code
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run the comparison; return the exit code."""
     options = parser("detection", __doc__)
@@ -56,7 +68,12 @@ def main(arguments: Sequence[str]) -> int:
         default=[*tasks.READERS, *tasks.FLEETS],
     )
     options.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
+    options.add_argument(
+        "--rows", action="store_true", help="measure nothing: rows and page of the stored lines"
+    )
     chosen = options.parse_args(arguments)
+    if chosen.rows:
+        return again(chosen)
     names = there(chosen.sets)
     folder = folder_of(chosen)
     body = {} if chosen.quick else reporting.load(folder)

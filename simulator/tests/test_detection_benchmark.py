@@ -12,6 +12,7 @@ import pytest
 from benchmarks.detection import (
     datasets,
     detectors,
+    figures,
     fleet,
     judging,
     metrics,
@@ -21,6 +22,7 @@ from benchmarks.detection import (
 )
 from benchmarks.detection.fleet_data import rows_of
 from benchmarks.detection.rows import features_of, spec_of
+from benchmarks.result import RESULTS
 from simulator.scenario import Scenario
 
 
@@ -133,6 +135,15 @@ def test_results_of_other_sets_are_kept() -> None:
     line, _ = judging.judge("made", [run_of(5)], "no_model", 0)
     body = reporting.merged({"lines": [{**vars(line), "set_name": "kept"}]}, ["made"], [line], [])
     assert [stored["set_name"] for stored in body["lines"]] == ["kept", "made"]
+
+
+def test_the_committed_rows_and_page_are_those_of_the_committed_lines() -> None:
+    found = json.loads((RESULTS / reporting.JSON_FILE).read_text(encoding="utf-8"))
+    again = "make them anew: python -m benchmarks.detection --rows"
+    made = [row.to_json() for row in figures.rows_of(found["details"])]
+    assert found["rows"] == made, again
+    page = (RESULTS / reporting.PAGE_FILE).read_text(encoding="utf-8")
+    assert reporting.page(found["details"]) == page, again
 
 
 def test_precision_and_recall_end_at_everything_found() -> None:
