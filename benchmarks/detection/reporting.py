@@ -138,10 +138,13 @@ def page(body: Mapping[str, Any]) -> str:
         rows = [
             f"| {line['windows'][0]} and {line['windows'][1]} | {line['vus_pr']:.3f} "
             f"| {line['f1']:.3f} | {line['false_alarm_rate']:.3f} "
-            f"| {line['median_delay_rows']:.0f} |"
+            f"| {line['median_delay_rows']:.0f} | {line['leaderboard_f1']:.3f} |"
             for line in body["sweep"]
         ]
-        head = ["| rows | VUS-PR | F1 | FAR | median delay |", "|---|---|---|---|---|"]
+        head = [
+            "| rows | VUS-PR | F1 | FAR | median delay | leaderboard's F1 |",
+            "|---|---|---|---|---|---|",
+        ]
         parts += ["## SKAB with other windows", "\n".join([*head, *rows])]
     if "fleet" in body:
         parts += ["## Fleet", fleet_text(body["fleet"])]
