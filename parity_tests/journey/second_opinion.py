@@ -43,8 +43,7 @@ def second_opinion(run: Path, journey: Journey, workshop: Path) -> Journey:
         [rows[name].to_numpy(zero_copy_only=False).astype(float) for name in artefact.feature_names]
     )
     owners = [devices[number] for number in rows["device"].to_pylist()]
-    parts, _ = artefact.model.parts_and_contributions(owners, features)
-    scores = artefact.combination.score(parts).tolist()
+    scores = artefact.combination.score(artefact.model.parts(owners, features)).tolist()
     by_device: dict[str, list[tuple[int, float]]] = defaultdict(list)
     for owner, at_ms, score in zip(owners, rows["at_ms"].to_pylist(), scores, strict=True):
         # A row is final when the machine's own newest event time has passed it by the lateness.

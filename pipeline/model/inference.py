@@ -171,7 +171,9 @@ def predict_fn(request: Request, artefact: Artefact) -> dict[str, Any]:
         )
     features = request.features.reshape(len(request.device_ids), width)
     model, rule = artefact.model, artefact.rule
-    parts, shares = model.parts_and_contributions(request.device_ids, features)
+    parts, shares = model.parts_and_contributions(
+        request.device_ids, features, artefact.combination.residual_weight
+    )
     scores = artefact.combination.score(parts)
     no_model_scores = artefact.combination.no_model_score(parts)
     empty = model.without_values(features, parts)

@@ -302,25 +302,27 @@ class Model:
 
     def parts(self, units: Sequence[str], features: Floats) -> Parts:
         """Measure (n, n_features) rows of the named machines; NaN counts as "as usual"."""
-        return self.parts_and_contributions(units, features, contributions=False)[0]
+        return self._parts(self._squares(units, features))
 
     def level_vectors(self, units: Sequence[str], features: Floats) -> Floats:
         """Return the rows' deviations for the slow mean, (n, k); k is 0 where there is none."""
         return self.levels.vectors(self.baselines.positions(units), features)
 
-    def contributions(self, units: Sequence[str], features: Floats) -> Floats:
-        """Return each sensor's share of the squared distances, (n, n_sensors); rows sum to 1."""
-        return self.parts_and_contributions(units, features)[1]
-
     def parts_and_contributions(
-        self, units: Sequence[str], features: Floats, *, contributions: bool = True
+        self, units: Sequence[str], features: Floats, residual_weight: float
     ) -> tuple[Parts, Floats]:
-        """Return both of one look at the rows; the second is empty unless it is wanted."""
-        lengths, squares = self._squares(units, features)
+        """Return both of one look at the rows: the parts, and each sensor's share of the score.
+
+        Shares (n, n_sensors) are of the squared distances, of input and residual by the weights
+        that the score gives them (`Combination`); rows sum to 1.
+        """
+        looked = self._squares(units, features)
+        return self._parts(looked), _shares(looked[1], residual_weight)
+
+    def _parts(self, looked: tuple[Floats, Floats]) -> Parts:
+        lengths, squares = looked
         of_input, of_residual = np.sqrt(np.maximum.reduce(squares))
-        of_nothing: Floats = np.sqrt(lengths / len(self.columns))
-        shares = _shares(squares) if contributions else np.empty((0, len(self.sensors)))
-        return Parts(of_input, of_residual, of_nothing), shares
+        return Parts(of_input, of_residual, np.sqrt(lengths / len(self.columns)))
 
     def without_values(self, features: Floats, parts: Parts) -> NDArray[np.int64]:
         """Return which of the (n, n_features) rows have no value in any column looked at.
@@ -333,16 +335,16 @@ class Model:
         return usual[np.isnan(self.looked_at(features[usual])).all(axis=1)]
 
 
-def _shares(squares: Floats) -> Floats:
-    """Return each sensor's mean share (n, n_sensors) of both (n_sensors, 2, n) squares."""
+def _shares(squares: Floats, residual_weight: float) -> Floats:
+    """Return each sensor's share (n, n_sensors) of both (n_sensors, 2, n) squares, weighted."""
     total = np.add.reduce(squares)
     if total.all():
         parts: Floats = squares / total
     else:
         even = np.full_like(squares, 1.0 / len(squares))
         parts = np.divide(squares, total, out=even, where=total > 0.0)
-    shares: Floats = parts[:, 0] + parts[:, 1]
-    shares *= 0.5
+    shares: Floats = (1.0 - residual_weight) * parts[:, 0]
+    shares += residual_weight * parts[:, 1]
     return np.ascontiguousarray(shares.T)
 
 

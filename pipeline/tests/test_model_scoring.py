@@ -14,6 +14,7 @@ from pipeline.model.artefact import Artefact
 from pipeline.model.baseline import fit_baselines
 from pipeline.model.fitting import train
 from pipeline.model.hyperparameters import ARCHITECTURES
+from pipeline.model.inference import Request, predict_fn
 from pipeline.model.scoring import (
     Combination,
     Parts,
@@ -58,20 +59,34 @@ def test_a_rows_score_does_not_depend_on_the_rows_beside_it(
 
 
 @settings(deadline=None)  # The first example trains the model.
-@given(rows=some_rows)
-def test_the_contributions_of_a_row_are_shares_that_sum_to_one(rows: Floats) -> None:
-    model = trained().model
-    shares = model.contributions(["m1"] * len(rows), rows)
+@given(rows=some_rows, weight=st.floats(0.0, 1.0))
+def test_the_contributions_of_a_row_are_shares_that_sum_to_one(rows: Floats, weight: float) -> None:
+    model, units = trained().model, ["m1"] * len(rows)
+    _, shares = model.parts_and_contributions(units, rows, weight)
     assert shares.shape == (len(rows), len(healthy.SENSORS))
     assert (shares >= 0.0).all()
     np.testing.assert_allclose(shares.sum(axis=1), 1.0, rtol=1e-9)
+    # Of the input's and of the residual's they are what the score is of both.
+    _, of_input = model.parts_and_contributions(units, rows, 0.0)
+    _, of_residual = model.parts_and_contributions(units, rows, 1.0)
+    mixed = (1.0 - weight) * of_input + weight * of_residual
+    np.testing.assert_allclose(shares, mixed, rtol=1e-6, atol=1e-9)
+
+
+def test_an_answer_weighs_input_and_residual_as_its_score_does() -> None:
+    artefact = trained()
+    weight = artefact.combination.residual_weight
+    rows = healthy.dataset(1).features[200:]
+    _, shares = artefact.model.parts_and_contributions(["m0"] * len(rows), rows, weight)
+    answered = predict_fn(Request(["m0"] * len(rows), rows), artefact)["contributions"]
+    np.testing.assert_allclose(answered, shares, atol=1e-6)
 
 
 def test_the_sensor_that_left_its_place_has_the_largest_share() -> None:
     model = trained().model
     row = np.median(healthy.dataset(1).features[:200], axis=0)[None, :]
     row[0, 3] += 30.0
-    shares = model.contributions(["m0"], row)[0]
+    _, (shares,) = model.parts_and_contributions(["m0"], row, 0.05)
     assert model.sensors[int(shares.argmax())] == "heat"
 
 
