@@ -161,12 +161,13 @@ def test_a_task_that_keeps_failing_is_tried_as_often_as_defined_and_then_told_of
         assert (execution.status, execution.error) == ("FAILED", error)
         return
     assert bench.entered[: len(bench.called())][0] == name
-    assert bench.entered[1] == found["Next"]
-    if not is_handler(states, found["Next"]):
-        assert execution.status == "SUCCEEDED", "it goes on another way"
-        return
+    way = [found["Next"]]
+    if states[way[0]]["Type"] == "Choice":
+        # It decides by the cause, and knows nothing of this one.
+        way.append(states[way[0]]["Default"])
+    assert is_handler(states, way[-1]), "nothing that keeps failing passes for a success"
     assert execution.status == "FAILED"
-    assert bench.entered[1:] == chain_of(states, found["Next"])
+    assert bench.entered[1:] == way[:-1] + chain_of(states, way[-1])
     if is_handler(states, name):
         assert bench.told() == [], "what tells has failed"
         assert not str(execution.cause).startswith(TOLD), "so the rule on status events tells"
@@ -199,6 +200,53 @@ def test_a_task_that_works_at_its_last_attempt_goes_on_and_nobody_is_told(
     else:
         assert execution.status == "SUCCEEDED", (execution.error, execution.cause)
         assert bench.entered[1:] == [states[name].get("Next", "It went on")]
+
+
+MISSING = [
+    (file, name, found)
+    for (file, name), (states, _) in FILES.items()
+    for found in states[name].get("Catch", [])
+    if states[found["Next"]]["Type"] == "Choice"
+]
+
+
+@pytest.mark.parametrize(("file", "name", "found"), MISSING)
+def test_an_endpoint_that_is_not_there_is_no_failure_and_throttling_is_one(
+    file: str, name: str, found: Mapping[str, Any]
+) -> None:
+    states, language = FILES[file, name]
+    resource = parse_resource(states[name]["Resource"])
+    arn = "arn:aws:sagemaker:us-east-1:000000000000:endpoint/e"
+    missing = AwsError("ValidationException", f'Could not find endpoint "{arn}".')
+    throttled = AwsError("ThrottlingException", "Rate exceeded")
+    (rule,) = states[found["Next"]]["Choices"]
+    for error, status, told in ((missing, "SUCCEEDED", 0), (throttled, "FAILED", 1)):
+        failure = failure_of(resource, error)
+        assert found["ErrorEquals"] == [failure.error], "one name for both"
+        bench = StandIns(states, name, Injected(failure.error, cause=failure.cause), language)
+        assert bench.run().status == status
+        assert len(bench.told()) == told
+        assert bench.entered[1] == found["Next"]
+        assert (bench.entered[2] == rule["Next"]) is (told == 0)
+
+
+def test_both_workflows_that_look_for_the_endpoint_are_among_these() -> None:
+    assert [(file, name) for file, name, _ in MISSING] == [
+        ("monitoring", "FindEndpoint"),
+        ("training", "FindEndpoint"),
+    ]
+
+
+@pytest.mark.parametrize(("file", "name"), FILES)
+def test_every_task_is_tried_again_with_patience_on_errors_that_aws_names(
+    file: str, name: str
+) -> None:
+    retriers = FILES[file, name][0][name].get("Retry", [])
+    assert retriers
+    for retrier in retriers:
+        assert retrier["BackoffRate"] > 1
+        assert 0 < retrier["MaxAttempts"] < 10
+        assert not STATES_ERRORS & set(retrier["ErrorEquals"])
 
 
 @pytest.mark.parametrize(("file", "name"), FILES)

@@ -104,9 +104,15 @@ def cut(states: Mapping[str, Any], name: str, language: str) -> dict[str, Any]:
     """Return a machine of one state, with the handlers that its catchers lead to."""
     kept: dict[str, Any] = {}
     wanted = [name]
+    caught = {catcher["Next"] for catcher in states[name].get("Catch", [])}
+    deciding = {each for each in caught if states[each]["Type"] == "Choice"}
     while wanted:
         at = wanted.pop()
         if at in kept:
+            continue
+        if at in deciding:
+            kept[at] = dict(states[at])
+            wanted += [*(rule["Next"] for rule in states[at]["Choices"]), states[at]["Default"]]
             continue
         if at != name and not is_handler(states, at):
             kept[at] = {"Type": "Succeed"}
@@ -197,6 +203,7 @@ class Injected:
     error: str
     how: str = "raised"
     times: int = 1_000_000
+    cause: str = "injected"
 
 
 @dataclass
@@ -272,7 +279,7 @@ class StandIns:
         self.calls.append((self.engine.env.now, state, call.params))
         if state == self.name and self.failure.times > 0 and self.failure.how == "raised":
             self.failure.times -= 1
-            raise StateFailure(self.failure.error, "injected")
+            raise StateFailure(self.failure.error, self.failure.cause)
         resource = parse_resource(self.machine["States"][state]["Resource"])
         shape = operation_model(resource.service, resource.operation).output_shape
         if resource.service == "lambda" and not resource.sdk:
