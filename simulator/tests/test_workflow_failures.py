@@ -223,7 +223,9 @@ def test_an_endpoint_that_is_not_there_is_no_failure_and_throttling_is_one(
     for error, status, told in ((missing, "SUCCEEDED", 0), (throttled, "FAILED", 1)):
         failure = failure_of(resource, error)
         assert found["ErrorEquals"] == [failure.error], "one name for both"
-        bench = StandIns(states, name, Injected(failure.error, cause=failure.cause), language)
+        bench = StandIns(
+            states, name, Injected(str(failure.error), cause=str(failure.cause)), language
+        )
         assert bench.run().status == status
         assert len(bench.told()) == told
         assert bench.entered[1] == found["Next"]
@@ -247,6 +249,16 @@ def test_every_task_is_tried_again_with_patience_on_errors_that_aws_names(
         assert retrier["BackoffRate"] > 1
         assert 0 < retrier["MaxAttempts"] < 10
         assert not STATES_ERRORS & set(retrier["ErrorEquals"])
+
+
+@pytest.mark.parametrize("code", ["ThrottlingException", "InternalFailure", "ServiceUnavailable"])
+@pytest.mark.parametrize(("file", "name"), FILES)
+def test_errors_common_to_all_services_that_pass_by_themselves_are_tried_again(
+    file: str, name: str, code: str
+) -> None:
+    state = FILES[file, name][0][name]
+    failure = failure_of(parse_resource(state["Resource"]), AwsError(code, "text"))
+    assert waits(state, str(failure.error)), failure.error
 
 
 @pytest.mark.parametrize(("file", "name"), FILES)
