@@ -35,6 +35,21 @@ DETAILS = (
     "mapIterationFailedEventDetails",
     "evaluationFailedEventDetails",
 )
+TIMES = ("date", "timestamp", "entered-time")
+"""What the recorder wrote for a time, beside tokens in angle brackets."""
+TIMES_IN_OUTPUT = {
+    "test_wait_timestamp_jsonata[NANOSECONDS]",
+    "test_wait_timestamppath[.000000Z]",
+    "test_wait_timestamppath[.00Z]",
+    "test_wait_timestamppath[Z]",
+}
+"""Cases whose output holds a time, for which the recorder wrote a token."""
+NAMES_IN_OUTPUT = {
+    "test_input_path[$$]",
+    "test_output_path[$$]",
+    "test_query_context_object_values",
+}
+"""Cases whose output holds the context object: ARNs, names and times are tokens."""
 
 
 def _cases() -> list[Any]:
@@ -100,6 +115,20 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def _without_tokens(here: Any, there: Any) -> tuple[Any, Any, int]:
+    """Return both without the values that are tokens in the recording, and how many those are."""
+    if isinstance(there, str) and (there in TIMES or "<" in there):
+        return None, None, 1
+    if isinstance(there, dict) and isinstance(here, dict) and here.keys() == there.keys():
+        pairs = {name: _without_tokens(here[name], there[name]) for name in there}
+        ours, theirs = ({name: pair[n] for name, pair in pairs.items()} for n in (0, 1))
+        return ours, theirs, sum(pair[2] for pair in pairs.values())
+    if isinstance(there, list) and isinstance(here, list) and len(here) == len(there):
+        triples = [_without_tokens(*pair) for pair in zip(here, there, strict=True)]
+        return [t[0] for t in triples], [t[1] for t in triples], sum(t[2] for t in triples)
+    return here, there, 0
+
+
 def _previous(events: list[dict[str, Any]], case: dict[str, Any]) -> list[int]:
     """Return the ids of the events before; AWS changed one of them in the second half of 2024."""
     recorded_on = datetime.strptime(case["recorded"] + " +0000", "%d-%m-%Y, %H:%M:%S %z")
@@ -135,14 +164,16 @@ def test_a_recorded_execution_goes_as_it_went_on_aws(case: dict[str, Any]) -> No
         assert result.get("error") == expected.get("error")
         if "<ArnPart" not in expected.get("cause", ""):
             assert _tokens(result.get("cause", "")) == _tokens(expected.get("cause", ""))
-    elif "<" not in json.dumps(recorded[-1]) and "time" not in json.dumps(recorded[-1]):
-        output = recorded[-1]["executionSucceededEventDetails"]["output"]
-        assert _plain(dumps(result)) == _plain(output)
-    for here, there in zip(events, recorded[:-1], strict=True):
-        for key in DETAILS:
-            text = json.dumps(there.get(key))
-            if key in there and "<" not in text and "time" not in text and ': "date"' not in text:
-                assert _plain(here[key]) == _plain(there[key])
+    else:
+        output = _plain(recorded[-1]["executionSucceededEventDetails"]["output"])
+        here, there, hidden = _without_tokens(_plain(dumps(result)), output)
+        assert here == there
+        named = any(case["name"].endswith(name) for name in TIMES_IN_OUTPUT | NAMES_IN_OUTPUT)
+        assert bool(hidden) == named
+    for event, asked in zip(events, recorded[:-1], strict=True):
+        for key in asked.keys() & set(DETAILS):
+            here, there, _ = _without_tokens(_plain(event[key]), _plain(asked[key]))
+            assert here == there
 
 
 def test_a_definition_with_a_missing_target_is_refused_in_awss_words() -> None:
