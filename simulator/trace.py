@@ -17,10 +17,11 @@ from typing import Any
 
 from pipeline.correlation import SEPARATOR, correlation_id, parse_correlation_id
 from pipeline.partitions import HOUR_MS, partition_of
+from pipeline.settings import FeatureSpec
 from simulator.errors import EnvironmentMissing, ScenarioError
 
-NEXT_ROW_MS = 5 * 60_000
-"""How long after a reading its first row may be: as long as the longest window."""
+UNTRAINED_REACH_MS = 5 * 60_000
+"""How long a row's window is taken to be where the run has no model that says it."""
 
 SHORTEST_ID = 6
 """Characters of an alert's id that name it."""
@@ -83,6 +84,7 @@ class Run:
         alerts = out / "alerts.jsonl"
         lines = alerts.read_text("utf-8").splitlines() if alerts.is_file() else []
         self._alerts = {alert["alert_id"]: alert for alert in map(json.loads, lines)}
+        self._reach_ms = _reach_ms(self._state)
 
     def trace(self, text: str) -> Trace:
         """Follow ``DEVICE@TIME``, ``DEVICE#SEQUENCE`` or the id of an alert (or how it begins).
@@ -170,10 +172,10 @@ class Run:
     def _last_before(self, device_id: str, time_ms: int) -> Placed | None:
         """Return the newest reading that the row at a time has: an alert is about a row."""
         found: Placed | None = None
-        for hour_ms in sorted({time_ms - NEXT_ROW_MS, time_ms}):
+        for hour_ms in _hours(time_ms - self._reach_ms, time_ms):
             for place, path in self._objects("telemetry", hour_ms):
                 for row in _lines(path, device_id):
-                    newest = int(found.row["event_time_ms"]) if found else time_ms - NEXT_ROW_MS
+                    newest = int(found.row["event_time_ms"]) if found else time_ms - self._reach_ms
                     if newest < row["event_time_ms"] <= time_ms:
                         found = Placed(place, row)
         return found
@@ -183,12 +185,12 @@ class Run:
     ) -> Placed | None:
         """Return the first row of a device at a time or after it: the reading is in its window."""
         found: Placed | None = None
-        for hour_ms in (time_ms, time_ms + HOUR_MS):
+        for hour_ms in _hours(time_ms, time_ms + self._reach_ms):
             for place, path in self._objects(prefix, hour_ms):
                 for row in rows_of(path, device_id):
                     at = int(row["event_time_ms"])
                     is_sooner = found is None or at < int(found.row["event_time_ms"])
-                    if time_ms <= at <= time_ms + NEXT_ROW_MS and is_sooner:
+                    if time_ms <= at <= time_ms + self._reach_ms and is_sooner:
                         found = Placed(place, row)
             if found is not None:
                 break
@@ -227,6 +229,24 @@ class Run:
             if found["device_id"] == device_id and started <= row_ms and not is_over:
                 alert = self._alerts.get(found["detection_id"])
                 yield {**found, "alert": alert} if alert else found
+
+
+def _reach_ms(state: Path) -> int:
+    """Return how far a row reaches back, or how far rows lie apart where that is more.
+
+    The features of a run are described in the card of each model that it trained.
+    """
+    found = []
+    for card in sorted(state.glob("sagemaker/training/*/model/model_card.json")):
+        text = json.loads(card.read_text("utf-8"))["hyperparameters"]["feature_spec"]
+        spec = FeatureSpec.parse(text)
+        found.append(max(spec.reach_ms, spec.hop_ms))
+    return max(found, default=UNTRAINED_REACH_MS)
+
+
+def _hours(first_ms: int, last_ms: int) -> range:
+    """Return a time in each hour from one time to another."""
+    return range(first_ms - first_ms % HOUR_MS, last_ms + 1, HOUR_MS)
 
 
 def _covers(document: Row, device_id: str, time_ms: int, reading: Placed | None) -> bool:

@@ -76,6 +76,13 @@ def out(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def trained_with(out: Path, window_s: int, hop_s: int) -> None:
+    spec = {"sensors": {"current_a": [0, 200]}, "window_s": window_s, "hop_s": hop_s}
+    spec |= {"allowed_lateness_s": 120, "bursts": False, "burst_max_age_s": 900}
+    card = {"hyperparameters": {"feature_spec": json.dumps(spec)}}
+    write(out / "twin/sagemaker/training/job/model/model_card.json", card)
+
+
 def test_a_readings_trace_is_the_golden_file(out: Path) -> None:
     assert traced(out, "pump-004@2026-01-05T00:00:03.497Z") == GOLDEN.read_text("utf-8")
 
@@ -92,6 +99,25 @@ def test_only_the_batch_that_put_the_object_stored_the_reading(out: Path) -> Non
     assert stored == ["2026-01-05T00:00:14Z"]
     assert trace.score is not None
     assert trace.score.row["event_time_ms"] == START_MS + 20_000
+
+
+@pytest.mark.parametrize("seq", [1, 299])
+def test_a_row_is_found_as_long_after_its_reading_as_the_models_rows_lie_apart(
+    out: Path, seq: int
+) -> None:
+    row_ms = START_MS + 3_600_000
+    first = reading(0) | {"device_id": "fan-001"}
+    read = first | {"seq": seq, "event_time_ms": row_ms - 600_000 + seq * 1_000}
+    write(out / "twin/s3/raw/telemetry" / HOUR / "shardId-000000000000-2.jsonl.gz", first, read)
+    row = {"device_id": "fan-001", "event_time_ms": row_ms, "score": 0.5, "model_version": "e6"}
+    later = HOUR.replace("hour=00", "hour=01")
+    write(out / "twin/s3/processed/scores" / later / "shardId-000000000000-2.jsonl", row)
+    assert Run(out).trace(f"fan-001#{seq}").score is None, "five minutes without a model"
+    trained_with(out, window_s=1_200, hop_s=600)
+    trace = Run(out).trace(f"fan-001#{seq}")
+    assert trace.score is not None
+    assert trace.score.row["event_time_ms"] == row_ms
+    assert Run(out).trace("fan-001#0").score is None, "an hour before the row"
 
 
 def test_the_trace_is_also_there_for_programs(out: Path) -> None:
