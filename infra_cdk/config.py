@@ -76,9 +76,9 @@ class StageConfig:
     """Readings that claim to be further ahead of their arrival are dead-lettered."""
     iterator_age_alarm_ms: int
     latency_alarm_us: int
+    """The endpoint's mean latency of a minute, in the metric's microseconds."""
     late_alarm_count: int
     feature_lag_alarm_ms: int
-    """The endpoint's mean latency of a minute, in the metric's microseconds."""
     log_retention_days: int
     features_schedule: str
     """When features are made of what is new: an expression of EventBridge, in UTC."""

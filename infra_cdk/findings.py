@@ -22,7 +22,10 @@ ACCEPTED = {
     "AwsSolutions::AwsSolutions-GL1": (
         "The job logs counts and names of hours, no readings: CloudWatch's own encryption is enough"
     ),
-    "AwsSolutions::AwsSolutions-GL3": "The job uses no bookmarks: it is told its hours",
+    "AwsSolutions::AwsSolutions-GL3": (
+        "Glue's bookmarks are off, so nothing is there to encrypt: the job of the features keeps "
+        "its own in the lake, encrypted like it, the other two are told their hours"
+    ),
     "AwsSolutions::AwsSolutions-SF1": (
         "A standard workflow keeps its history for 90 days by itself; failures are published"
     ),
