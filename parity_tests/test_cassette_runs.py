@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,6 @@ from simulator.parity.recorded_run import RecordedRun
 from simulator.parity.recorder import Partner, record
 from simulator.parity.sides import calls_difference, calls_words, side, traces_of
 from simulator.run import Options
-from simulator.testing.plugin import START
 from simulator.testing.twin import Twin
 from simulator.tests.test_latency_diff import exponential
 from simulator.tests.test_parity_diff import sample, written
@@ -48,17 +46,17 @@ def finished(out: Path, factor: float = 1.0) -> Path:
     return out
 
 
-def fleetwin(*words: object) -> Any:
+def parity(*words: object) -> Any:
     return CliRunner().invoke(app, ["parity", *map(str, words)])
 
 
 @pytest.fixture
-def partner(tmp_path: Path) -> Iterator[Partner]:
+def partner(fleetwin: Twin) -> Partner:
     """Return the embedded twin, each of whose calls takes longer than the one before."""
-    twin = Twin(START, tmp_path / "twin")
     ticks = iter(range(1_000_000))
-    yield Partner("embedded", "us-east-1", twin.client, twin.advance, lambda: next(ticks) ** 2)
-    twin.close()
+    return Partner(
+        "embedded", "us-east-1", fleetwin.client, fleetwin.advance, lambda: next(ticks) ** 2
+    )
 
 
 @pytest.fixture
@@ -170,22 +168,22 @@ def test_a_cassette_says_of_its_run_what_the_folder_said(cassette: Path, tmp_pat
 
 
 def test_a_run_and_the_cassette_made_of_it_are_the_same(cassette: Path, tmp_path: Path) -> None:
-    done = fleetwin("diff", tmp_path / "run", cassette, "--latency", "0.05")
+    done = parity("diff", tmp_path / "run", cassette, "--latency", "0.05")
     assert done.exit_code == 0, done.output
     assert "300  300" in done.stdout
     slower = finished(tmp_path / "slower", 2.0)
-    done = fleetwin("diff", cassette, slower, "--latency", "0.05")
+    done = parity("diff", cassette, slower, "--latency", "0.05")
     assert done.exit_code == 1
     assert "DIFFERENT by more than 5%: read, s3:PutObject" in done.stdout
-    assert fleetwin("latency", cassette, slower).exit_code == 1
-    assert fleetwin("latency", cassette, cassette).exit_code == 0
+    assert parity("latency", cassette, slower).exit_code == 1
+    assert parity("latency", cassette, cassette).exit_code == 0
     models = tmp_path / "models.json"
-    assert fleetwin("fit", cassette, models, "--source", "recorded").exit_code == 0
+    assert parity("fit", cassette, models, "--source", "recorded").exit_code == 0
     assert "read" in json.loads(models.read_text())["hops"]
 
 
 def test_replay_keeps_the_run_and_says_what_it_compared(cassette: Path) -> None:
-    done = fleetwin("replay", cassette)
+    done = parity("replay", cassette)
     assert done.exit_code == 0, done.output
     assert "kept and not compared: journey with seed 1 on embedded" in done.stdout
     assert "traces of 2 hops (600 samples)" in done.stdout
@@ -207,11 +205,11 @@ def test_record_keeps_a_finished_run_or_runs_a_scenario(
     monkeypatch.setattr("simulator.run.run", run)
     path = tmp_path / "c.jsonl"
     once = ("--times", "1")
-    done = fleetwin("record", path, *once, "--scenario", "tiny")
+    done = parity("record", path, *once, "--scenario", "tiny")
     assert done.exit_code == 0, done.output
     assert [(each.scenario.name, each.target) for each in made] == [("tiny", "embedded")]
     ran = Cassette.load(path).run
-    done = fleetwin("record", path, *once, "--run", finished(tmp_path / "out"))
+    done = parity("record", path, *once, "--run", finished(tmp_path / "out"))
     assert done.exit_code == 0, done.output
     assert "kept journey with seed 1 on embedded: 1 detections, 30 scores" in done.stdout
     assert Cassette.load(path).run == ran
@@ -231,7 +229,7 @@ def test_a_run_that_cannot_be_kept_is_refused_before_any_call(
 ) -> None:
     out = finished(tmp_path / "out")
     path = tmp_path / "c.jsonl"
-    done = fleetwin("record", path, *(word.replace("{out}", str(out)) for word in words))
+    done = parity("record", path, *(word.replace("{out}", str(out)) for word in words))
     assert isinstance(done.exception, ParityError)
     assert told in str(done.exception)
     assert not path.exists()
@@ -254,9 +252,9 @@ def test_two_cassettes_are_compared_by_answers_and_by_operation(tmp_path: Path) 
     wrong = {"Code": "Wrong", "Message": "The specified key does not exist.", "Status": 404}
     other = dataclasses.replace(cassette, played=tuple(slow), target="localstack")
     changed(other, "no such key", error={**wrong}).save(there)
-    assert fleetwin("diff", here, here).exit_code == 0
+    assert parity("diff", here, here).exit_code == 0
     html, values = tmp_path / "d.html", tmp_path / "d.json"
-    done = fleetwin("diff", here, there, "--html", html, "--json", values)
+    done = parity("diff", here, there, "--html", html, "--json", values)
     assert done.exit_code == 1
     assert "there Code: 'Wrong', was 'NoSuchKey' here" in done.stdout
     assert "39 of 40 steps are answered the same" in done.stdout
@@ -302,7 +300,7 @@ def test_whatever_uses_an_expired_cassette_says_so_and_goes_on(
     on = date(2020, 1, 1) if is_old else datetime.now(UTC).date()
     dataclasses.replace(Cassette.load(cassette), recorded=on).save(cassette)
     other = tmp_path / ("models.json" if command == "fit" else "run")
-    done = fleetwin(command, cassette, other)
+    done = parity(command, cassette, other)
     assert done.exit_code == 0, done.output
     assert ("record it again" in done.stderr) == is_old
     # The folder of the run is none.
@@ -310,7 +308,7 @@ def test_whatever_uses_an_expired_cassette_says_so_and_goes_on(
 
 
 def test_what_has_no_run_in_common_is_refused_with_the_cure(tmp_path: Path) -> None:
-    done = fleetwin("diff", finished(tmp_path / "out"), COMMITTED)
+    done = parity("diff", finished(tmp_path / "out"), COMMITTED)
     assert isinstance(done.exception, ParityError)
     assert "record it again with --scenario NAME" in str(done.exception)
     with pytest.raises(ParityError, match="has no traces"):

@@ -25,7 +25,6 @@ from simulator.parity.conversation import STEPS
 from simulator.parity.normal import Normaliser, differences, same_error
 from simulator.parity.recorder import Partner, record, replay
 from simulator.targets import clients_of
-from simulator.testing.plugin import START
 from simulator.testing.twin import Twin
 
 COMMITTED = Path(__file__).with_name("cassettes") / "embedded.jsonl"
@@ -61,12 +60,10 @@ def only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def embedded(tmp_path: Path) -> Iterator[Partner]:
+def embedded(fleetwin: Twin) -> Partner:
     """Return the embedded twin as a partner."""
-    twin = Twin(START, tmp_path / "twin")
-    engine = twin.target.cloud.engine
-    yield Partner("embedded", "us-east-1", twin.client, twin.advance, engine.epoch_s)
-    twin.close()
+    engine = fleetwin.target.cloud.engine
+    return Partner("embedded", "us-east-1", fleetwin.client, fleetwin.advance, engine.epoch_s)
 
 
 @pytest.fixture(scope="module")
