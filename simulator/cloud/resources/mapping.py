@@ -23,26 +23,6 @@ from simulator.errors import TemplateError
 NOT_MAPPED = "property is not mapped by the twin"
 
 
-@dataclass(frozen=True)
-class Created:
-    """One resource that exists: what Ref gives, what Fn::GetAtt gives.
-
-    ``recorded`` are the properties that change nothing here, with the values asked for.
-    """
-
-    stack: str
-    logical_id: str
-    type: str
-    physical_id: str
-    attributes: Mapping[str, Any] = field(default_factory=dict)
-    recorded: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def arn(self) -> str:
-        """Return the ``Arn`` attribute."""
-        return str(self.attributes["Arn"])
-
-
 class Made(NamedTuple):
     """One call that brought a resource, or a part of it, about, and its answer.
 
@@ -53,6 +33,28 @@ class Made(NamedTuple):
     operation: str
     params: dict[str, Any]
     answer: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Created:
+    """One resource that exists: what Ref gives, what Fn::GetAtt gives.
+
+    ``recorded`` are the properties that change nothing here, with the values asked for; ``made``
+    the calls that brought it about.
+    """
+
+    stack: str
+    logical_id: str
+    type: str
+    physical_id: str
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    recorded: Mapping[str, Any] = field(default_factory=dict)
+    made: tuple[Made, ...] = field(default=(), compare=False, repr=False)
+
+    @property
+    def arn(self) -> str:
+        """Return the ``Arn`` attribute."""
+        return str(self.attributes["Arn"])
 
 
 PERMISSIONS = "permissions"
@@ -261,7 +263,13 @@ class TypeMapping:
         physical_id, attributes = self.mapper(resource)
         properties.check_all_read()
         return Created(
-            resource.stack, resource.logical_id, resource.type, physical_id, attributes, kept
+            resource.stack,
+            resource.logical_id,
+            resource.type,
+            physical_id,
+            attributes,
+            recorded=kept,
+            made=tuple(resource.made),
         )
 
 

@@ -12,12 +12,9 @@ from typing import Any
 
 import pytest
 
-from simulator import localstack_host
 from simulator.cloud.cloud import Cloud
 from simulator.cloud.errors import AwsError
-from simulator.cloud.remote_endpoint import OPTIONAL, RemoteEndpoint
-from simulator.cloud.remote_resources import DESCRIBES, missing_there
-from simulator.cloud.resources import MAPPINGS, Created
+from simulator.cloud.remote_endpoint import RemoteEndpoint
 from simulator.cloud.tests.remote_server import moto_server
 from simulator.cloud.tests.twin import START
 
@@ -47,15 +44,7 @@ def endpoint(request: pytest.FixtureRequest) -> Iterator[str]:
         with moto_server() as url:
             yield url
         return
-    environment = localstack_host.prepared()
-    if environment is None:
-        pytest.skip(
-            "no LocalStack was named: run `make localstack` once and then `make parity`, or have "
-            "FLEETWIN_LOCALSTACK name the environment that it made"
-        )
-    python = environment / "bin" / "python"
-    with localstack_host.running(python, environment / "files") as (url, _):
-        yield url
+    yield request.getfixturevalue("localstack")
 
 
 @pytest.fixture(scope="module")
@@ -317,22 +306,6 @@ def test_roles_and_policies_are_there_and_follow_their_changes(
     later(twin, 61.0)
     with pytest.raises(AwsError, match="NoSuchEntity"):
         there.forward("iam", "GetRole", {"RoleName": "reader"})
-
-
-def test_each_type_that_is_asked_for_is_one_that_templates_may_have() -> None:
-    assert set(DESCRIBES) <= set(MAPPINGS)
-
-
-@pytest.mark.parametrize("kind", sorted(DESCRIBES))
-def test_a_resource_of_each_forwarded_type_that_is_not_there_is_named(
-    kind: str, there: RemoteEndpoint
-) -> None:
-    everything = RemoteEndpoint(there.url)
-    everything.services = (*everything.services, *OPTIONAL)
-    for physical_id in ("no-such-thing", "unknown", ""):
-        one = Created("stack", "One", kind, physical_id, {"QueueName": physical_id})
-        (said,) = missing_there(everything, [("One", one)])
-        assert said.startswith("One (")
 
 
 def test_a_service_that_the_endpoint_lacks_is_executed_by_the_twin(
