@@ -9,12 +9,10 @@ import stat
 import subprocess
 import uuid
 from pathlib import Path
-from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
 
-from simulator.aws_endpoint import LOCALSTACK
 from simulator.cloud.cloud import Cloud
 from simulator.cloud.tests.twin import START
 from simulator.errors import EnvironmentMissing
@@ -78,13 +76,10 @@ def test_the_preload_binds_every_server_of_node_to_loopback(listen: str) -> None
 
 
 @pytest.mark.localstack
-def test_what_is_written_through_a_twin_is_in_localstack(tmp_path: Path) -> None:
-    try:
-        with urlopen(f"{LOCALSTACK}/_localstack/health", timeout=5) as page:
-            assert json.loads(page.read())["version"] == VERSION
-    except (URLError, OSError):
-        pytest.skip(f"no LocalStack at {LOCALSTACK}: `make localstack` starts it")
-    remote = remote_of("localstack", None)
+def test_what_is_written_through_a_twin_is_in_localstack(localstack: str, tmp_path: Path) -> None:
+    with urlopen(f"{localstack}/_localstack/health", timeout=5) as page:
+        assert json.loads(page.read())["version"] == VERSION
+    remote = remote_of("localstack", localstack)
     assert remote is not None
     cloud = Cloud(START, tmp_path, remote=remote)
     name = f"fleetwin-{uuid.uuid4().hex[:12]}"
