@@ -2,15 +2,16 @@
 
 ``python -m benchmarks.http_services`` writes `results/http_services.json`. One client asks, one
 request after the other, over kept connections; PutRecords with many records is in `pipeline`.
-LocalStack is asked where one answers (``--endpoint``, see docs/localstack.md), and else named as
-absent.
+LocalStack is asked where one answers (``--endpoint``), else one is started where it is prepared
+(docs/localstack.md) and ended afterwards; where neither is so, it is named as absent.
 """
 
 from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from benchmarks.by_processes import answer_of
 from benchmarks.moto_server import client_variables, moto_server
 from benchmarks.result import finish, parser
 from benchmarks.row import Row
+from simulator import localstack_host
 from simulator.aws_endpoint import LOCALSTACK
 from simulator.cloud.cloud import Cloud
 from simulator.errors import SimulatorError
@@ -41,22 +43,43 @@ def main(arguments: Sequence[str]) -> int:
         ours.append(asked_ours(scale))
         moto.append(asked_moto(scale))
     peers = {"moto's server": best(moto)}
-    absent = ""
+    said = ""
     try:
-        remote_of("localstack", chosen.endpoint)
+        with localstack(chosen.endpoint) as url:
+            variables = client_variables(url)
+            peers["LocalStack"] = rates(answer_of(CLIENT, scale, variables=variables))
+            said = url
     except SimulatorError as error:
-        absent = f"no LocalStack: {error}"
-        print(absent, flush=True)
-    else:
-        variables = client_variables(chosen.endpoint)
-        peers["LocalStack"] = rates(answer_of(CLIENT, scale, variables=variables))
+        said = f"no LocalStack: {error}"
+        print(said, flush=True)
     mine = best(ours)
     rows = [
         Row(name, rate, "requests/s", peer, theirs[name], floor=1.0, limits="ratio")
         for peer, theirs in peers.items()
         for name, rate in mine.items()
     ]
-    return finish("http_services", rows, chosen, {"localstack": absent or chosen.endpoint})
+    return finish("http_services", rows, chosen, {"localstack": said})
+
+
+@contextmanager
+def localstack(endpoint: str) -> Iterator[str]:
+    """Yield the URL of the LocalStack that listens at ``endpoint``, or of a prepared one's.
+
+    Raises SimulatorError, which says how to get one, where there is neither.
+    """
+    try:
+        remote_of("localstack", endpoint)
+    except SimulatorError:
+        environment = localstack_host.prepared()
+        if environment is None:
+            raise
+    else:
+        yield endpoint
+        return
+    python = environment / "bin" / "python"
+    with localstack_host.running(python, environment / "files") as (url, _):
+        remote_of("localstack", url)
+        yield url
 
 
 def asked_ours(scale: float) -> Rates:
