@@ -3,9 +3,9 @@
     python -m parity_tests.scorecard            # ask everything again and write scorecard.json
     python -m parity_tests.scorecard --check    # only say what got worse
 
-Everything on it is asked again when it is made; nothing is carried over. It may only improve:
-a card that is worse than the committed one is not written unless told to, and
-`test_scorecard` compares too. What nobody has recorded is said to be so.
+L1, L2 and the cassettes are asked again when it is made; L3 and L4 are stated by hand, with the
+test that holds each line. It may only improve: a card that is worse than the committed one is not
+written unless told to, and `test_scorecard` compares too. What nobody has recorded says so.
 """
 
 from __future__ import annotations
@@ -28,24 +28,36 @@ from parity_tests.contract.shapes import absent, carried, comparable, misfits
 from parity_tests.contract.test_shapes import EXAMPLES, own_operations
 from parity_tests.contract.world import World
 from simulator.cloud.validation import operation_model
+from simulator.parity.cassette import Cassette
+from simulator.parity.recorder import Partner, replay
+from simulator.testing.plugin import START
+from simulator.testing.twin import Twin
 
 FILE = Path(__file__).with_name("scorecard.json")
 NOT_YET = "not yet recorded"
 FITS = "fits"
 
+NO_TEST = "nothing holds it"
+_JOURNEY = "journey/test_journey.py::test_the_detections_are_the_same"
+
 JOURNEYS = {
-    "embedded, twice": "the same (parity_tests/journey)",
-    "embedded against features from SQL": "the same (parity_tests/journey)",
-    "embedded against localstack": "the same, where one was prepared (parity_tests/journey)",
-    "embedded against aws": NOT_YET,
+    "embedded, twice": ("the same", _JOURNEY),
+    "embedded against features from SQL": ("the same", _JOURNEY),
+    "embedded against localstack": ("the same, where one was prepared", _JOURNEY),
+    "embedded against aws": (NOT_YET, ""),
 }
-"""L3: `test_journey` holds the first two, and the third where `make localstack` was run."""
+"""L3, stated by hand: what a test holds, and which. It is not asked again for the card."""
 
 LATENCIES = {
-    "a stand-in with hidden delays": "means within 10 %, p99 within 20 % (parity_tests/latency)",
-    "embedded against aws": NOT_YET,
+    "a stand-in with hidden delays": (
+        "means within 10 %, p99 within 20 %",
+        "latency/test_hidden_delays.py::test_hidden_delays_are_recovered_on_held_out_traces",
+    ),
+    "embedded against aws": (NOT_YET, ""),
 }
-"""L4: `test_hidden_delays` holds the first."""
+"""L4, as L3."""
+
+BY_HAND = "L3 and L4 are stated by hand: the tests named hold them, the card only finds the tests"
 
 Card = dict[str, Any]
 
@@ -69,11 +81,39 @@ def card(folder: Path) -> Card:
         }
     return {
         "what": "made by python -m parity_tests.scorecard; may only improve",
+        "stated by hand": BY_HAND,
         "totals": _totals(services, forwarded),
-        "L3": JOURNEYS,
-        "L4": LATENCIES,
+        "L3": stated(JOURNEYS),
+        "L4": stated(LATENCIES),
+        "cassettes": dict(_replayed(folder)),
         "services": services,
     }
+
+
+def stated(lines: dict[str, tuple[str, str]]) -> dict[str, str]:
+    """Return each line with the test that holds it, or that there is none any more."""
+    found = {}
+    for what, (value, test) in lines.items():
+        path, _, name = test.partition("::")
+        is_held = not test or f"\ndef {name}(" in (FILE.parent / path).read_text("utf-8")
+        held = f"{value} (parity_tests/{test})" if test else value
+        found[what] = held if is_held else NO_TEST
+    return found
+
+
+def _replayed(folder: Path) -> Iterator[tuple[str, Card]]:
+    """Yield of each committed cassette the steps that the twin answers otherwise."""
+    for path in sorted(FILE.with_name("cassettes").glob("*.jsonl")):
+        cassette = Cassette.load(path)
+        twin = Twin(START, folder / path.stem)
+        try:
+            clock = twin.target.cloud.engine.epoch_s
+            partner = Partner("embedded", "us-east-1", twin.client, twin.advance, clock)
+            otherwise = sorted(each.step for each in replay(cassette, partner, "fleetwin-parity"))
+        finally:
+            twin.close()
+        date = cassette.recorded.isoformat()
+        yield path.stem, {"date": date, "steps": len(cassette.played), "otherwise": otherwise}
 
 
 def _shapes(world: World) -> Iterator[tuple[tuple[str, str], str]]:
@@ -175,6 +215,10 @@ def worse(old: Card, new: Card) -> list[str]:
             for what, value in old[level].items()
             if value != NOT_YET and new[level].get(what) != value
         ]
+    for name, before in old.get("cassettes", {}).items():
+        now = new["cassettes"].get(name)
+        lost = ["is gone"] if now is None else sorted({*now["otherwise"]} - {*before["otherwise"]})
+        found += [f"cassette {name}: {step}" for step in lost]
     return found
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from parity_tests.behaviour import ROWS
-from parity_tests.scorecard import FILE, FITS, NOT_YET, card, worse
+from parity_tests.scorecard import BY_HAND, FILE, FITS, NO_TEST, NOT_YET, card, stated, worse
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +53,16 @@ def test_each_operation_has_both_levels_or_says_that_nobody_recorded_it(
     assert missing == set(), "renew it: python -m parity_tests.scorecard"
 
 
+def test_lines_stated_by_hand_say_so_and_name_a_test_that_exists(
+    committed: dict[str, Any],
+) -> None:
+    assert committed["stated by hand"] == BY_HAND
+    for level in ("L3", "L4"):
+        assert NO_TEST not in committed[level].values()
+    gone = stated({"x": ("the same", "journey/test_journey.py::test_that_is_not_there")})
+    assert gone == {"x": NO_TEST}
+
+
 def test_what_was_not_compared_with_aws_says_so(committed: dict[str, Any]) -> None:
     assert committed["L3"]["embedded against aws"] == NOT_YET
     assert committed["L4"]["embedded against aws"] == NOT_YET
@@ -66,6 +76,8 @@ def test_what_was_not_compared_with_aws_says_so(committed: dict[str, Any]) -> No
         (("services", "kinesis", "PutRecords", "L2", 0, "holds"), False),
         (("services", "kinesis", "PutRecords"), None),
         (("L3", "embedded, twice"), NOT_YET),
+        (("cassettes", "embedded", "otherwise"), ["a record"]),
+        (("cassettes", "localstack"), None),
     ],
     ids=str,
 )
