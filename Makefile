@@ -82,7 +82,8 @@ assets: $(RUN_STAMP)
 	$(BIN)/python -m infra_cdk.build $(ARGS)
 
 bench: $(DEV_STAMP)
-	$(BIN)/python -m benchmarks $(ARGS)
+	FLEETWIN_LOCALSTACK=$${FLEETWIN_LOCALSTACK-$(wildcard $(CURDIR)/.venv-localstack)} \
+		$(BIN)/python -m benchmarks $(ARGS)
 
 bench-quick: $(DEV_STAMP)
 	$(BIN)/python -m benchmarks --quick $(ARGS)
