@@ -14,6 +14,7 @@ from infra_cdk.constructs import arns
 from infra_cdk.constructs.assets import PipelineAssets
 from infra_cdk.constructs.lake import CAPTURE_PREFIX, FEATURES_PREFIX, MODELS_PREFIX, Lake
 from infra_cdk.constructs.machines import (
+    finds_others,
     hears_of_the_end,
     passes_role,
     runs_sagemaker_job,
@@ -154,6 +155,7 @@ class Monitoring(Construct):
             service="states.amazonaws.com",
             description="The workflow finds the endpoint's model and runs monitoring jobs",
             statements=[
+                finds_others(config, "monitoring"),
                 Statement(
                     "FindEndpoint",
                     ["sagemaker:DescribeEndpoint"],

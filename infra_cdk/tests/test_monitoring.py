@@ -26,6 +26,7 @@ RULES = {body["Name"]: body for body in resources("AWS::Events::Rule").values()}
 # Step Functions Developer Guide, "How Step Functions generates IAM policies for integrated
 # services".
 NEEDED = {
+    "arn:aws:states:::aws-sdk:sfn:listExecutions": {"states:ListExecutions"},
     "arn:aws:states:::aws-sdk:sagemaker:describeEndpoint": {"sagemaker:DescribeEndpoint"},
     "arn:aws:states:::aws-sdk:sagemaker:describeModel": {"sagemaker:DescribeModel"},
     "arn:aws:states:::aws-sdk:s3:listObjectsV2": {"s3:ListBucket"},

@@ -19,7 +19,12 @@ GUARD = {"FindOthers", "IsAlone", "FindFirst", "IsFirst", "AnotherRuns"}
 GUARD |= {"NotifyFailure", "Failed", "FailedUntold"}
 
 
-WORKFLOWS = {"training": "NameRun", "batch": "FindModel", "nightly": "WhichDay"}
+WORKFLOWS = {
+    "training": "NameRun",
+    "batch": "FindModel",
+    "nightly": "WhichDay",
+    "monitoring": "FindEndpoint",
+}
 """Each with the first state of its work."""
 
 
