@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -25,6 +27,7 @@ from simulator.testing.plugin import START
 from simulator.testing.strategies import PUMP_SENSORS, START_MS, fault_schedules, fleets, readings
 from simulator.testing.twin import Twin
 
+EXAMPLE = ROOT / "examples" / "cold-store"
 pytest_plugins = () if "simulator.testing.plugin" in sys.modules else ("simulator.testing.plugin",)
 
 
@@ -110,13 +113,24 @@ def test_drawn_fleets_and_faults_make_a_scenario_that_may_run(
     check(replace(plain, faults=plans))
 
 
+def test_the_example_projects_workflow_runs_its_tests_with_the_plug_in_installed() -> None:
+    text = (EXAMPLE / "README.md").read_text("utf-8")
+    (workflow,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    (job,) = yaml.safe_load(workflow)["jobs"].values()
+    install, tests = [step["run"].split() for step in job["steps"] if "run" in step]
+    assert install[-3:] == ['"./fleetwin[embedded]"', "pytest", "hypothesis"]
+    assert (ROOT / install[install.index("-c") + 1].removeprefix("fleetwin/")).is_file()
+    assert tests[:3] == ["python", "-m", "pytest"]
+    assert (EXAMPLE / tests[3]).is_dir()
+
+
 def test_the_example_projects_tests_pass(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("example")
     done = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header"),
-            *("-c", "/dev/null", "--rootdir", str(ROOT / "examples" / "cold-store")),
-            *("--basetemp", str(folder / "tests"), str(ROOT / "examples" / "cold-store" / "tests")),
+            *("-c", "/dev/null", "--rootdir", str(EXAMPLE)),
+            *("--basetemp", str(folder / "tests"), str(EXAMPLE / "tests")),
         ],
         cwd=ROOT,
         capture_output=True,
@@ -125,4 +139,4 @@ def test_the_example_projects_tests_pass(tmp_path_factory: pytest.TempPathFactor
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "5 passed" in done.stdout
+    assert "6 passed" in done.stdout

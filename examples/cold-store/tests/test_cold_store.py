@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
+from collections import Counter
 
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from pipeline.messages import Reading
+from simulator.testing.strategies import readings
 from simulator.testing.twin import Twin
+
+LIMIT_C = -15.0
+"""The handler's, from the stack."""
 
 
 def warm_counts(twin: Twin) -> dict[str, int]:
@@ -38,3 +46,19 @@ def test_a_day_passes_as_fast_as_a_minute(fleetwin: Twin, seconds: float) -> Non
     before = fleetwin.now
     fleetwin.advance(seconds)
     assert (fleetwin.now - before).total_seconds() == seconds
+
+
+# One twin for all examples of the property: what it has counted before is taken off.
+@settings(
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(sent=readings(device_ids=("north", "south"), sensors=("celsius",), most=20))
+def test_whatever_comes_in_the_warm_readings_of_each_room_are_counted(
+    fleetwin: Twin, sent: list[Reading]
+) -> None:
+    before = Counter(warm_counts(fleetwin))
+    for reading in sent:
+        fleetwin.publish(f"store/{reading.device_id}/temperature", dict(reading.values))
+    fleetwin.drain()
+    warm = Counter(each.device_id for each in sent if each.values["celsius"] > LIMIT_C)
+    assert Counter(warm_counts(fleetwin)) == before + warm
