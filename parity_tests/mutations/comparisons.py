@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import orjson
 from botocore.exceptions import ClientError
 
@@ -22,9 +23,9 @@ from simulator.cloud.operations import Principal
 from simulator.cloud.validation import operation_model
 from simulator.parity.journey import Found, Journey, difference
 from simulator.parity.journey_words import words
-
-LAG_TOLERANCE = 0.1
-"""Mean lags that are further apart than a tenth differ."""
+from simulator.parity.latency_diff import latencies
+from simulator.parity.latency_fit import Floats
+from simulator.parity.latency_words import latency_words
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Observation:
 
     journey: Journey
     raw: list[bytes]
-    lags_ms: dict[str, float]
+    traces: dict[str, Floats]
+    """How long each hop took, in seconds, and the two sums."""
     permissions: dict[tuple[str, str, str], bool]
     answers: dict[str, str]
 
@@ -66,7 +68,7 @@ def observe(world: SmallWorld) -> Observation:
         "small", LIVE.name, LIVE.seed, "embedded", books, len(found.alerts), detections, scores
     )
     raw = list(_raw_lines(world))
-    return Observation(journey, raw, _lags(world), _permissions(world), _answers(world))
+    return Observation(journey, raw, _traces(world), _permissions(world), _answers(world))
 
 
 def _raw_lines(world: SmallWorld) -> Iterator[bytes]:
@@ -75,22 +77,26 @@ def _raw_lines(world: SmallWorld) -> Iterator[bytes]:
         yield from (gzip.decompress(body) if key.endswith(".gz") else body).splitlines()
 
 
-def _lags(world: SmallWorld) -> dict[str, float]:
-    """Return mean times in ms from a reading to the raw zone, and from a row to its alert."""
+RAW, ALERT = "reading to raw zone", "row to alert"
+"""Two sums over hops: from a reading's event time to its object, and from a row to its alert."""
+
+
+def _traces(world: SmallWorld) -> dict[str, Floats]:
+    """Return what each hop took, as a run's `traces.jsonl` has it, and what both sums did."""
     target = world.twin.target
     bucket = target.bucket("raw")
     listed = world.twin.call("s3", "ListObjectsV2", Bucket=bucket, Prefix="telemetry/")["Contents"]
-    stored_ms = {item["Key"]: item["LastModified"].timestamp() * 1000 for item in listed}
-    waits = [
-        stored_ms[key] - orjson.loads(line)["event_time_ms"]
+    stored_s = {item["Key"]: item["LastModified"].timestamp() for item in listed}
+    found: dict[str, list[float]] = defaultdict(list)
+    for sample in world.cloud.latency.samples:
+        found[sample.hop].append(sample.took_s)
+    found[RAW] = [
+        stored_s[key] - orjson.loads(line)["event_time_ms"] / 1000
         for key, body in target.objects(bucket, "telemetry/")
         for line in gzip.decompress(body).splitlines()
     ]
-    alerts = world.alert_lags_ms
-    return {
-        "reading to raw zone": sum(waits) / len(waits),
-        "row to alert": sum(alerts) / len(alerts) if alerts else 0.0,
-    }
+    found[ALERT] = [lag_ms / 1000 for lag_ms in world.alert_lags_ms]
+    return {hop: np.array(values) for hop, values in found.items() if values}
 
 
 def _permissions(world: SmallWorld) -> dict[tuple[str, str, str], bool]:
@@ -205,12 +211,10 @@ def _brief(line: bytes) -> str:
 
 
 def _latency(a: Observation, b: Observation) -> list[str]:
-    return [
-        f"{name}: {a.lags_ms.get(name)} ms here, {b.lags_ms.get(name)} ms there"
-        for name in sorted({*a.lags_ms, *b.lags_ms})
-        if abs(a.lags_ms.get(name, 0.0) - b.lags_ms.get(name, 0.0))
-        > LAG_TOLERANCE * a.lags_ms.get(name, 0.0)
-    ]
+    """Compare as `fleetwin parity latency` does: hops that surely differ, or are on one side."""
+    found = latencies(a.traces, b.traces)
+    is_same = not (found.different or found.only_here or found.only_there)
+    return [] if is_same else latency_words(found).splitlines()
 
 
 def _rights(a: Observation, b: Observation) -> list[str]:
