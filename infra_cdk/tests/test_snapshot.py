@@ -29,6 +29,37 @@ def test_a_fresh_synthesis_is_byte_for_byte_the_snapshot(tmp_path: Path) -> None
     assert fresh == committed, "run `make synth` and review the difference"
 
 
+FINDING = """
+import pathlib, sys
+from aws_cdk import App, Stack, aws_sqs
+from infra_cdk import app
+class Small(Stack):
+    def __init__(self, scope, config):
+        super().__init__(scope, "Small")
+        aws_sqs.CfnQueue(self, "Open")
+app.FleetwinStack = Small
+if sys.argv[2] == "no":
+    app.acknowledge = lambda stack: None
+app.synthesize(pathlib.Path(sys.argv[1]))
+"""
+"""A queue without a dead-letter queue, which is accepted, and without TLS alone, which is not."""
+
+
+def test_a_finding_that_nobody_acknowledged_fails_the_synthesis(tmp_path: Path) -> None:
+    pytest.importorskip("aws_cdk", reason=INFRA)
+    for acknowledged, missing in (("yes", {"SQS4"}), ("no", {"SQS3", "SQS4"})):
+        done = subprocess.run(
+            [sys.executable, "-c", FINDING, str(tmp_path / acknowledged), acknowledged],
+            cwd=REPOSITORY,
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode != 0
+        said = done.stdout + done.stderr
+        assert {name for name in ("SQS3", "SQS4") if f"AwsSolutions-{name}" in said} == missing
+
+
 def test_cfn_lint_finds_no_error() -> None:
     pytest.importorskip("cfnlint", reason=INFRA)
     lint = "import sys; from cfnlint.runner import main; sys.exit(main())"

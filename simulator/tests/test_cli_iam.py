@@ -8,6 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from simulator.cli_commands import app
+from simulator.cloud import iam_store, iam_usage
+from simulator.cloud.errors import AccessDenied
+from simulator.cloud.iam import Iam
 from simulator.errors import EnvironmentMissing
 from simulator.tests.conftest import FinishedRun
 
@@ -30,6 +33,33 @@ def test_the_permissions_report_of_a_run_names_what_was_not_used_and_nothing_den
     assert 0 < counted[0] < counted[1], "it counts what it shows"
     with pytest.raises(EnvironmentMissing, match=r"--role rawwriter: .*fleetwin-dev-raw-writer"):
         CliRunner().invoke(app, [*words, "--role", "rawwriter"], catch_exceptions=False)
+
+
+def test_a_denied_call_is_named_in_the_report_which_then_ends_with_1(tmp_path: Path) -> None:
+    iam = Iam("000000000000")
+    lambda_ = {"Service": "lambda.amazonaws.com"}
+    trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": lambda_}
+    allowed = {"Sid": "Read", "Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
+    reader, other = (f"arn:aws:iam::000000000000:role/{name}" for name in ("reader", "other"))
+    for role in (reader, other):
+        iam.put_role(role, {"Statement": trust}, {"only": {"Statement": [allowed]}})
+    session = iam.principal_for_role(reader, "session")
+    iam.authorise(session, "s3:GetObject", "arn:aws:s3:::lake/a")
+    with pytest.raises(AccessDenied):
+        iam.authorise(session, "s3:PutObject", "arn:aws:s3:::lake/b")
+    iam_store.save(iam, tmp_path)
+    iam_usage.save(iam, tmp_path)
+    words = ["iam", "report", "--state", str(tmp_path)]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 1
+    assert result.stdout.splitlines() == [
+        "other",
+        "  not used  Read                   s3:GetObject",
+        "reader",
+        "  DENIED    s3:PutObject on arn:aws:s3:::lake/b",
+        "1 of 2 grants were used, 1 calls were denied",
+    ]
+    assert CliRunner().invoke(app, [*words, "--role", "other"]).exit_code == 0
 
 
 def test_the_permissions_report_without_a_run_says_what_to_do(tmp_path: Path) -> None:

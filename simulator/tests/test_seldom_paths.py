@@ -54,6 +54,19 @@ def executions(target: Embedded, workflow: str) -> list[dict[str, Any]]:
     raise AssertionError(f"{workflow} has not come to an end within an hour")
 
 
+def told_failures(target: Embedded) -> list[dict[str, Any]]:
+    """Take all that is in the inbox; return what is told of workflows that failed."""
+    url = target.name_of("AWS::SQS::Queue", "alert-inbox")
+    told = []
+    ask = {"QueueUrl": url, "MaxNumberOfMessages": 10}
+    while found := target.call("sqs", "ReceiveMessage", **ask).get("Messages"):
+        for message in found:
+            told.append(json.loads(message["Body"]))
+            handle = message["ReceiptHandle"]
+            target.call("sqs", "DeleteMessage", QueueUrl=url, ReceiptHandle=handle)
+    return [each for each in told if each.get("kind") == "workflow_failed"]
+
+
 def publish(target: Embedded, seq: int) -> None:
     """Publish a reading."""
     values = {"temperature_c": 60.0, "velocity_mm_s_rms": 2.0, "pressure_bar": 5.0}
@@ -106,7 +119,12 @@ def test_a_manifest_that_names_no_hours_starts_the_features_and_the_failure_is_t
     raw = target.bucket("raw")
     target.call("s3", "PutObject", Bucket=raw, Key="imports/a/manifest.json", Body=manifest)
     target.run_until(target.clock.now + 60.0)
-    assert [each["status"] for each in executions(target, "features")] == ["FAILED"]
+    (execution,) = executions(target, "features")
+    assert execution["status"] == "FAILED"
+    (told,) = told_failures(target)
+    assert (told["workflow"], told["state"]) == ("fleetwin-dev-features", "RunFeatures")
+    assert told["execution"] == execution["name"]
+    assert "then" in told["cause"], "what the manifest said"
 
 
 def test_compaction_that_fails_is_told(target: Embedded) -> None:
@@ -115,6 +133,11 @@ def test_compaction_that_fails_is_told(target: Embedded) -> None:
     execution = target.start_workflow(machine, event, "never", lambda *_: None)
     target.run_until(execution.done)
     assert execution.status == "FAILED"
+    target.run_until(target.clock.now + 60.0)
+    (told,) = told_failures(target)
+    assert (told["workflow"], told["state"]) == ("fleetwin-dev-compaction", "Compact")
+    assert told["execution"] == "never"
+    assert "never" in told["cause"]
 
 
 def test_drift_that_lasts_starts_a_training(target: Embedded) -> None:
