@@ -15,6 +15,10 @@ def assembly(
         Path | None,
         typer.Argument(help="What `cdk synth` wrote (cdk.out).", show_default="our own stack"),
     ] = None,
+    parameters: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=VALUE of a template's parameter; repeatable."),
+    ] = None,
     properties: Annotated[
         bool, typer.Option("--properties", help="Every property in use, with its verdict.")
     ] = False,
@@ -25,16 +29,22 @@ def assembly(
     the type or one of its properties. Below a type stand properties that change nothing here.
     With --properties all of them stand there: enforced (the twin denies or limits by it),
     honoured (what the twin does follows it), recorded only (with the reason), refused.
-    Ends with 1 when something is refused.
+    Resources that a condition leaves out are named; with the --parameters that the condition asks
+    for they are looked at too. Ends with 1 when something is refused.
 
     Example: fleetwin assembly cdk.out --properties, then: fleetwin up --assembly cdk.out
     """
+    from simulator.cli_deploy import named_values
     from simulator.cloud import survey
     from simulator.cloud.resources.declarations import REFUSED
     from simulator.targets import SNAPSHOT, look_at
 
+    place, start = folder or SNAPSHOT, datetime(2026, 1, 5, tzinfo=UTC)
+    given = named_values(parameters or [])
     with tempfile.TemporaryDirectory(prefix="fleetwin-") as state:
-        rows = look_at(folder or SNAPSHOT, datetime(2026, 1, 5, tzinfo=UTC), Path(state))
+        rows, absent = look_at(place, start, Path(state), given)
     print(survey.table(rows, properties=properties))
+    for condition, names in sorted(absent.items()):
+        print(f"not looked at, left out by the condition {condition}: {', '.join(names)}")
     if any(row.verdict == REFUSED for row in rows):
         raise typer.Exit(1)

@@ -46,7 +46,7 @@ def deploy(
     request = {
         "do": "deploy",
         "assembly": str((assembly or SNAPSHOT).resolve()),
-        "parameters": _parameters(parameters or []),
+        "parameters": named_values(parameters or []),
     }
     answer = _asked({**request, "dry_run": True})
     print(answer["table"], flush=True)
@@ -92,7 +92,8 @@ def drift() -> None:
         raise typer.Exit(1)
 
 
-def _parameters(given: list[str]) -> dict[str, str]:
+def named_values(given: list[str]) -> dict[str, str]:
+    """Return what NAME=VALUE texts name; raises ScenarioError for another form."""
     found = {}
     for each in given:
         name, equals, value = each.partition("=")

@@ -36,7 +36,7 @@ from simulator.parity.latency_fit import TRACES_FILE, chosen_models
 from simulator.progress import Progress
 from simulator.report import Fault, RunReport, Stage, Standstill
 from simulator.scenario import Scenario
-from simulator.stack_parameters import stack_parameters
+from simulator.stack_parameters import refuse_foreign, stack_parameters
 from simulator.target import Packed, Target
 from simulator.targets import (
     SNAPSHOT,
@@ -221,6 +221,7 @@ class _Run:
     def _parameters(self) -> dict[str, str]:
         """Return the template's parameters that this scenario changes."""
         assembly = self.options.assembly or SNAPSHOT
+        refuse_foreign(assembly)
         return parameters_of(self.scenario, self.recording, assembly) | self.options.parameters
 
     def _parameter(self, name: str) -> str:

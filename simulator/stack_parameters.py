@@ -24,6 +24,16 @@ ELSEWHERE = {
 """What other tables of a scenario set, with what to write instead."""
 
 
+def refuse_foreign(assembly: Path) -> None:
+    """Raise ScenarioError for an assembly that is no stage of our stack: no scenario fits it."""
+    known = {name for stack in load_assembly(assembly).stacks for name in stack.parameters}
+    if "FeatureSpec" not in known:
+        raise ScenarioError(
+            f"{assembly}: no stage of our stack, which is what scenarios run on; "
+            f"`fleetwin up --assembly {assembly}` boots it"
+        )
+
+
 def stack_parameters(scenario: Scenario, assembly: Path) -> dict[str, str]:
     """Return the parameters that a scenario sets, as they are passed to the stack.
 

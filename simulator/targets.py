@@ -37,7 +37,7 @@ from simulator.cloud.isolation import PLAIN
 from simulator.cloud.java import find_java
 from simulator.cloud.remote_endpoint import RemoteEndpoint
 from simulator.cloud.survey import Row
-from simulator.cloud.template import deploy, survey_of
+from simulator.cloud.template import deploy, left_out_of, survey_of
 from simulator.cloud.workflows import Execution
 from simulator.deployed import PUBLISHERS, Deployed
 from simulator.errors import AssetsError, EnvironmentMissing, InvariantBroken, TransferFailed
@@ -78,16 +78,16 @@ def quiet_twin(start: datetime, state: Path, assembly: Path = SNAPSHOT, **stack:
     return cloud
 
 
-def look_at(assembly: Path, start: datetime, state: Path) -> list[Row]:
-    """Return what the twin makes of each resource type of an assembly; creates nothing.
+def look_at(
+    assembly: Path, start: datetime, state: Path, parameters: Mapping[str, str]
+) -> tuple[list[Row], dict[str, list[str]]]:
+    """Return what the twin makes of each resource type, and what conditions leave out.
 
-    Raises TemplateError for a folder that is no assembly.
+    Creates nothing. Raises TemplateError for a folder that is no assembly.
     """
-    cloud = Cloud(start, state)
-    try:
-        return survey_of(load_assembly(assembly), cloud.context, {})
-    finally:
-        cloud.close()
+    with closing(Cloud(start, state)) as cloud:
+        asked = (load_assembly(assembly), cloud.context, parameters)
+        return survey_of(*asked), left_out_of(*asked)
 
 
 def clients_of(target: str, region: str, endpoint: str | None) -> Callable[[str], Any]:

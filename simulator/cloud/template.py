@@ -89,6 +89,19 @@ def survey_of(
     return Deployer(assembly, context, parameters).survey()
 
 
+def left_out_of(
+    assembly: Assembly, context: Context, parameters: Mapping[str, str]
+) -> dict[str, list[str]]:
+    """Return the resources that conditions leave out, by the name of the condition."""
+    found: dict[str, list[str]] = {}
+    scopes = Deployer(assembly, context, parameters).scopes
+    for stack in assembly.stacks:
+        for logical_id, body in stack.resources.items():
+            if "Condition" in body and logical_id not in scopes[stack.name].resource_ids:
+                found.setdefault(str(body["Condition"]), []).append(logical_id)
+    return found
+
+
 class Deployer:
     """One assembly on its way into the twin: names, order and values of its resources.
 

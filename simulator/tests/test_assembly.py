@@ -13,9 +13,10 @@ import pytest
 from typer.testing import CliRunner
 
 from simulator.cli_commands import app
-from simulator.errors import TemplateError
+from simulator.errors import ScenarioError, TemplateError
 from simulator.fleet.delivery import Message
-from simulator.targets import ROOT, Embedded
+from simulator.targets import ROOT, SNAPSHOT, Embedded
+from simulator.tests.test_described import PARAMETERS
 
 EXAMPLE = ROOT / "examples" / "cold-store" / "synthesized"
 START = datetime(2026, 1, 5, tzinfo=UTC)
@@ -132,6 +133,34 @@ def test_every_property_has_a_verdict_and_what_is_only_recorded_a_reason(tmp_pat
 def test_our_own_stack_has_nothing_that_is_refused() -> None:
     result = CliRunner().invoke(app, ["assembly"], catch_exceptions=False)
     assert result.exit_code == 0
-    types, properties = result.stdout.splitlines()[-2:]
-    assert types.endswith(", 0 refused")
-    assert properties.endswith(", 0 refused")
+    totals = [line for line in result.stdout.splitlines() if line.endswith(" refused")]
+    assert [line.rpartition(", ")[2] for line in totals] == ["0 refused"] * 2
+
+
+def test_what_a_condition_leaves_out_is_named_until_its_parameters_are_given() -> None:
+    words = ["assembly"]
+    resources = json.loads((SNAPSHOT / "FleetwinDev.template.json").read_text("utf-8"))["Resources"]
+    conditional = {name for name, body in resources.items() if "Condition" in body}
+    said = CliRunner().invoke(app, words, catch_exceptions=False).stdout
+    lines = [line for line in said.splitlines() if line.startswith("not looked at")]
+    named = {name for line in lines for name in line.partition(": ")[2].split(", ")}
+    assert named == conditional
+    for name, value in PARAMETERS.items():
+        words += ["--parameters", f"{name}={value}"]
+    result = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert result.exit_code == 0
+    assert "not looked at" not in result.stdout
+    assert "AWS::QuickSight::Dashboard" in result.stdout
+    assert "AWS::QuickSight::Dashboard" not in said
+    with pytest.raises(ScenarioError, match="must be NAME=VALUE"):
+        CliRunner().invoke(app, ["assembly", "--parameters", "x"], catch_exceptions=False)
+
+
+def test_a_run_on_a_foreign_app_is_refused_in_a_line_that_names_what_boots_it(
+    tmp_path: Path,
+) -> None:
+    words = ["run", "tiny", "--assembly", str(EXAMPLE), "--out", str(tmp_path / "out")]
+    with pytest.raises(ScenarioError, match=r"fleetwin up --assembly .*cold-store") as caught:
+        CliRunner().invoke(app, words, catch_exceptions=False)
+    assert "no stage of our stack" in str(caught.value)
+    assert "\n" not in str(caught.value)

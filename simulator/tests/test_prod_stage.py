@@ -28,7 +28,7 @@ def prod(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_nothing_of_prod_is_refused(prod: Path, tmp_path: Path) -> None:
-    rows = look_at(prod, START, tmp_path)
+    rows, _ = look_at(prod, START, tmp_path, {})
     assert len(rows) >= 25
     assert [row.type for row in rows if row.verdict == REFUSED] == []
 
