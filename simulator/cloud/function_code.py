@@ -6,6 +6,7 @@ Used by `simulator.cloud.functions` when a function is created. Nothing of it is
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import zipfile
 from dataclasses import dataclass
@@ -34,8 +35,7 @@ def code_of(key: str, asset: Path, into: Path) -> Code:
     are AWS's, the texts are from memory).
     """
     if asset.is_dir():
-        size_b = sum(path.stat().st_size for path in asset.rglob("*.py"))
-        return Code(key, asset, hashlib.sha256(key.encode()).digest(), size_b)
+        return Code(key, asset, hashlib.sha256(key.encode()).digest(), _python_bytes(asset))
     packed = asset.read_bytes()
     digest = hashlib.sha256(packed)
     # Functions that share the code share the folder; one of an earlier twin is not taken over.
@@ -44,6 +44,19 @@ def code_of(key: str, asset: Path, into: Path) -> Code:
         shutil.rmtree(into, ignore_errors=True)
         _unpack(asset, folder)
     return Code(key, folder, digest.digest(), len(packed))
+
+
+def _python_bytes(folder: Path) -> int:
+    """Return the size of a folder's Python.
+
+    What is hidden is nobody's code: a checkout has its environments there, with more files than
+    all else.
+    """
+    size_b = 0
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        size_b += sum(Path(place, name).lstat().st_size for name in names if name.endswith(".py"))
+    return size_b
 
 
 def _unpack(asset: Path, folder: Path) -> None:
