@@ -16,6 +16,7 @@ from infra_cdk.build import BUILT, MANIFEST, Manifest, sha256_of
 from infra_cdk.contents import SOURCES, WITH_REQUIREMENTS, BuildError, source_digest
 from simulator.cloud.assembly import Archives
 from simulator.errors import AssetsError
+from simulator.unpacking import unpack
 
 SOURCE = "source"
 
@@ -40,7 +41,7 @@ class BuiltAssets:
             place.mkdir(parents=True)
             if SOURCES[name]["packaging"] == "image":
                 with tarfile.open(file) as archive:
-                    archive.extractall(place, filter="data")
+                    unpack(archive, place)
                 places[name] = place.resolve()
             else:
                 places[name] = Path(shutil.copy(file, place)).resolve()

@@ -28,6 +28,7 @@ from parity_tests.container.jobs import (
 )
 from simulator.cloud.isolation import BUBBLEWRAP, PLAIN
 from simulator.cloud.tests.bubblewrap import needs_bubblewrap
+from simulator.unpacking import unpack
 
 START_S = 60.0
 
@@ -73,7 +74,7 @@ def test_what_the_twin_trained_is_served_by_the_entry_point_alone(
     archive: bytes, answered: Any, tmp_path: Path
 ) -> None:
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-        tar.extractall(tmp_path / "model", filter="data")
+        unpack(tar, tmp_path / "model")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])

@@ -22,6 +22,7 @@ from pipeline.model.artefact import Artefact, EpisodeRule
 from pipeline.model.artefact import load as load_model
 from pipeline.settings import FeatureSpec
 from pipeline.tests.features_sql import oracle
+from pipeline.unpacking import unpack
 from simulator import evidence
 from simulator.parity.journey import Found, Journey
 from simulator.scenario import Scenario
@@ -74,7 +75,7 @@ def second_opinion(run: Path, journey: Journey, workshop: Path) -> Journey:
 def _model(run: Path, workshop: Path) -> Artefact:
     (archive,) = run.glob("twin/s3/*-artefacts-*/models/**/model.tar.gz")
     with tarfile.open(archive) as stored:
-        stored.extractall(workshop, filter="data")
+        unpack(stored, workshop)
     return load_model(workshop)
 
 

@@ -19,6 +19,7 @@ from pipeline.errors import ModelNotReady, SettingsError
 from pipeline.features import feature_names
 from pipeline.model import artefact, model_card
 from pipeline.settings import FeatureSpec
+from pipeline.unpacking import unpack
 
 ARCHIVE_FILE = "model.tar.gz"
 
@@ -53,7 +54,7 @@ def read_model(folder: Path) -> Stored:
     with tempfile.TemporaryDirectory() as place:
         try:
             with tarfile.open(archive, "r:gz") as packed:
-                packed.extractall(place, filter="data")
+                unpack(packed, Path(place))
         except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
             raise ModelNotReady(f"{folder.name}/{ARCHIVE_FILE}: no archive: {error}") from error
         try:

@@ -34,6 +34,7 @@ from pipeline.monitoring.baseline import STATISTICS_FILE, Baseline
 from pipeline.monitoring.job_settings import JobSettings
 from pipeline.monitoring.traffic import Traffic, captured_lines, read_lines
 from pipeline.monitoring.window import Judgement, Monitor
+from pipeline.unpacking import unpack
 
 VIOLATIONS_FILE = "constraint_violations.json"
 REPORT_FILE = "report.json"
@@ -65,7 +66,7 @@ def _model(folder: Path) -> Artefact:
     with tempfile.TemporaryDirectory() as unpacked:
         try:
             with tarfile.open(archives[0]) as archive:
-                archive.extractall(unpacked, filter="data")
+                unpack(archive, Path(unpacked))
         except (OSError, tarfile.TarError) as error:
             raise JobInputError(f"{archives[0].name}: {error}") from error
         return artefact.load(Path(unpacked))

@@ -23,6 +23,7 @@ from pipeline.model.dataset import Dataset
 from pipeline.model.evaluation import Metrics
 from pipeline.tests import healthy
 from pipeline.tests.test_model_training import write
+from pipeline.unpacking import unpack
 
 ROWS = 400
 DATA = healthy.dataset(5, rows=ROWS)
@@ -205,7 +206,7 @@ def _repack(given: Path, name: str, content: bytes) -> None:
     archive = given / "candidate" / "model.tar.gz"
     folder = given.parent / "unpacked"
     with tarfile.open(archive) as packed:
-        packed.extractall(folder, filter="data")
+        unpack(packed, folder)
     (folder / name).write_bytes(content)
     shutil.rmtree(given / "candidate")
     pack(folder, given / "candidate")

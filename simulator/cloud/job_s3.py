@@ -17,6 +17,7 @@ from simulator.cloud.context import Context
 from simulator.cloud.errors import AwsError
 from simulator.cloud.job_files import split_uri
 from simulator.cloud.operations import Answer, Params, Principal
+from simulator.unpacking import unpack
 
 Steps = Generator[simpy.Event, Any, Any]
 
@@ -175,7 +176,7 @@ def extract(body: bytes, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with tarfile.open(fileobj=io.BytesIO(body), mode="r:gz") as tar:
-            tar.extractall(folder, filter="data")
+            unpack(tar, folder)
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         raise ValueError(f"not a tar.gz archive: {error}") from error
 

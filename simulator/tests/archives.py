@@ -12,6 +12,7 @@ from pathlib import Path
 
 from infra_cdk.archives import pack_tar, pack_zip
 from infra_cdk.build import MANIFEST, Manifest, build, sha256_of
+from simulator.unpacking import unpack
 
 
 def change(folder: Path, name: str, edit: Callable[[Path], object]) -> None:
@@ -25,7 +26,7 @@ def change(folder: Path, name: str, edit: Callable[[Path], object]) -> None:
             zipfile.ZipFile(file).extractall(unpacked)
         else:
             with tarfile.open(file) as archive:
-                archive.extractall(unpacked, filter="data")
+                unpack(archive, unpacked)
         edit(unpacked)
         (pack_zip if file.suffix == ".zip" else pack_tar)(unpacked, file)
         shutil.rmtree(unpacked)
