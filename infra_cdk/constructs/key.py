@@ -19,8 +19,9 @@ from infra_cdk.config import KMS, StageConfig
 CONSTRUCT_ID = "Key"
 ENCRYPT = "kms:GenerateDataKey"
 DECRYPT = "kms:Decrypt"
-SERVICES = ("s3", "kinesis")
-"""Through these only is the key used: nobody decrypts by a call to KMS itself."""
+SERVICES = {"s3": "UseKeyOfLake", "kinesis": "UseKeyOfStream"}
+"""Through these only is the key used, each allowed by a statement of that name: nobody decrypts by
+a call to KMS itself."""
 
 _ADMINISTER = (
     *("kms:CancelKeyDeletion", "kms:CreateAlias", "kms:DeleteAlias", "kms:DescribeKey"),

@@ -95,7 +95,7 @@ def _key_statements(scope: Construct, statements: Sequence[Statement]) -> list[S
         return []
     shown = Stack.of(scope).resolve
     found = []
-    for via in SERVICES:
+    for via, name_of_statement in SERVICES.items():
         arns = [_as_shown(shown(arn)) for name, arn in key.covered if name == via]
         actions = {
             KEY_ACTIONS[action]
@@ -107,7 +107,7 @@ def _key_statements(scope: Construct, statements: Sequence[Statement]) -> list[S
         if actions:
             found.append(
                 Statement(
-                    {"s3": "UseKeyOfLake", "kinesis": "UseKeyOfStream"}[via],
+                    name_of_statement,
                     sorted(actions),
                     [key.key.key_arn],
                     conditions={"StringEquals": {"kms:ViaService": endpoint(via)}},

@@ -1,6 +1,6 @@
 """Fields of a visual, and what QuickSight makes of the rows behind them: groups and aggregates.
 
-`visuals` reads fields of a definition; rows are mappings of column names to values, times without
+`reading` reads fields of a definition; rows are mappings of column names to values, times without
 a zone (UTC). Nulls count in no aggregate, and are a group of their own as a dimension.
 Source: QuickSight user guide, "Aggregate functions" and the API's TimeGranularity.
 """

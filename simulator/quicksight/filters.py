@@ -1,6 +1,6 @@
 """Filter groups of a definition: which rows a visual has.
 
-Filters of a group are alternatives, groups all have to hold. `visuals` asks for the filter of
+Filters of a group are alternatives, groups all have to hold. `page` asks for the filter of
 one visual. Now is when the run ended, by its own clock.
 Source: QuickSight API reference, "FilterGroup"; LAST and NOW as its user guide describes them.
 """

@@ -47,13 +47,13 @@ def draw(chart: Mapping[str, Any], rows: Sequence[Row], width: int, height: int)
     lines = [
         one for one in chart.get("ReferenceLines", []) if one.get("Status", "ENABLED") == "ENABLED"
     ]
-    levels = [line["DataConfiguration"]["StaticConfiguration"]["Value"] for line in lines]
-    up = _values_scale(chart, [*found.known, *levels], height, is_area=kind != "LINE")
+    heights = [line["DataConfiguration"]["StaticConfiguration"]["Value"] for line in lines]
+    up = _values_scale(chart, [*found.known, *heights], height, is_area=kind != "LINE")
     xs = _places(found, right)
     parts = [_frame(found, up, xs, right, height)]
     for place in reversed(range(len(found.series))):
         parts.append(_line(found, place, xs, up, is_area=kind != "LINE"))
-    for line, level in zip(lines, levels, strict=True):
+    for line, level in zip(lines, heights, strict=True):
         label = line.get("LabelConfiguration", {}).get("CustomLabelConfiguration", {})
         parts.append(rule(LEFT, up.at(level), right, up.at(level), colour=SOFT, dash="4 3"))
         parts.append(text(right - 4, up.at(level) - 4, label.get("CustomLabel", ""), anchor="end"))

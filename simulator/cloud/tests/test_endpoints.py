@@ -272,6 +272,7 @@ def test_a_spoilt_archive_is_unpacked_or_refused_and_nothing_else(data: st.DataO
             body[place] = data.draw(st.integers(0, 255))
         with suppress(ValueError):
             extract(bytes(body[: data.draw(st.integers(0, len(body)))]), Path(folder) / "out")
+        assert {each.name for each in Path(folder).iterdir()} <= {"in", "out"}
 
 
 def test_models_and_configurations_are_described_and_deleted(twin: JobTwin) -> None:

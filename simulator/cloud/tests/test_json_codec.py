@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from datetime import UTC, datetime
 from functools import cache
-from types import ModuleType
 from typing import Any
 
 import botocore.session
@@ -16,7 +14,7 @@ from botocore.serialize import JSONSerializer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.cloud.processes import RUNTIME
+from simulator.cloud.tests.site_modules import load
 
 OPERATIONS = [
     ("dynamodb", "TransactWriteItems"),
@@ -42,18 +40,7 @@ class QuickParser(JSONParser):
     """Takes the quick way."""
 
 
-def load() -> ModuleType:
-    """Return the module as a child process finds it: by its file, outside any package."""
-    path = RUNTIME / "site" / "fleetwin_json_codec.py"
-    spec = importlib.util.spec_from_file_location("fleetwin_json_codec", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-CODEC = load()
+CODEC = load("fleetwin_json_codec")
 assert CODEC.install(QuickSerializer, QuickParser)
 
 

@@ -30,12 +30,6 @@ def endpoint() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def there(endpoint: str) -> RemoteEndpoint:
-    """Return the endpoint past the twin."""
-    return RemoteEndpoint(endpoint)
-
-
-@pytest.fixture(scope="module")
 def twin(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """Return a twin that forwards to the endpoint."""
     remote = RemoteEndpoint(endpoint)

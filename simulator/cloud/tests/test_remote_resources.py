@@ -6,7 +6,6 @@ moto plays it and, where it was prepared, LocalStack is it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
@@ -15,8 +14,6 @@ from simulator.cloud.remote_endpoint import OPTIONAL, RemoteEndpoint
 from simulator.cloud.remote_resources import DESCRIBES, missing_there
 from simulator.cloud.resources import MAPPINGS, Created
 from simulator.cloud.resources.mapping import Made, Resource
-from simulator.cloud.tests.remote_server import moto_server
-from simulator.cloud.tests.twin import START
 
 PUBLISHES = {
     "Effect": "Allow",
@@ -26,33 +23,10 @@ PUBLISHES = {
 DOCUMENT = {"Version": "2012-10-17", "Statement": [{**PUBLISHES, "Resource": "*"}]}
 
 
-@pytest.fixture(
-    scope="module", params=["moto", pytest.param("localstack", marks=pytest.mark.localstack)]
-)
-def endpoint(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Return the URL of moto's server in another process, or of LocalStack where it is prepared."""
-    if request.param == "moto":
-        with moto_server() as url:
-            yield url
-        return
-    yield request.getfixturevalue("localstack")
-
-
 @pytest.fixture(scope="module")
-def there(endpoint: str) -> RemoteEndpoint:
-    """Return the endpoint past the twin."""
-    return RemoteEndpoint(endpoint)
-
-
-@pytest.fixture(scope="module")
-def twin(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+def twin(forwarding_twin: Cloud) -> Cloud:
     """Return a twin that forwards to the endpoint."""
-    remote = RemoteEndpoint(endpoint)
-    # LocalStack has to download its DynamoDB.
-    assert set(remote.check()) <= {"dynamodb"}
-    cloud = Cloud(START, tmp_path_factory.mktemp("twin"), remote=remote)
-    yield cloud
-    cloud.close()
+    return forwarding_twin
 
 
 def test_each_type_that_is_asked_for_is_one_that_templates_may_have() -> None:

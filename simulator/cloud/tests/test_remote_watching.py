@@ -6,7 +6,6 @@ moto plays it and, where it was prepared, LocalStack is it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -35,33 +34,10 @@ MAY_LIST = {
 }
 
 
-@pytest.fixture(
-    scope="module", params=["moto", pytest.param("localstack", marks=pytest.mark.localstack)]
-)
-def endpoint(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Return the URL of moto's server in another process, or of LocalStack where it is prepared."""
-    if request.param == "moto":
-        with moto_server() as url:
-            yield url
-        return
-    yield request.getfixturevalue("localstack")
-
-
 @pytest.fixture(scope="module")
-def there(endpoint: str) -> RemoteEndpoint:
-    """Return the endpoint past the twin."""
-    return RemoteEndpoint(endpoint)
-
-
-@pytest.fixture(scope="module")
-def twin(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+def twin(forwarding_twin: Cloud) -> Cloud:
     """Return a twin that forwards to the endpoint."""
-    remote = RemoteEndpoint(endpoint)
-    # LocalStack has to download its DynamoDB.
-    assert set(remote.check()) <= {"dynamodb"}
-    cloud = Cloud(START, tmp_path_factory.mktemp("twin"), remote=remote)
-    yield cloud
-    cloud.close()
+    return forwarding_twin
 
 
 def later(twin: Cloud, seconds: float) -> None:

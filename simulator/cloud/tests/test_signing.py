@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hmac
-import importlib.util
 import io
 import logging
 from datetime import UTC, datetime
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -19,25 +17,14 @@ from botocore.credentials import ReadOnlyCredentials
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from simulator.cloud.processes import RUNTIME
+from simulator.cloud.tests.site_modules import load
 
 WHEN = datetime(2026, 1, 5, 3, 4, 5, tzinfo=UTC)
 CONFIG = Config()
 URL = "http://127.0.0.1:4566"
 
 
-def load() -> ModuleType:
-    """Return the module as a child process finds it: by its file, outside any package."""
-    path = RUNTIME / "site" / "fleetwin_signing.py"
-    spec = importlib.util.spec_from_file_location("fleetwin_signing", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-SIGNING = load()
+SIGNING = load("fleetwin_signing")
 
 
 class QuickSigner(SigV4Auth):

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from types import ModuleType
 from typing import Any
 
 import boto3
@@ -21,21 +19,10 @@ from botocore.regions import EndpointRulesetResolver as Resolver
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.cloud.processes import RUNTIME
+from simulator.cloud.tests.site_modules import load
 
 INITIALIZERS: list[Any] = vars(botocore)["_INITIALIZERS"]
 Handler = Callable[[bytes, bytes], bytes]
-
-
-def load() -> ModuleType:
-    """Return the module as a child process finds it: by its file, outside any package."""
-    path = RUNTIME / "site" / "fleetwin_transport.py"
-    spec = importlib.util.spec_from_file_location("fleetwin_transport", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 class Server:
@@ -96,7 +83,7 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Iterator[Connect]:
     def make(answer: Handler, **options: Any) -> tuple[Server, Any]:
         server = Server(answer, **options)
         monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
-        transport = load().install()
+        transport = load("fleetwin_transport").install()
         session = boto3.Session(
             aws_access_key_id="AKIA", aws_secret_access_key="secret", region_name="us-east-1"
         )
@@ -179,11 +166,11 @@ def test_an_endpoint_elsewhere_is_left_to_botocore(monkeypatch: pytest.MonkeyPat
     before = list(INITIALIZERS)
     for url in ("", "https://127.0.0.1:1", "http://198.51.100.1"):
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
-        load().install()
+        load("fleetwin_transport").install()
     assert before == INITIALIZERS
 
     request = AWSRequest("GET", "http://198.51.100.1/box").prepare()
-    assert load().Transport("http://127.0.0.1:1").send(request) is None
+    assert load("fleetwin_transport").Transport("http://127.0.0.1:1").send(request) is None
 
 
 HEADERS = st.lists(
@@ -222,7 +209,7 @@ def test_a_request_that_is_made_ready_quickly_is_the_one_that_botocore_makes(
             made.headers[name] = value
         return made
 
-    quick = load().prepared(request())
+    quick = load("fleetwin_transport").prepared(request())
     slow = Endpoint("http://127.0.0.1:1", "s3", None, http_session=object()).prepare_request(  # type: ignore[arg-type]
         request()
     )
@@ -246,7 +233,7 @@ def test_an_older_botocore_makes_requests_ready_itself(monkeypatch: pytest.Monke
     class OfOlder(Endpoint):
         """Keeps its own way."""
 
-    transport = load()
+    transport = load("fleetwin_transport")
     monkeypatch.setattr(transport, "AWSPreparedRequest", Older)
     transport.prepare_quickly(OfOlder)
     assert "prepare_request" not in vars(OfOlder)
@@ -254,7 +241,7 @@ def test_an_older_botocore_makes_requests_ready_itself(monkeypatch: pytest.Monke
 
 def test_an_ordinary_request_is_made_ready_quickly() -> None:
     request = AWSRequest("POST", "http://127.0.0.1:1/", {"X-Amz-Target": "a.B"}, b"{}")
-    quick = load().prepared(request)
+    quick = load("fleetwin_transport").prepared(request)
     assert dict(quick.headers.items()) == {"X-Amz-Target": b"a.B", "Content-Length": "2"}
 
 
@@ -282,13 +269,13 @@ def test_an_endpoint_that_is_worked_out_once_is_the_one_of_every_call(
     resolver = client._ruleset_resolver
     long_way = [resolver.construct_endpoint(model, dict(a), {}) for model, a in asked]
     monkeypatch.setattr(Resolver, "construct_endpoint", Resolver.construct_endpoint)
-    load().remember_endpoints(Resolver)
+    load("fleetwin_transport").remember_endpoints(Resolver)
     for _ in range(2):
         assert [resolver.construct_endpoint(model, dict(a), {}) for model, a in asked] == long_way
 
 
 def test_an_endpoint_that_a_call_has_for_itself_is_not_remembered() -> None:
-    place_of = load().place_of
+    place_of = load("fleetwin_transport").place_of
     assert place_of("s3", "PutObject", {"Bucket": "one"}, {}) == "s3/one"
     assert place_of("s3", "PutObject", {"Bucket": "one"}, {"use_global_endpoint": True}) is None
     assert place_of("s3", "CopyObject", {"Bucket": "one"}, {}) is None

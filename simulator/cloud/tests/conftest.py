@@ -1,0 +1,41 @@
+"""A twin that forwards to another endpoint, for the tests of what it forwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from simulator.cloud.cloud import Cloud
+from simulator.cloud.remote_endpoint import RemoteEndpoint
+from simulator.cloud.tests.remote_server import moto_server
+from simulator.cloud.tests.twin import START
+
+
+@pytest.fixture(
+    scope="module", params=["moto", pytest.param("localstack", marks=pytest.mark.localstack)]
+)
+def endpoint(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Return the URL of moto's server in another process, or of LocalStack where it is prepared."""
+    if request.param == "moto":
+        with moto_server() as url:
+            yield url
+        return
+    yield request.getfixturevalue("localstack")
+
+
+@pytest.fixture(scope="module")
+def there(endpoint: str) -> RemoteEndpoint:
+    """Return the endpoint past the twin."""
+    return RemoteEndpoint(endpoint)
+
+
+@pytest.fixture(scope="module")
+def forwarding_twin(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """Return a twin that forwards to the endpoint."""
+    remote = RemoteEndpoint(endpoint)
+    # LocalStack has to download its DynamoDB.
+    assert set(remote.check()) <= {"dynamodb"}
+    cloud = Cloud(START, tmp_path_factory.mktemp("twin"), remote=remote)
+    yield cloud
+    cloud.close()
