@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from simulator.cloud.errors import AwsError
@@ -31,10 +31,17 @@ def one(service: str, operation: str, parameter: str, *below: str | int, **names
         asked = [physical_id] if parameter.endswith("Names") else physical_id
         found: Any = ask(service, operation, **{parameter: asked})
         for name in below:
-            found = found[name]
+            found = only(found) if name == 0 else found[name]
         return {**found, **{name: found.get(theirs) for name, theirs in names.items()}}
 
     return answers
+
+
+def only(found: Iterable[Any]) -> Any:
+    """Return the one that was listed; raises AwsError where somebody has deleted it."""
+    for each in found:
+        return each
+    raise AwsError("ResourceNotFound", "It is not there any more.")
 
 
 def _or_nothing(ask: Ask, service: str, operation: str, member: str, **params: Any) -> Any:
@@ -176,7 +183,7 @@ def key(ask: Ask, key_id: str, values: Values) -> Values:
 
 def alias(ask: Ask, name: str, values: Values) -> Values:
     """Return an alias."""
-    (found,) = (a for a in ask("kms", "ListAliases")["Aliases"] if a["AliasName"] == name)
+    found = only(a for a in ask("kms", "ListAliases")["Aliases"] if a["AliasName"] == name)
     wanted = str(values.get("TargetKeyId", "")).rpartition("/")[2]
     same = found["TargetKeyId"] == wanted
     return {**found, "TargetKeyId": values["TargetKeyId"] if same else found["TargetKeyId"]}
@@ -241,7 +248,7 @@ def permission(ask: Ask, sid: str, values: Values) -> Values:
     """Return what a statement of a function's policy says."""
     given = str(values["FunctionName"])
     policy = json.loads(ask("lambda", "GetPolicy", FunctionName=given)["Policy"])
-    (found,) = (s for s in policy["Statement"] if s["Sid"] == sid)
+    found = only(s for s in policy["Statement"] if s["Sid"] == sid)
     principal = found["Principal"]
     condition = found.get("Condition", {})
     return {

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from simulator.cloud import drift_answers as basic
-from simulator.cloud.drift_answers import Answers, Ask, Values, one
+from simulator.cloud.drift_answers import Answers, Ask, Values, one, only
 
 
 def glue_table(ask: Ask, name: str, values: Values) -> Values:
@@ -97,15 +97,10 @@ def quicksight(kind: str) -> Answers:
     return answers
 
 
-def group(ask: Ask, arn: str, values: Values) -> Values:
-    """Return a group of model packages."""
-    return ask("sagemaker", "DescribeModelPackageGroup", ModelPackageGroupName=arn)
-
-
 def log_group(ask: Ask, name: str, values: Values) -> Values:
     """Return a log group."""
     groups = ask("logs", "DescribeLogGroups", logGroupNamePrefix=name)["logGroups"]
-    (found,) = (each for each in groups if each["logGroupName"] == name)
+    found = only(each for each in groups if each["logGroupName"] == name)
     return dict(found)
 
 
@@ -113,7 +108,7 @@ def composite_alarm(ask: Ask, name: str, values: Values) -> Values:
     """Return a composite alarm."""
     kinds = ["CompositeAlarm"]
     found = ask("cloudwatch", "DescribeAlarms", AlarmNames=[name], AlarmTypes=kinds)
-    return dict(found["CompositeAlarms"][0])
+    return dict(only(found["CompositeAlarms"]))
 
 
 def dashboard(ask: Ask, name: str, values: Values) -> Values:
@@ -135,7 +130,7 @@ def metric_filter(ask: Ask, name: str, values: Values) -> Values:
     """Return a metric filter; a template lists its dimensions."""
     group = values["LogGroupName"]
     answer = ask("logs", "DescribeMetricFilters", logGroupName=group, filterNamePrefix=name)
-    (found,) = (each for each in answer["metricFilters"] if each["filterName"] == name)
+    found = only(each for each in answer["metricFilters"] if each["filterName"] == name)
     changed = []
     for each in found["metricTransformations"]:
         named = each.get("dimensions", {}).items()
@@ -196,7 +191,9 @@ ANSWERS: dict[str, Answers] = {
         "sqs", "GetQueueAttributes", "QueueUrl", "Attributes", "Policy", where="Queues"
     ),
     "AWS::SSM::Parameter": one("ssm", "GetParameter", "Name", "Parameter"),
-    "AWS::SageMaker::ModelPackageGroup": group,
+    "AWS::SageMaker::ModelPackageGroup": one(
+        "sagemaker", "DescribeModelPackageGroup", "ModelPackageGroupName"
+    ),
     "AWS::StepFunctions::Activity": one("stepfunctions", "DescribeActivity", "activityArn"),
     "AWS::StepFunctions::StateMachine": basic.state_machine,
 }

@@ -120,7 +120,17 @@ class Sqs:
         created = int(self._engine.epoch_s())
         defaults = {**DEFAULTS, **(FIFO_DEFAULTS if fifo else {})}
         tags = dict(call.params.get("tags", {}))
-        queue = Queue(self._engine.env, name, arn, defaults, tags, created, self._of_arn, created)
+        queue = Queue(
+            self._engine.env,
+            name,
+            arn,
+            defaults,
+            tags,
+            created,
+            self._of_arn,
+            self._look_after,
+            created,
+        )
         self._apply(queue, wanted)
         self._queues[name] = queue
         return {"QueueUrl": self._url_of(queue)}
@@ -251,7 +261,10 @@ class Sqs:
     def _told(self, queue: Queue, name: str, value: float = 1.0, unit: str = "Count") -> None:
         record = self._context.cloudwatch.record
         record("AWS/SQS", name, {"QueueName": queue.name}, value, unit)
-        if not queue.sampled and queue.messages:
+
+    def _look_after(self, queue: Queue) -> None:
+        """Have a queue counted that is not empty any more, however its message came there."""
+        if not queue.sampled:
             queue.sampled = True
             self._engine.process(self._sampled(queue))
 

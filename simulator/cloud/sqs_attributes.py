@@ -91,11 +91,13 @@ def _checked(name: str, value: str, *, fifo: bool) -> str:
         raise _refused(name)
     if name in ("SqsManagedSseEnabled", "FifoQueue", "ContentBasedDeduplication"):
         return value.lower()
-    if name == "Policy" and value:
+    if name in ("Policy", "RedriveAllowPolicy") and value:
         try:
-            json.loads(value)
+            policy = json.loads(value)
         except ValueError:
             raise _refused(name) from None
+        if not isinstance(policy, dict):
+            raise _refused(name)
     return value
 
 

@@ -65,7 +65,7 @@ class Counts:
 
 @dataclass(eq=False)
 class Queue:
-    """One queue. ``find`` looks another one up by its ARN; ``clock`` gives the time."""
+    """One queue. ``find`` looks another one up by its ARN, ``on_add`` is told of each message."""
 
     env: simpy.Environment
     name: str
@@ -74,6 +74,7 @@ class Queue:
     tags: dict[str, str]
     created_s: int
     find: Callable[[str], Queue | None]
+    on_add: Callable[[Queue], None]
     modified_s: int = 0
     purged_s: float = float("-inf")
     deleted: bool = False
@@ -124,6 +125,7 @@ class Queue:
             self._hide(message, self.env.now + delay_s)
         else:
             self._show(message)
+        self.on_add(self)
 
     # -- receiving
 

@@ -65,6 +65,8 @@ def test_queues_are_listed_in_pages_and_by_prefix(bench: Bench) -> None:
         ("q", {"QueueArn": "x"}, "InvalidAttributeName"),
         ("q", {"KmsMasterKeyId": "k", "SqsManagedSseEnabled": "true"}, "InvalidAttributeName"),
         ("q", {"RedrivePolicy": "x"}, "InvalidParameterValue"),
+        ("q", {"RedriveAllowPolicy": "x"}, "InvalidAttributeValue"),
+        ("q", {"RedriveAllowPolicy": "[]"}, "InvalidAttributeValue"),
         ("q", {"RedrivePolicy": "{}"}, "InvalidParameterValue"),
         ("q", {"RedrivePolicy": redrive("none", 0)}, "InvalidParameterValue"),
     ],
@@ -109,6 +111,17 @@ def test_a_queues_policy_decides_who_may_send(tmp_path: Path) -> None:
 
 
 # -- metrics
+
+
+def test_a_dead_letter_queue_is_counted_from_its_first_message_on(bench: Bench) -> None:
+    bench.queue("dead")
+    url = bench.queue(VisibilityTimeout="1", RedrivePolicy=redrive("dead", 1))
+    bench.send(url, "m")
+    bench.receive(url)
+    bench.run(1.0)
+    assert bench.receive(url) == []
+    bench.run(120.0)
+    assert bench.metric("ApproximateNumberOfMessagesVisible", "Maximum", "dead") == 1.0
 
 
 def test_a_queue_is_counted_each_minute_while_something_is_in_it(bench: Bench) -> None:
