@@ -3,7 +3,7 @@
 ``python -m benchmarks.month`` writes `results/month.json`: the real time of ``fleetwin run month``,
 and the processor time of all its processes, which other load on the machine disturbs less. A run in
 which a night failed, the drift was not trained on, or a fault was not found counts as none. It is
-run by name alone (`catalogue`): it takes as long as four other benchmarks.
+run by name alone (`catalogue`): it takes minutes.
 """
 
 from __future__ import annotations

@@ -33,46 +33,32 @@ to the sum. A step of AWS's name is an operation of the twin; `boto3` is a funct
 call, the gateway's side stands under its own steps."""
 TAIL = """## What was done
 
-Measured by turns with the code before, in one thread or by the processor time of all processes; on
-a machine that others used, so the pairs count and not the figures.
-
-| step | before | after |
-|---|---:|---:|
-| PutRecords, 500 x 200 B, 100 shards, keys that are new: one record | 8.8 us | 6.0 us |
-| a batch cut into runs of devices, not of neighbours; 100 machines, a reading | 313 us | 142 us |
-| records and messages as tuples: event and decoding, a reading and function | 6.4 us | 5.0 us |
-| DynamoDB's endpoint worked out once: boto3's side of four calls, a reading | 28.7 us | 23.3 us |
-| signing, JSON text, headers once a request: boto3's side of four calls | 1,530 us | 980 us |
-
-Before all that, on two quiet cores: 12,200 readings/s and 102 us a reading with 20 machines, 3,200
-readings/s and 387 us with 500.
+Records and messages are tuples; a batch is cut into runs of devices, not of neighbours; DynamoDB's
+endpoint is worked out once; signing, JSON text and headers are made once a request.
 
 A stream's shards are processed at once when their batches are due at one moment of the clock; the
 second core is used so. With one shard it has the raw writer beside the detector, and no more.
 
-Beside them, without a figure of their own: boto3's JSON in functions is written and read by
-converters made once a shape; a transaction's token is made of its items' bytes; the detector takes
-99 devices in a run, not 48; four functions compute at once; a call that comes while the engine
-waits is done by the thread that brought it; a topic remembers which records its messages become; a
-record is encoded for events once, for all mappings, and an event is put together from those pieces.
+boto3's JSON in functions is written and read by converters made once a shape; a transaction's token
+is made of its items' bytes; the detector takes 99 devices in a run, not 48; four functions compute
+at once; a call that comes while the engine waits is done by the thread that brought it; a topic
+remembers which records its messages become; a record is encoded for events once, for all mappings,
+and an event is put together from those pieces.
 
 ## What did not pay, or was left
 
 - One `orjson.loads` for the payloads of a batch joined to a list: a payload that is no JSON alone
   can be part of a list that is (`[1` and `2]`), so each would have to be looked at again.
-- Records handed to mappings as the shard has them, without GetRecords' form: saves 1 us a reading
-  and mapping, but the answer is then none of AWS's, which tests check at every call.
-- Functions that trust what they remember and do not read the states: a tenth of a batch's time, but
-  a function that was overtaken by another would overwrite an object of the raw zone before its
-  transaction fails.
-- A pipe that holds an event whole: the engine no longer has to wait for the reader, but what that
-  saves could not be told from the noise.
-- The collector: a run freezes what booting left and seldom collects. Switched off altogether,
-  PutRecords is no quicker.
-- A queue of C's, not a Future, for an answer of the engine to a gateway's thread: 19 us, not 14.
-- A way of its own through PutRecords for one record: what it saves of these 71 us is in the noise.
-- Most of what is left is boto3 in the functions, three and four calls a batch. What the functions
-  call is left as it is; only the way from boto3 to the gateway is shorter in their processes."""
+- Records handed to mappings as the shard has them, without GetRecords' form: saves little, but the
+  answer is then none of AWS's, which tests check at every call.
+- Functions that trust what they remember and do not read the states: saves a part of a batch's
+  time, but a function that was overtaken by another would overwrite an object of the raw zone
+  before its transaction fails.
+- The collector: a run freezes what booting left and seldom collects.
+- A queue of C's, not a Future, for an answer of the engine to a gateway's thread: it was no
+  quicker.
+- boto3 in the functions makes three and four calls a batch. What the functions call is left as
+  it is; only the way from boto3 to the gateway is shorter in their processes."""
 
 
 def page(result: Result) -> str:

@@ -1,6 +1,6 @@
 """`fleetwin` and `python -m simulator.cli` begin here: Ctrl-C is answered from the first moment.
 
-The commands are in `cli_commands`, which Python takes half a second and more to import. Nothing
+The commands are in `cli_commands`, which takes a moment to import. Nothing
 has been started by then, so that Ctrl-C ends the process at once; afterwards it is theirs. What is
 imported here is what cannot be done without: before it, Ctrl-C is Python's own, with a traceback.
 """

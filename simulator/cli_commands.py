@@ -333,9 +333,9 @@ def up(
 
 
 def prepare() -> None:
-    """Make what lets Spark start quickly: once for an environment, about half a minute.
+    """Make what lets Spark start quickly: once for an environment.
 
-    Runs without it too, some seconds slower each. Make's targets do it by themselves.
+    Runs without it too, slower each. Make's targets do it by themselves.
 
     Example: fleetwin prepare
     """

@@ -36,6 +36,7 @@ def dashboard(
 
     CloudWatch's has the pipeline's metrics; with --quicksight, QuickSight's has what the lake says
     of the machines, each data set's SQL run on it as `fleetwin sql` does.
+
     Example: fleetwin dashboard pipeline --svg dashboard.svg
     """
     if quicksight:

@@ -7,7 +7,6 @@ nothing itself: the words stand in each command's docstring, whose last paragrap
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -30,9 +29,7 @@ EXAMPLE = "Example"
 
 def flowed(text: str) -> str:
     """Return a docstring whose paragraphs are a line each; Typer would keep the source's breaks."""
-    # An example that follows a sentence is a paragraph of its own all the same.
-    apart = re.sub(rf"\n+(?={EXAMPLE})", "\n\n", inspect.cleandoc(text))
-    paragraphs = apart.split("\n\n")
+    paragraphs = inspect.cleandoc(text).split("\n\n")
     return "\n\n".join(
         each if each.startswith(EXAMPLE) else " ".join(each.split()) for each in paragraphs
     )

@@ -2,7 +2,7 @@
 
 Threshold-free: `vus_pr`, `average_precision`. At one threshold: `Confusion` (the F1, FAR and MAR of
 SKAB's table), `event_report` (recall of events, delays, false-alarm episodes), `lead_times`,
-`rate_ratio`. There is no point adjustment: it gives random scores an F1 of 0.99.
+`rate_ratio`. There is no point adjustment: it flatters random scores.
 """
 
 from __future__ import annotations

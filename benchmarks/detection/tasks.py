@@ -26,17 +26,6 @@ READERS: dict[str, Callable[[Path], list[datasets.Run]]] = {
 }
 FLEET, FLEET_HELD_OUT = "fleet", "fleet_held_out"
 FLEETS = (FLEET, FLEET_HELD_OUT)
-HELD_OUT = (
-    "skab_healthy",
-    "skab_valve2",
-    "skab_other",
-    "smap",
-    FLEET_HELD_OUT,
-)
-"""Nothing of the detector was chosen with these in view: they say whether it holds elsewhere.
-
-Not `skab_healthy_long`: the length of its history was chosen on that recording.
-"""
 WINDOWS = ((3, 9), (3, 15), (4, 16), (5, 15), (5, 20), (6, 30))
 """Lengths of the two windows that are tried on SKAB, to show how much hangs on the choice."""
 

@@ -117,7 +117,7 @@ def left_out_of_alarms(
 ) -> LeftOut:
     """Return the same of episodes that are known already."""
     nothing = np.zeros(0, np.int64)
-    episodes = {name: [_episode(alarm) for alarm in own] for name, own in alarms.items()}
+    episodes = {name: [episode(alarm) for alarm in own] for name, own in alarms.items()}
     repairs = {
         name: [
             (alarm.since_ms, until_ms)
@@ -148,7 +148,8 @@ def rows_in(data: Dataset, spans: Mapping[str, Sequence[Sequence[int]]]) -> Mask
     return marked
 
 
-def _episode(alarm: Alarm) -> Span:
+def episode(alarm: Alarm) -> Span:
+    """Return from when to when a machine was in alarm; an open one has no end."""
     return alarm.since_ms, _FOR_EVER if alarm.ended_ms is None else alarm.ended_ms
 
 

@@ -43,9 +43,9 @@ def card(
     files: Sequence[dict[str, Any]],
     *,
     complete: bool,
-    held_out: dict[str, Any] | None = None,
-    left_out: dict[str, Any] | None = None,
-    stood_out: dict[str, list[list[int]]] | None = None,
+    held_out: dict[str, Any] | None,
+    left_out: dict[str, Any] | None,
+    stood_out: dict[str, list[list[int]]],
 ) -> dict[str, Any]:
     """Return the card; `files` as of `data_files`, `complete` False for a job that was stopped.
 
@@ -67,7 +67,7 @@ def card(
         },
         "held_out": held_out,
         "left_out": left_out,
-        "stood_out": stood_out or {},
+        "stood_out": stood_out,
         "code_sha256": code_sha256(),
         "hyperparameters": asdict(chosen),
         "metrics": metrics,

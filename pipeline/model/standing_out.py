@@ -1,7 +1,7 @@
 """Faults inside the history that a model is trained on: what stands out of it by far.
 
-A history is taken for healthy and seldom is. One machine with a fault among sixty made the
-threshold several times as high (docs/detection.md), because the tail that it comes from then is
+A history is taken for healthy and seldom is. One machine with a fault makes the threshold
+higher for all (docs/detection.md), because the tail that it comes from then is
 the fault's. So before the threshold is taken, episodes whose peak is beyond what healthy peaks
 reach (`calibration.outlier_limit`) are looked for, in scores of models that have not seen the row.
 Training calls it. It is no label and no model of faults: small ones stay in.
@@ -16,7 +16,7 @@ from pipeline.detection.episodes import Rule
 from pipeline.model.alarms import Alarm, alarms_by_device
 from pipeline.model.calibration import outlier_limit, threshold_for_rate
 from pipeline.model.dataset import Dataset
-from pipeline.model.healthy_rows import LeftOut, left_out_of_alarms
+from pipeline.model.healthy_rows import LeftOut, Span, episode, left_out_of_alarms
 from pipeline.model.hyperparameters import Hyperparameters
 from pipeline.model.scoring import Parts
 from pipeline.model.thresholds import Levels, Series, uncalibrated
@@ -90,14 +90,13 @@ def _with_a_far_row(
     found = {}
     for device, own in alarms.items():
         moments = times[devices == device]
-        kept = [
-            alarm
-            for alarm in own
-            if (
-                (moments >= alarm.since_ms)
-                & (moments <= (alarm.ended_ms if alarm.ended_ms is not None else moments))
-            ).any()
-        ]
+        kept = [alarm for alarm in own if _is_within(moments, episode(alarm))]
         if kept:
             found[device] = kept
     return found
+
+
+def _is_within(moments: NDArray[np.int64], span: Span) -> bool:
+    """Tell whether any of the times lies in a span."""
+    since_ms, until_ms = span
+    return bool(((moments >= since_ms) & (moments <= until_ms)).any())

@@ -106,10 +106,10 @@ def _rows(
         start_ms,
     )
     inside = data.event_time_ms >= start_ms
-    devices = {data.device_ids[row] for row in np.flatnonzero(inside).tolist()}
-    _say_rows(data.at(np.flatnonzero(inside)))
+    in_range = data.at(np.flatnonzero(inside))
+    _say_rows(in_range)
     data = data.at(np.flatnonzero(inside & ~found.rows))
-    told = found.to_json(sorted(devices - set(data.device_ids)))
+    told = found.to_json(sorted(set(in_range.device_ids) - set(data.device_ids)))
     print(
         f"left out by model {served.version}: {told['rows_in_alarm']} rows in alarm, "
         f"{told['rows_until_a_work_order']} more until a work order; "

@@ -50,7 +50,7 @@ def test_faults_of_fewer_than_half_of_the_machines_however_long_do_not_move_the_
     limit = outlier_limit(peaks)
     assert 2.5 < limit < 7.0
     assert all(own.max() > limit for own in peaks[:faulty])
-    # One in a hundred draws has a healthy peak beyond the limit, though never far.
+    # A healthy peak may lie beyond the limit, though never far.
     assert all(own.max() < 1.5 * limit for own in peaks[faulty:])
 
 
@@ -59,7 +59,7 @@ def test_healthy_peaks_hardly_ever_stand_out() -> None:
         np.isfinite(outlier_limit(machines_of(seed, 2 + seed % 20, 40 + seed % 300)))
         for seed in range(400)
     )
-    # A tail of twenty knows its mean badly: more than one in a thousand.
+    # A tail of twenty knows its mean badly.
     assert beyond <= 0.02 * 400
 
 

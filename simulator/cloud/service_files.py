@@ -1,8 +1,8 @@
 """botocore's descriptions of services, each file read once while something asks for it many times.
 
 moto makes a session of boto3 for nearly each list of regions and each model that it needs as it is
-imported, and every session reads the endpoints and the models anew: a fifth of a run's boot.
-`forward` imports moto with it. Nothing is shared longer than that: what is read takes some 100 MB.
+imported, and every session reads the endpoints and the models anew. `forward` imports
+moto with it. Nothing is shared longer than that: what is read takes much memory.
 """
 
 from __future__ import annotations

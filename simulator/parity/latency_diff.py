@@ -19,8 +19,7 @@ Counts = NDArray[np.int64]
 Pair = tuple[float, float]
 
 LEAST = 30
-"""Samples on each side below which nothing is said of a hop: a fifth of two samples of 20 from the
-same exponential distribution are more than half of their mean apart."""
+"""Samples on each side below which nothing is said of a hop."""
 LEAST_P99 = 100
 """Below it the 99th percentile is only the largest sample."""
 RESAMPLES = 400

@@ -17,8 +17,6 @@ COLOURS = (
 )
 PLAIN = NumberFormat()
 INK, SOFT, LINE = "#1d2733", "#66758a", "#e3e8ee"
-WIDEST = 22
-"""Characters of a category's label."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +114,7 @@ def text(
     )
 
 
-def short(words: str, most: int = WIDEST) -> str:
+def short(words: str, most: int) -> str:
     """Return a label that fits."""
     return words if len(words) <= most else words[: most - 1] + "…"
 

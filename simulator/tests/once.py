@@ -63,7 +63,7 @@ app["synthesize"](folder / "ungoverned", config)
 def _synthesized(factory: pytest.TempPathFactory) -> Path:
     """Return the folder of assemblies that are not committed.
 
-    Most of ten seconds of processor time is the start of the CDK, so one process makes them all.
+    The CDK starts slowly, so one process makes them all.
     """
     pytest.importorskip(
         "aws_cdk", reason="the extra 'infra' is not installed: pip install -e '.[infra]'"

@@ -36,7 +36,7 @@ from simulator.tests.test_run import Page
 GOLDEN = Path(__file__).with_name("golden")
 REPEATS, SIZE = 100, 50
 COVERED = 0.90
-"""Share of intervals that must hold the known distance; 0.93 to 0.95 of 300 were measured."""
+"""Share of intervals that must hold the known distance."""
 
 counts = st.integers(LEAST, 150)
 seeds = st.integers(0, 1_000)

@@ -1,10 +1,9 @@
 """Java's names in Spark's driver, each asked for once.
 
 PySpark reaches ``jvm.org.apache.hadoop.fs.Path`` name by name, and to learn that ``org`` is a
-package and no class, the JVM looks for it in each of Spark's 250 jars: each time anew, a third of
-what a small job's driver does there. Which classes there are does not change, and neither does
-which methods a class has; values of static fields do, and are not kept. Used by `spark_host`;
-imports nothing of the project.
+package and no class, the JVM looks for it in each of Spark's 250 jars: each time anew. Which
+classes there are does not change, and neither does which methods a class has; values of static
+fields do, and are not kept. Used by `spark_host`; imports nothing of the project.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A quicker form of botocore's JSON protocol in a function's process: converters made once a shape.
 
-botocore asks each value of each request and answer anew what its shape is; for the hundred states
-that a batch reads and writes that took longer than signing and sending them. What comes out is
+botocore asks each value of each request and answer anew what its shape is, also for the hundred
+states that a batch reads and writes. What comes out is
 the same (a property compares them), and where botocore has a kind of shape that is not known here
 its own code stays in use. The text is written and read by orjson where a function has it.
 Imports nothing of the project.
@@ -38,7 +38,7 @@ if orjson is not None:
 
 
 class Text:
-    """Stands for the module ``json`` in botocore's, several times as quick.
+    """Stands for the module ``json`` in botocore's, by orjson.
 
     What orjson refuses (integers of more than 64 bits in a request, NaN in an answer) the module
     does. Answers are read that orjson wrote, so no longer integers come.

@@ -1,10 +1,10 @@
 """A file system of Hadoop's for files that stand for objects: it sets no permissions.
 
 S3 has none. Hadoop's own for local files sets them on whatever it creates, and without Hadoop's
-native library it starts ``chmod`` for that: a process a file and a folder, a hundred in a night's
-job. There is no setting for it, so a subclass is made here that leaves it out, as the bytes of a
-class file (Java Virtual Machine Specification, chapter 4) that the running JVM is given; a compiler
-is not at hand. Used by `spark_host`; imports nothing of the project.
+native library it starts ``chmod`` for that: a process a file and a folder. There is no setting for
+it, so a subclass is made here that leaves it out, as the bytes of a class file (Java Virtual
+Machine Specification, chapter 4) that the running JVM is given; a compiler is not at hand. Used by
+`spark_host`; imports nothing of the project.
 """
 
 from __future__ import annotations

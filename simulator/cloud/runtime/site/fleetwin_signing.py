@@ -2,7 +2,7 @@
 
 The signature is the one that botocore makes (a property compares them); what is spared is asking
 the same request for its host, its headers and its body several times, and the four keys that a day
-has in common. Signing took a third of each call. Whatever is unusual (a query string, headers that
+has in common. Whatever is unusual (a query string, headers that
 are there already, another signer, logging at DEBUG) is signed by botocore's own code. Imports
 nothing of the project.
 """
@@ -46,7 +46,7 @@ _logger = logging.getLogger("botocore.auth")
 def _python_sha256() -> Any:
     """Return Python's own SHA-256 if it is there (_sha2 since 3.12), else OpenSSL's.
 
-    What OpenSSL has to do before it begins takes longer than to hash a few bytes.
+    OpenSSL has more to do before it begins.
     """
     for name in ("_sha256", "_sha2"):
         if name in sys.builtin_module_names or importlib.util.find_spec(name) is not None:
@@ -58,7 +58,7 @@ sha256_of_few = _python_sha256()
 
 
 class Clock:
-    """The time as requests have it: one text a second; making it takes as long as a hash."""
+    """The time as requests have it: one text a second."""
 
     def __init__(self, ask: Callable[[], float] = time.time) -> None:
         self._ask = ask

@@ -1,9 +1,9 @@
 """Spark's own daemon of Python workers, without Spark's archives on its path.
 
 Spark puts its jar and two archives on the workers' path, and a worker has Python read the tables of
-contents of all archives there again before each task (`importlib.invalidate_caches`), which takes
-longer than an ordinary task. What is in them is installed beside Python here. Archives that a job
-brings stay. Named by `simulator.cloud.spark`; imports nothing of the project.
+contents of all archives there again before each task (`importlib.invalidate_caches`). What is in
+them is installed beside Python here. Archives that a job brings stay. Named by
+`simulator.cloud.spark`; imports nothing of the project.
 """
 
 from __future__ import annotations

@@ -182,8 +182,8 @@ def place_of(service: str, operation: str, arguments: Any, context: Any) -> str 
 def remember_endpoints(resolver: Any) -> None:
     """Have a resolver of botocore's, which is a client's, work out the same endpoint once.
 
-    The rules look through all items of a transaction for ARNs, which was a tenth of each call, and
-    ask a dozen parameters of S3's anew.
+    The rules look through all items of a transaction for ARNs, and ask a dozen parameters of S3's
+    anew.
     """
     long_way = resolver.construct_endpoint
 
