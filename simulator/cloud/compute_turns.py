@@ -11,9 +11,12 @@ from typing import Any, TypeVar
 
 import simpy
 
-from simulator.cloud.engine import COMPUTING_AT_ONCE, Engine
+from simulator.cloud.engine import Engine
 
 T = TypeVar("T")
+
+COMPUTING_AT_ONCE = 2
+"""How many containers of one tuning job compute side by side."""
 
 
 class ComputeTurns:

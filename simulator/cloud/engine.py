@@ -26,9 +26,6 @@ from simulator.errors import InvariantBroken
 T = TypeVar("T")
 SimGenerator = Generator[simpy.Event, Any, Any]
 
-COMPUTING_AT_ONCE = 2
-"""How many containers of one tuning job compute side by side."""
-
 FUNCTIONS_AT_ONCE = 4
 """How many functions compute side by side; their outcomes are taken in the order of their start."""
 

@@ -14,9 +14,8 @@ from typing import Any
 
 import simpy
 
-from simulator.cloud.compute_turns import ComputeTurns
+from simulator.cloud.compute_turns import COMPUTING_AT_ONCE, ComputeTurns
 from simulator.cloud.context import Context
-from simulator.cloud.engine import COMPUTING_AT_ONCE
 from simulator.cloud.errors import AwsError
 from simulator.cloud.job_records import JobBook
 from simulator.cloud.operations import Params
