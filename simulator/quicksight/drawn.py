@@ -152,7 +152,7 @@ CHARTS: Mapping[str, Tree] = {
             },
         },
         "SortConfiguration": {
-            "RowSort": SORT,
+            "RowSort": {"FieldSort": SORT["FieldSort"]},
             "PaginationConfiguration": _all("PageSize", "PageNumber"),
         },
         "FieldOptions": {"SelectedFieldOptions": _all("FieldId", "CustomLabel", "Visibility")},

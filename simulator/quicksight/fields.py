@@ -15,7 +15,6 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 Row = Mapping[str, Any]
-GRANULARITIES = ("YEAR", "QUARTER", "MONTH", "WEEK", "DAY", "HOUR", "MINUTE", "SECOND")
 
 
 @dataclass(frozen=True)
@@ -87,8 +86,15 @@ def shifted(moment: datetime, granularity: str, periods: int) -> datetime:
     if granularity in months:
         count = moment.year * 12 + moment.month - 1 + periods * months[granularity]
         return moment.replace(year=count // 12, month=count % 12 + 1)
-    seconds = {"WEEK": 604_800, "DAY": 86_400, "HOUR": 3_600, "MINUTE": 60, "SECOND": 1}
-    return moment + timedelta(seconds=periods * seconds[granularity])
+    lengths = {
+        "WEEK": timedelta(weeks=1),
+        "DAY": timedelta(days=1),
+        "HOUR": timedelta(hours=1),
+        "MINUTE": timedelta(minutes=1),
+        "SECOND": timedelta(seconds=1),
+        "MILLISECOND": timedelta(milliseconds=1),
+    }
+    return moment + periods * lengths[granularity]
 
 
 _OF_NUMBERS: Mapping[str, Callable[[Sequence[float]], float]] = {

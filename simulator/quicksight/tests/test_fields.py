@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.quicksight.fields import (
-    GRANULARITIES,
     Dimension,
     Measure,
     aggregate,
@@ -23,6 +22,10 @@ from simulator.quicksight.fields import (
 )
 from simulator.quicksight.reading import OTHER, categories
 
+GRANULARITIES = (
+    *("YEAR", "QUARTER", "MONTH", "WEEK", "DAY"),
+    *("HOUR", "MINUTE", "SECOND", "MILLISECOND"),
+)
 numbers = st.integers(-1000, 1000)
 moments = st.datetimes(datetime.fromisoformat("2000-01-01"), datetime.fromisoformat("2040-01-01"))
 rows = st.lists(

@@ -238,6 +238,14 @@ def test_what_else_is_not_drawn_is_refused_by_its_path(change: dict[str, Any], p
         check({"DataSetIdentifierDeclarations": [], "Sheets": [], **change})
 
 
+def test_a_table_that_is_sorted_by_no_field_of_its_own_is_refused() -> None:
+    sort = {"ColumnSort": {"SortBy": {"ColumnName": "x"}, "Direction": "DESC"}}
+    table = {"ChartConfiguration": {"SortConfiguration": {"RowSort": [sort]}}}
+    sheet = {"Visuals": [{"TableVisual": {"VisualId": "v", **table}}]}
+    with pytest.raises(NotDrawn, match=re.escape("RowSort.ColumnSort")):
+        check({"DataSetIdentifierDeclarations": [], "Sheets": [sheet]})
+
+
 def test_what_is_drawn_are_names_of_the_api() -> None:
     model: Any = service_model("quicksight")
 
