@@ -150,7 +150,7 @@ def _may_list(context: Context, principal: Principal, bucket: str, place: str) -
 def _may_touch(context: Context, principal: Principal, bucket: str, place: str) -> bool:
     resource = f"arn:aws:s3:::{bucket}/{place}/{PROBE}"
     actions = ("s3:GetObject", "s3:PutObject")
-    return _may_use_key(context, principal, DECRYPT, bucket) and any(
+    return _may_decrypt(context, principal, bucket) and any(
         context.iam.may(principal, action, resource) for action in actions
     )
 
@@ -161,14 +161,14 @@ def _may_write(context: Context, principal: Principal, bucket: str, place: str) 
     return any(context.iam.may(principal, action, resource) for action in actions)
 
 
-def _may_use_key(context: Context, principal: Principal, action: str, bucket: str) -> bool:
-    """Tell whether a role may use the key of a bucket, if it has one.
+def _may_decrypt(context: Context, principal: Principal, bucket: str) -> bool:
+    """Tell whether a role may decrypt by the key of a bucket, if it has one.
 
-    Without `DECRYPT` a folder leads nowhere even where the role only writes: Spark uploads in
+    Without that a folder leads nowhere even where the role only writes: Spark uploads in
     parts, which need it, too.
     """
     key = context.keys.of_bucket(bucket)
-    return key is None or context.keys.may(principal, action, key, "s3")
+    return key is None or context.keys.may(principal, DECRYPT, key, "s3")
 
 
 def denial(context: Context, principal: Principal, place: str) -> str:

@@ -51,7 +51,6 @@ class StatisticSet:
             self._tally(value, count)
         self.total += value * count
         self.count += count
-        # Not `min` and `max`: several values are added for each reading of a slow fleet.
         self.minimum = min(self.minimum, value)
         self.maximum = max(self.maximum, value)
 

@@ -1,9 +1,8 @@
 """Amazon QuickSight: data sources, data sets, analyses and dashboards, kept and described.
 
-Called by `dispatch`. Nothing is drawn and no query is run here, `fleetwin dashboard --quicksight`
-does both: what exists is checked (each name that refers to another resource leads to one) and
-described as it was given. Visuals, ingestions,
-users, permissions and embedding are not here.
+Called by `dispatch`. What exists is checked (each name that refers to another resource leads to
+one) and described as it was given. `fleetwin dashboard --quicksight` runs the queries and draws.
+Ingestions, users, permissions and embedding are not here.
 
 Source: botocore's model of QuickSight. Texts of errors are from memory and not verified.
 """

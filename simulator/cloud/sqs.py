@@ -17,6 +17,7 @@ from simulator.cloud.pages import page
 from simulator.cloud.sqs_attributes import (
     DEFAULTS,
     FIFO_DEFAULTS,
+    TEXTS,
     check_name,
     checked,
     may_redrive,
@@ -32,7 +33,6 @@ REMEMBERED_S = 60.0
 SAMPLED_EVERY_S = 60.0
 _COUNTED = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
 _DELAYED = "ApproximateNumberOfMessagesDelayed"
-_REMOVABLE = ("Policy", "RedrivePolicy", "RedriveAllowPolicy", "KmsMasterKeyId")
 
 
 class Sqs:
@@ -206,7 +206,7 @@ class Sqs:
         attributes = {**queue.attributes, **wanted}
         if wanted.get("SqsManagedSseEnabled") == "true":
             attributes.pop("KmsMasterKeyId", None)
-        for name in _REMOVABLE:
+        for name in TEXTS:
             if not attributes.get(name):
                 attributes.pop(name, None)
         if "Policy" in wanted:

@@ -43,7 +43,8 @@ _CHOICES = {
     "DeduplicationScope": ("queue", "messageGroup"),
     "FifoThroughputLimit": ("perQueue", "perMessageGroupId"),
 }
-_TEXTS = ("KmsMasterKeyId", "Policy", "RedrivePolicy", "RedriveAllowPolicy")
+TEXTS = ("KmsMasterKeyId", "Policy", "RedrivePolicy", "RedriveAllowPolicy")
+"""What an empty value takes away again."""
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,80}\Z")
 _ARN = re.compile(r"arn:[^:]+:sqs:[^:]+:\d{12}:[A-Za-z0-9_.-]+\Z")
 _SSE = (
@@ -79,7 +80,7 @@ def checked(given: Mapping[str, str], *, fifo: bool) -> dict[str, str]:
 
 def _checked(name: str, value: str, *, fifo: bool) -> str:
     if (name in FIFO_DEFAULTS and not fifo) or not (
-        name in RANGES or name in _CHOICES or name in _TEXTS
+        name in RANGES or name in _CHOICES or name in TEXTS
     ):
         raise plain("InvalidAttributeName", f"Unknown Attribute {name}.")
     if name in RANGES:

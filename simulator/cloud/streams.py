@@ -77,11 +77,12 @@ def require_key(context: Context, stream: Stream, principal: Principal, action: 
     try:
         context.keys.require(principal, action, stream.key, "kinesis")
     except AccessDenied as error:
-        told = f"User: {principal.arn} is not authorized to perform: {action} on resource: "
-        told += str(error.args[2])
         if action == DECRYPT:
             place = f"{context.account}:{stream.name}"
             told = f"User {principal.arn} is not authorized to decrypt records in stream {place}"
+        else:
+            told = f"User: {principal.arn} is not authorized to perform: {action} on resource: "
+            told += str(error.args[2])
         raise AwsError("KMSAccessDeniedException", told) from None
     except KeyUnusable as error:
         code = error.code if error.code.startswith("KMS") else f"KMS{error.code}"
