@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from simulator.cloud.dashboards_store import Kept
 from simulator.dashboard_svg import STATES, pictures
-from simulator.report_style import STYLE
+from simulator.html_page import document
 from simulator.report_svg import WIDTH, escaped
 
 
@@ -24,12 +24,10 @@ def page_of(kept: Kept, name: str) -> str:
         for state, colour in STATES.items()
     )
     span = f"{_moment(kept.start_s)} to {_moment(kept.end_s)}, UTC on the run's clock"
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escaped(name)}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style>'
-        f"</head><body><h1>{escaped(name)}</h1>"
-        f'<p class="lead">{span}</p><p class="legend">alarms: {keys}</p>'
-        f"{''.join(figures)}</body></html>\n"
+    return document(
+        name,
+        f'<h1>{escaped(name)}</h1><p class="lead">{span}</p>'
+        f'<p class="legend">alarms: {keys}</p>{"".join(figures)}',
     )
 
 

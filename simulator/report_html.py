@@ -8,14 +8,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from simulator.html_page import document, table, tiles
 from simulator.report import Episode, Fault, Judged, RunReport
-from simulator.report_style import STYLE
 from simulator.report_svg import Trace, clock, escaped, machine_figure, moment
 
 __all__ = ["Trace", "render"]
-
-LONG = 64
-"""Characters from which a cell of a table may break its line."""
 
 
 def render(report: RunReport, traces: Sequence[Trace], live_from_ms: int) -> str:
@@ -52,12 +49,7 @@ def render(report: RunReport, traces: Sequence[Trace], live_from_ms: int) -> str
             f"{''.join(quiet)}</details>"
         )
     body += [_readings(report), _stages(report)]
-    title = escaped(f"fleetwin: {report.scenario}")
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head>'
-        f"<body>{''.join(body)}</body></html>\n"
-    )
+    return document(f"fleetwin: {report.scenario}", "".join(body))
 
 
 def _hours(seconds: float) -> str:
@@ -73,7 +65,7 @@ def _seconds(value: float | None) -> str:
 def _tiles(report: RunReport, judged: Judged) -> str:
     values = report.to_json()
     delay = values["detection_delay_s"]
-    tiles = [
+    figures = [
         (f"{len(judged.found)} of {len(report.faults)}", "faults found"),
         (str(len(judged.false_alarms)), f"false alarms in {report.machine_days:.2f} machine-days"),
         (_seconds(delay["median"]), f"median delay (p90 {_seconds(delay['p90'])})"),
@@ -83,21 +75,7 @@ def _tiles(report: RunReport, judged: Judged) -> str:
         ),
         (f"{report.readings.published:,}", "readings published"),
     ]
-    cells = "".join(
-        f'<div class="tile"><b>{escaped(b)}</b><span>{escaped(s)}</span></div>' for b, s in tiles
-    )
-    return f'<div class="tiles">{cells}</div>'
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table of HTML cells; a long cell wraps, and where all is too wide it scrolls."""
-    top = "".join(f"<th>{escaped(name)}</th>" for name in head)
-    lines = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in rows)
-    return f'<div class="wide"><table><tr>{top}</tr>{lines}</table></div>'
-
-
-def _cell(text: str) -> str:
-    return f'<td class="long">{text}</td>' if len(text) > LONG else f"<td>{text}</td>"
+    return tiles(figures)
 
 
 def _faults(report: RunReport, judged: Judged) -> str:

@@ -5,10 +5,10 @@ A section for the page of two runs, or a page of its own where no run was record
 
 from __future__ import annotations
 
-from simulator.parity.journey_page import HERE, THERE, document
+from simulator.html_page import document, table
+from simulator.parity.journey_page import HERE, THERE
 from simulator.parity.latency_page import latency_section
 from simulator.parity.sides import CallsDifference
-from simulator.report_html import table
 from simulator.report_svg import escaped
 
 

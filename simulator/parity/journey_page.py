@@ -9,11 +9,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from simulator.html_page import document, table, tiles
 from simulator.parity.journey import Difference, Found
 from simulator.parity.journey_words import moment, verdict
 from simulator.parity.latency_page import latency_section
-from simulator.report_html import table
-from simulator.report_style import STYLE
 from simulator.report_svg import GAP, LEFT, RIGHT, ROW, WIDTH, Axes, escaped, points_of, ticks
 
 HERE, THERE, APART = "var(--score)", "#d07a2d", "var(--false)"
@@ -44,28 +43,16 @@ def page(diff: Difference, more: str = "") -> str:
     return document(f"fleetwin parity: {diff.here.scenario}", "".join(body))
 
 
-def document(title: str, body: str) -> str:
-    """Return a page with our style and nothing to be loaded; ``body`` is HTML."""
-    title = escaped(title)
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head>'
-        f"<body>{body}</body></html>\n"
-    )
-
-
 def _tiles(diff: Difference) -> str:
-    tiles = [
-        (len(diff.pairs) - len(diff.moved), "detections the same"),
-        (len(diff.moved), "moved"),
-        (len(diff.only_here), "only here"),
-        (len(diff.only_there), "only there"),
-        (f"{diff.rows:,}", f"rows compared, largest difference {diff.largest:.3g}"),
-    ]
-    cells = "".join(
-        f'<div class="tile"><b>{b}</b><span>{escaped(s)}</span></div>' for b, s in tiles
+    return tiles(
+        [
+            (str(len(diff.pairs) - len(diff.moved)), "detections the same"),
+            (str(len(diff.moved)), "moved"),
+            (str(len(diff.only_here)), "only here"),
+            (str(len(diff.only_there)), "only there"),
+            (f"{diff.rows:,}", f"rows compared, largest difference {diff.largest:.3g}"),
+        ]
     )
-    return f'<div class="tiles">{cells}</div>'
 
 
 def _detections(diff: Difference) -> str:

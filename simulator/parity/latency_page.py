@@ -6,9 +6,9 @@ side's 99th percentile. Colours are those of the page.
 
 from __future__ import annotations
 
+from simulator.html_page import table
 from simulator.parity.latency_diff import DIFFERENT, SHARES, HopDifference, Latencies
 from simulator.parity.latency_words import HEAD, cells, explained, latency_verdict
-from simulator.report_html import table
 from simulator.report_svg import escaped
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 900, 190, 60, 14, 10, 26

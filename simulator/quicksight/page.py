@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from simulator.html_page import document
 from simulator.quicksight import bars, drawn, heat_map, lines, numbers, pie
 from simulator.quicksight.fields import Row
 from simulator.quicksight.filters import filtered
@@ -64,12 +65,10 @@ def page_of(report: Report) -> str:
         + f'<div class="grid">{"".join(_cards(report, sheet))}</div>'
         for sheet in sheets
     )
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f"<title>{escaped(report.name)}</title>"
-        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head>'
-        f"<body><main><h1>{escaped(report.name)}</h1>"
-        f'<p class="lead">{_span(report)}</p>{body}</main></body></html>\n'
+    return document(
+        report.name,
+        f'<main><h1>{escaped(report.name)}</h1><p class="lead">{_span(report)}</p>{body}</main>',
+        STYLE,
     )
 
 

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from benchmarks.picture import picture
+from simulator.html_page import LONG, table
 from simulator.report import Episode, Fault, Readings, RunReport, Stage
-from simulator.report_html import LONG, render, table
+from simulator.report_html import render
 from simulator.report_style import INK, LINE, SOFT, STYLE
 from simulator.report_svg import Trace
 
