@@ -20,10 +20,10 @@ import json
 import sys
 import zlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 import boto3
 import orjson
@@ -32,6 +32,7 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import JobInputError
 from pipeline.etl.arguments import hour_ms, resolved_options
+from pipeline.etl.object_store import ObjectStore
 from pipeline.partitions import HOUR_MS, partition_of
 
 PREFIXES = ("telemetry", "bursts", "features")
@@ -42,26 +43,6 @@ SOURCES_PREFIX = "compaction"
 DAY_MS = 24 * HOUR_MS
 _DELETED_AT_ONCE = 1_000
 """DeleteObjects' limit."""
-
-
-class ObjectStore(Protocol):
-    """The operations of boto3's S3 client in use."""
-
-    @property
-    def get_object(self) -> Callable[..., Any]:
-        """Read an object."""
-
-    @property
-    def put_object(self) -> Callable[..., Any]:
-        """Write an object."""
-
-    @property
-    def list_objects_v2(self) -> Callable[..., Any]:
-        """List a page of objects."""
-
-    @property
-    def delete_objects(self) -> Callable[..., Any]:
-        """Delete up to 1,000 objects."""
 
 
 @dataclass(frozen=True)

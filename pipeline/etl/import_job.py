@@ -18,7 +18,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol
 
 import boto3
 import orjson
@@ -27,29 +26,10 @@ from pipeline.errors import JobInputError
 from pipeline.etl.arguments import resolved_options
 from pipeline.etl.import_mapping import ImportMapping, parse_mapping
 from pipeline.etl.import_table import FileRefused, Readings, read_file
+from pipeline.etl.object_store import ObjectStore
 from pipeline.partitions import HOUR_MS, partition_of
 
 Report = Callable[[str], None]
-
-
-class ObjectStore(Protocol):
-    """The operations of boto3's S3 client in use."""
-
-    @property
-    def get_object(self) -> Callable[..., Any]:
-        """Read an object."""
-
-    @property
-    def put_object(self) -> Callable[..., Any]:
-        """Write an object."""
-
-    @property
-    def list_objects_v2(self) -> Callable[..., Any]:
-        """List a page of objects."""
-
-    @property
-    def delete_objects(self) -> Callable[..., Any]:
-        """Delete up to 1,000 objects."""
 
 
 @dataclass

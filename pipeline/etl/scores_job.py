@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 from pipeline.errors import JobInputError
 from pipeline.etl.arguments import hour_ms, resolved_options
 from pipeline.etl.catalog import GlueCatalog, register_partitions
-from pipeline.etl.compaction_job import ObjectStore
+from pipeline.etl.object_store import ObjectStore
 from pipeline.features import feature_names
 from pipeline.partitions import HOUR_MS, partition_of
 from pipeline.settings import FeatureSpec
