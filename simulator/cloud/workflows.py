@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from simulator.cloud import asl_managed_rules
 from simulator.cloud.asl_execution import Execution, Machine
 from simulator.cloud.asl_notices import Notices, Record
 from simulator.cloud.asl_resources import Resource
@@ -107,14 +108,25 @@ class Workflows:
         if resource.sync and key not in self._jobs:
             raise NotSupportedByTwin(f"the Task resource {resource.text}")
 
+    def _validated(self, text: str, kind: str) -> tuple[dict[str, Any], list[Resource]]:
+        """Return a definition, and what its tasks do; raises as `validate` does."""
+        tasks: list[Resource] = []
+
+        def check(resource: Resource) -> None:
+            self._check_resource(resource)
+            tasks.append(resource)
+
+        return validate(text, check, kind), tasks
+
     def _create(self, call: Call) -> Answer:
         params = call.params
         kind = params.get("type", "STANDARD")
         _refuse_versions(params)
         check_name(params["name"])
-        definition = validate(params["definition"], self._check_resource, kind)
+        definition, tasks = self._validated(params["definition"], kind)
         arn = self._named_machine(params)[0]
         settings = _DEFAULTS | _settings(params)
+        asl_managed_rules.check(self._context, params["roleArn"], arn, tasks)
         self._notices.check_logging(settings["loggingConfiguration"], params["roleArn"], arn)
         existing = self._machines.get(arn)
         if existing is None:
@@ -161,9 +173,10 @@ class Workflows:
         role = params.get("roleArn", machine.role_arn)
         settings = machine.settings | _settings(params)
         self._notices.check_logging(settings["loggingConfiguration"], role, machine.arn)
-        if "definition" in params:
-            machine.definition = validate(params["definition"], self._check_resource, machine.kind)
-            machine.text = params["definition"]
+        text = params.get("definition", machine.text)
+        definition, tasks = self._validated(text, machine.kind)
+        asl_managed_rules.check(self._context, role, machine.arn, tasks)
+        machine.definition, machine.text = definition, text
         machine.role_arn = role
         machine.settings = settings
         machine.revision = self._context.engine.new_id()
