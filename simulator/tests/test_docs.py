@@ -109,6 +109,20 @@ def test_what_readme_shows_of_a_run_is_the_summary_of_the_committed_report() -> 
     assert f"```text\n{golden}```" in (ROOT / "README.md").read_text("utf-8")
 
 
+def test_the_reading_that_readme_follows_was_sent_while_an_episode_was_open(
+    demo: dict[str, Any],
+) -> None:
+    """The pumps of the demo publish once a second from its start on."""
+    readme = (ROOT / "README.md").read_text("utf-8")
+    [(device, seq)] = re.findall(r"fleetwin trace (pump-\d+)#(\d+)", readme)
+    sent_ms = milliseconds(demo["started"]) + 1_000 * int(seq)
+    assert any(
+        milliseconds(each["started"]) <= sent_ms <= milliseconds(each["ended"])
+        for each in demo["detections"]
+        if each["device_id"] == device and each["ended"]
+    )
+
+
 def test_a_fault_that_was_missed_and_a_run_without_delays_are_said_in_the_summary(
     demo: dict[str, Any],
 ) -> None:

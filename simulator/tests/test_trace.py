@@ -166,6 +166,10 @@ def test_the_readings_that_the_story_follows_are_in_the_run_that_it_names(
     for trace in traces:
         assert trace.reading is not None
         assert trace.correlation_id in story
+        # The story says so: the first row that has the reading opens the episode.
+        assert trace.score is not None
+        [opened] = trace.detections
+        assert opened["alert"]["started_ms"] == trace.score.row["event_time_ms"]
 
 
 def test_without_a_run_the_cure_is_named(tmp_path: Path) -> None:
