@@ -6,11 +6,12 @@ permissions or iterators' text; positions are plain numbers that rise by one a r
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import repeat
-from operator import itemgetter
+from itertools import accumulate, compress, repeat
+from operator import add
 
 MIB = 1 << 20
 WRITE_BYTES_PER_S = 1 * MIB
@@ -62,11 +63,9 @@ class TokenBucket:
 StoredRecord = tuple[str, float, str, bytes, str | None]
 """Sequence number, arrival in seconds since the engine's start, key, payload, encryption.
 
-A plain tuple on purpose: Python's garbage collector stops looking at tuples of plain values,
-but not at named ones, and a run stores hundreds of thousands.
+A plain tuple, made when it is read. What is kept is columns: a run keeps hundreds of thousands of
+records for a day, and a tuple, a float and a sequence number each cost as much as their payloads.
 """
-
-ARRIVAL = itemgetter(1)
 
 
 class Shard:
@@ -87,7 +86,10 @@ class Shard:
         """Seconds since the engine's start; it is open before."""
         self._prefix = prefix
         self._digits = SEQUENCE_DIGITS - len(prefix)
-        self._records: list[StoredRecord] = []
+        self._arrivals_s = array("d")
+        self._keys: list[str] = []
+        self._payloads: list[bytes] = []
+        self._encryptions: list[str | None] = []
         self._base = 0
         self._write_records = TokenBucket(WRITE_RECORDS_PER_S, WRITE_RECORDS_PER_S)
         self._write_bytes = TokenBucket(WRITE_BYTES_PER_S, WRITE_BYTES_PER_S)
@@ -108,7 +110,7 @@ class Shard:
     @property
     def tip(self) -> int:
         """The position that the next record will have."""
-        return self._base + len(self._records)
+        return self._base + len(self._payloads)
 
     @property
     def horizon(self) -> int:
@@ -126,9 +128,16 @@ class Shard:
         rest = sequence[len(self._prefix) :]
         return int(rest) if rest.isdecimal() else None
 
+    def _sequences(self, first: int, count: int) -> list[str]:
+        """Return the sequence numbers of ``count`` positions from ``first`` on."""
+        if len(str(first)) != len(str(first + count)):
+            return [self.sequence_of(position) for position in range(first, first + count)]
+        head = self._prefix + "0" * (self._digits - len(str(first)))
+        return [head + text for text in map(str, range(first, first + count))]
+
     def position_at(self, arrival_s: float) -> int:
         """Return the position of the first record that arrived at or after ``arrival_s``."""
-        return self._base + bisect_left(self._records, arrival_s, key=ARRIVAL)
+        return self._base + bisect_left(self._arrivals_s, arrival_s)
 
     def put(
         self,
@@ -145,20 +154,19 @@ class Shard:
         Sizes are bytes of key and data.
         """
         admitted, times_s = self._admit(sizes, arrivals_s)
-        prefix, digits = self._prefix, self._digits
-        if all(admitted):
-            numbers = [f"{prefix}{p:0{digits}d}" for p in range(self.tip, self.tip + len(keys))]
-            self._records.extend(
-                zip(numbers, times_s, keys, payloads, repeat(encryption), strict=False)
-            )
+        count = sum(admitted)
+        numbers = self._sequences(self.tip, count)
+        self._encryptions.extend(repeat(encryption, count))
+        if count == len(admitted):
+            self._arrivals_s.extend(times_s)
+            self._keys.extend(keys)
+            self._payloads.extend(payloads)
             return list(numbers)
-        answers: list[str | None] = []
-        for i, stored in enumerate(admitted):
-            number = self.sequence_of(self.tip) if stored else None
-            answers.append(number)
-            if number is not None:
-                self._records.append((number, times_s[i], keys[i], payloads[i], encryption))
-        return answers
+        self._arrivals_s.extend(compress(times_s, admitted))
+        self._keys.extend(compress(keys, admitted))
+        self._payloads.extend(compress(payloads, admitted))
+        given = iter(numbers)
+        return [next(given) if stored else None for stored in admitted]
 
     def _admit(
         self, sizes: Sequence[int], arrivals_s: Sequence[float]
@@ -173,7 +181,7 @@ class Shard:
                 return at_once
         records, volume = self._write_records, self._write_bytes
         last_s, tokens, room = records.refilled_s, records.tokens, volume.tokens
-        newest_s = self._records[-1][1] if self._records else float("-inf")
+        newest_s = self._arrivals_s[-1] if self._arrivals_s else float("-inf")
         admitted, times_s = [], []
         for size, arrival_s in zip(sizes, arrivals_s, strict=True):
             if arrival_s > last_s:
@@ -206,8 +214,8 @@ class Shard:
             return None
         self._write_records.tokens -= len(sizes)
         self._write_bytes.tokens -= volume
-        if self._records:
-            arrival_s = max(arrival_s, self._records[-1][1])
+        if self._arrivals_s:
+            arrival_s = max(arrival_s, self._arrivals_s[-1])
         return [True] * len(sizes), [arrival_s] * len(sizes)
 
     def announce(self, records: int, volume: int) -> None:
@@ -224,26 +232,36 @@ class Shard:
     def read(self, position: int, limit: int, now_s: float) -> list[StoredRecord]:
         """Return up to ``limit`` records and at most 10 MiB from ``position`` on."""
         start = max(position, self._base) - self._base
-        found = self._records[start : start + limit]
-        volume = 0
-        for count, record in enumerate(found):
-            size = len(record[2]) + len(record[3])
-            if volume + size > READ_ANSWER_BYTES:
-                found = found[:count]
-                self._no_reads_before_s = now_s + AFTER_FULL_ANSWER_S
-                break
-            volume += size
+        keys, payloads = self._keys[start : start + limit], self._payloads[start : start + limit]
+        volume = sum(map(len, keys)) + sum(map(len, payloads))
+        if volume > READ_ANSWER_BYTES:
+            volumes = list(accumulate(map(add, map(len, keys), map(len, payloads))))
+            fitting = bisect_right(volumes, READ_ANSWER_BYTES)
+            keys, payloads = keys[:fitting], payloads[:fitting]
+            volume = volumes[fitting - 1]
+            self._no_reads_before_s = now_s + AFTER_FULL_ANSWER_S
         self._read_bytes.tokens -= volume
-        return found
+        stop = start + len(keys)
+        return list(
+            zip(
+                self._sequences(self._base + start, len(keys)),
+                self._arrivals_s[start:stop],
+                keys,
+                payloads,
+                self._encryptions[start:stop],
+                strict=True,
+            )
+        )
 
     def arrival_of(self, position: int) -> float | None:
         """Return when the record at ``position`` arrived, None at the tip."""
         index = max(position, self._base) - self._base
-        return self._records[index][1] if index < len(self._records) else None
+        return self._arrivals_s[index] if index < len(self._arrivals_s) else None
 
     def trim(self, before_s: float) -> None:
         """Forget the records that arrived before ``before_s`` (retention)."""
-        if self._records and self._records[0][1] < before_s:
-            gone = bisect_left(self._records, before_s, key=ARRIVAL)
-            del self._records[:gone]
+        if self._arrivals_s and self._arrivals_s[0] < before_s:
+            gone = bisect_left(self._arrivals_s, before_s)
+            for column in (self._arrivals_s, self._keys, self._payloads, self._encryptions):
+                del column[:gone]
             self._base += gone
