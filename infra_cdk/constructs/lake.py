@@ -18,8 +18,17 @@ QUALITY_PREFIX = "quality/*"
 MAINTENANCE_PREFIX = "maintenance/*"
 IMPORTS_PREFIX = "imports/*"
 """What an import has brought, as manifests; the readings are in telemetry/."""
-JOB_PREFIXES = (FEATURES_PREFIX, QUARANTINE_PREFIX, QUALITY_PREFIX, "baselines/*", "state/*")
-"""What the features job writes: rows, what is malformed, reports, baseline, and what it did."""
+LABELS_PREFIX = "labels/*"
+"""Times in which machines were not healthy, for the evaluation of models."""
+JOB_PREFIXES = (
+    FEATURES_PREFIX,
+    QUARANTINE_PREFIX,
+    QUALITY_PREFIX,
+    LABELS_PREFIX,
+    "baselines/*",
+    "state/*",
+)
+"""What the features job writes: rows, malformed ones, reports, labels, baseline, what it did."""
 SCORES_PREFIX = "scores/*"
 BATCH_SCORES_PREFIX = "batch-scores/*"
 """The table `scores`; what the detector keeps is the table `live_scores`, in another folder."""
@@ -28,8 +37,6 @@ TRANSFORM_PREFIX = "transform/*"
 MODELS_PREFIX = "models/*"
 CAPTURE_PREFIX = "capture/*"
 """What the endpoint was asked and has answered, as data capture writes it."""
-LABELS_PREFIX = "labels/*"
-"""Times in which machines were not healthy, for the evaluation of models."""
 EVALUATIONS_PREFIX = "evaluations/*"
 
 

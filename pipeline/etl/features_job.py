@@ -4,7 +4,7 @@ Plain PySpark (Glue 5.1 = Spark 3.5.6). It may be run again for the same hours: 
 writes is replaced as a whole. Only rows that are final are written, so the same rows as the
 detector computes; late messages are in the raw zone and count in neither. What is malformed is
 counted and copied under ``quarantine/`` of the processed bucket; a report of each run lies under
-``quality/``.
+``quality/``, and what work orders say of machines that were not healthy under ``labels/``.
 
 Arguments: see `arguments`. Prints one JSON line with what was counted.
 """
@@ -38,7 +38,8 @@ from pipeline.etl.baseline_fit import fit_baseline
 from pipeline.etl.catalog import GlueCatalog, add_columns, register_partitions
 from pipeline.etl.healthy_baseline import HealthyBaseline
 from pipeline.etl.lake_files import LakeFiles, bytes_of
-from pipeline.etl.maintenance import MAINTENANCE_PREFIX, MaintenanceLog
+from pipeline.etl.maintenance import MAINTENANCE_PREFIX, MaintenanceLog, Order, orders_in
+from pipeline.etl.order_labels import LABELS_KEY, labels_of
 from pipeline.etl.packed import PACKED_SCHEMA
 from pipeline.etl.quality_rules import broken, judge
 from pipeline.etl.raw_objects import parse_objects
@@ -76,6 +77,7 @@ def main(argv: Sequence[str], glue: GlueCatalog | None = None) -> dict[str, Any]
     result["new_columns"] = len(add_columns(catalog, *known, job.columns()) if hours else [])
     result["new_partitions"] = register_partitions(catalog, *known, job.location, sorted(hours))
     job.remember()
+    result["labels"] = job.write_labels()
     print(json.dumps(result))
     return result
 
@@ -91,7 +93,8 @@ class FeaturesJob:
         self._processed = f"s3://{arguments.processed_bucket}"
         self.location = f"{self._processed}/features"
         self._baseline = None if arguments.fit_baseline else self._stored_baseline()
-        self._maintenance, self._maintenance_errors = self._maintenance_log()
+        orders, self._maintenance_errors = self._work_orders()
+        self._maintenance, self._labels = MaintenanceLog.of(orders), labels_of(orders)
         self._seen: dict[str, bookmark.Fingerprint] = {}
 
     def columns(self) -> list[tuple[str, str]]:
@@ -217,13 +220,22 @@ class FeaturesJob:
             for hour in range((start_ms - back_ms) // HOUR_MS, last + 1):
                 yield f"{kind}/{partition_of(hour * HOUR_MS)}"
 
-    def _maintenance_log(self) -> tuple[MaintenanceLog, list[str]]:
+    def _work_orders(self) -> tuple[list[Order], list[str]]:
         """Read all maintenance there is: small, and a row may look back on years of it."""
         folder = f"s3://{self._arguments.raw_bucket}/{MAINTENANCE_PREFIX}"
         if not self._files.exists(folder):
-            return MaintenanceLog(), []
+            return [], []
         lines = self._spark.read.option("recursiveFileLookup", "true").text(folder)
-        return MaintenanceLog.parse(row[0] for row in lines.toLocalIterator())
+        return orders_in(row[0] for row in lines.toLocalIterator())
+
+    def write_labels(self) -> int:
+        """Write what the orders say of machines that were not healthy; return how many labels.
+
+        The file is there without a label, too: the evaluation's input must not be without objects.
+        """
+        lines = [json.dumps(label, separators=(",", ":")) + "\n" for label in self._labels]
+        self._files.write_text(f"{self._processed}/{LABELS_KEY}", "".join(lines))
+        return len(lines)
 
     # -- baseline
 

@@ -20,6 +20,9 @@ from pipeline.etl.raw_lines import MAX_NUMBER
 MAINTENANCE_PREFIX = "maintenance"
 SCHEMA = 1
 
+Order = dict[str, Any]
+"""A work order as the maintenance system exports it; `orders_in` says what is sure to be in it."""
+
 
 @dataclass(frozen=True)
 class MaintenanceLog:
@@ -28,29 +31,13 @@ class MaintenanceLog:
     finished_ms: dict[str, NDArray[np.int64]] = field(default_factory=dict)
 
     @classmethod
-    def parse(cls, lines: Iterable[str | bytes]) -> tuple[MaintenanceLog, list[str]]:
-        """Return the log in JSON lines, and a reason for each line that cannot be used.
-
-        A line needs ``device_id`` and ``finished_ms``; a ``schema`` that is there must be 1. Of
-        lines with the same ``order_id`` the last counts: a file that is moved twice doubles
-        nothing. A line without one is an order of its own.
-        """
-        orders: dict[tuple[str, str], int] = {}
-        wrong = []
-        for number, line in enumerate(lines):
-            if not line or line.isspace():
-                continue
-            order = _order(line)
-            if isinstance(order, str):
-                wrong.append(f"maintenance line {number + 1}: {order}")
-                continue
-            device_id, order_id, finished_ms = order
-            orders[device_id, order_id or f"line {number}"] = finished_ms
+    def of(cls, orders: Iterable[Order]) -> MaintenanceLog:
+        """Return the log of orders that can be used."""
         by_device: dict[str, list[int]] = defaultdict(list)
-        for (device_id, _), finished in orders.items():
-            by_device[device_id].append(finished)
+        for order in orders:
+            by_device[order["device_id"]].append(order["finished_ms"])
         found = {name: np.array(sorted(times), np.int64) for name, times in by_device.items()}
-        return cls(found), wrong
+        return cls(found)
 
     def until(
         self, ids: list[str], device: NDArray[np.int64], event_time_ms: NDArray[np.int64]
@@ -75,8 +62,28 @@ class MaintenanceLog:
         return count, since_s
 
 
-def _order(line: str | bytes) -> tuple[str, str, int] | str:
-    """Return device, order ("" where it has no id) and time of a line, or what is wrong with it."""
+def orders_in(lines: Iterable[str | bytes]) -> tuple[list[Order], list[str]]:
+    """Return the work orders in JSON lines, and a reason for each line that cannot be used.
+
+    A line needs ``device_id`` and ``finished_ms``; a ``schema`` that is there must be 1. Of
+    lines with the same ``order_id`` the last counts: a file that is moved twice doubles
+    nothing. A line without one is an order of its own.
+    """
+    orders: dict[tuple[str, str], Order] = {}
+    wrong = []
+    for number, line in enumerate(lines):
+        if not line or line.isspace():
+            continue
+        order = _order(line)
+        if isinstance(order, str):
+            wrong.append(f"maintenance line {number + 1}: {order}")
+        else:
+            orders[order["device_id"], order.get("order_id") or f"line {number}"] = order
+    return list(orders.values()), wrong
+
+
+def _order(line: str | bytes) -> Order | str:
+    """Return the order in a line, or what is wrong with it."""
     try:
         record = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -96,4 +103,4 @@ def _order(line: str | bytes) -> tuple[str, str, int] | str:
         wrong = "finished_ms is missing or no whole number from 0 to 2^53 - 1"
     elif order_id is not None and (type(order_id) is not str or not order_id):
         wrong = "order_id is no text"
-    return wrong or (device_id, order_id or "", finished_ms)
+    return wrong or record

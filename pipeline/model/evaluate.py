@@ -5,9 +5,9 @@
 The training workflow runs it as a SageMaker processing job of the model's image. Below
 /opt/ml/processing (SAGEMAKER_BASE_DIR moves /opt/ml): `input/candidate` and, if there is one,
 `input/current` hold a model.tar.gz each, `input/features` the feature rows, `input/labels`
-(optional) JSON lines of times in which a machine was not healthy, each with `device_id`,
-`start_ms` and `end_ms`. It writes `output/evaluation/evaluation.json`; a rejected candidate is a
-result and no failure. What is measured and judged is in `evaluation`.
+(optional) JSON lines of times in which a machine was not healthy (`read_labels`). It writes
+`output/evaluation/evaluation.json`; a rejected candidate is a result and no failure. What is
+measured and judged is in `evaluation`.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ from pipeline.settings import FeatureSpec
 BASE_DIR = "SAGEMAKER_BASE_DIR"
 RESULT_FILE = "evaluation.json"
 SCHEMA = 1
+EVENTS_TOLD = 100
+"""The workflow takes the whole result as a state's output, of 256 KiB at most."""
 
 # API reference, DescribeProcessingJob: ExitMessage has at most 1024 characters.
 MAX_MESSAGE_CHARACTERS = 1024
@@ -93,6 +95,7 @@ def _result(
             "labels": labels,
             "labels_not_unseen": labels - len(judged.events),
         },
+        "events": _told(found, judged),
         "criteria": {
             "false_alarm_tolerance": evaluation.FALSE_ALARM_TOLERANCE,
             "confidence": evaluation.CONFIDENCE,
@@ -102,26 +105,47 @@ def _result(
     }
 
 
+def _told(found: Mapping[str, Metrics], judged: Task) -> list[dict[str, Any]]:
+    """Return the first events with how soon each model finds them, None where it does not."""
+    return [
+        {
+            "device_id": event.device_id,
+            "start_ms": event.start_ms,
+            "end_ms": event.end_ms,
+            **{f"{name}_delay_s": metrics.delays_s[place] for name, metrics in found.items()},
+        }
+        for place, (event, _) in enumerate(judged.events[:EVENTS_TOLD])
+    ]
+
+
 def read_labels(folder: Path) -> list[Event]:
     """Return the events in the JSON lines below a folder, none without one.
 
-    Raises DatasetError naming the file and line that cannot be used.
+    Each line has `device_id`, `start_ms` and `end_ms`, and may have `doubtful_from_ms` and
+    `doubtful_until_ms` (`pipeline.etl.order_labels` writes them all). A line that is there twice
+    counts once. Raises DatasetError naming the file and line that cannot be used.
     """
-    events = []
+    events: dict[Event, None] = {}
     for path in sorted(folder.rglob("*.jsonl")):
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             if not line.strip():
                 continue
             try:
                 record = json.loads(line)
-                event = Event(record["device_id"], record["start_ms"], record["end_ms"])
-            except (ValueError, KeyError, TypeError) as error:
+                start_ms, end_ms = record["start_ms"], record["end_ms"]
+                doubtful_ms = (
+                    record.get("doubtful_from_ms", start_ms),
+                    record.get("doubtful_until_ms", end_ms),
+                )
+                event = Event(record["device_id"], start_ms, end_ms, doubtful_ms)
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise DatasetError(f"{path.name} line {number}: no label: {error!r}") from None
-            kinds = (type(event.device_id), type(event.start_ms), type(event.end_ms))
-            if kinds != (str, int, int) or event.start_ms > event.end_ms:
+            times = (start_ms, end_ms, *doubtful_ms)
+            kinds = (type(event.device_id), *map(type, times))
+            if kinds != (str, int, int, int, int) or start_ms > end_ms:
                 raise DatasetError(f"{path.name} line {number}: no device_id or no range of times")
-            events.append(event)
-    return events
+            events[event] = None
+    return list(events)
 
 
 def task(
@@ -129,8 +153,9 @@ def task(
 ) -> Task:
     """Return what is unseen by the candidate of `rows`, in the features of `spec`.
 
-    What its training left out as rows of faults is no healthy row here either. Raises
-    DatasetError when the candidate has held nothing out, or nothing of it is there.
+    What its training left out as rows of faults is no healthy row here either; nor is what is in
+    doubt, unless that is more than half of it. Raises DatasetError when the candidate has held
+    nothing out, or nothing of it is there.
     """
     held_out = candidate.card.get("held_out")
     if not held_out or not held_out["from_ms"]:
@@ -142,17 +167,22 @@ def task(
     healthy &= ~rows_in(rows, (candidate.card.get("left_out") or {}).get("spans", {}))
     trained_ms, _ = candidate.trained_ms
     unseen = []
+    doubtful = np.zeros(len(rows), dtype=np.bool_)
     before_ms = (candidate.artefact.rule.smoothing_rows + 1) * spec.hop_ms
     for event in events:
         own = devices == event.device_id
         inside = own & (times >= event.start_ms) & (times <= event.end_ms)
         healthy &= ~inside
+        first_ms, last_ms = event.not_healthy_ms
+        doubtful |= own & (times >= first_ms) & (times <= last_ms)
         trained_until_ms = from_ms.get(event.device_id, end_ms)
         is_seen = event.start_ms < trained_until_ms and event.end_ms >= trained_ms
         if inside.any() and not is_seen:
             # The rows before it fill the smoothing.
             around = own & (times >= event.start_ms - before_ms) & (times <= event.end_ms)
             unseen.append((event, rows.at(np.flatnonzero(around))))
+    if 2 * (healthy & doubtful).sum() <= healthy.sum():
+        healthy &= ~doubtful
     if not healthy.any():
         raise DatasetError("none of the rows that the candidate has held out is in the features")
     return Task(spec, rows.at(np.flatnonzero(healthy)), tuple(unseen), probe_rows)

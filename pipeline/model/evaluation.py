@@ -51,11 +51,21 @@ _CHUNK_ROWS = 4096
 
 @dataclass(frozen=True)
 class Event:
-    """A labelled time in which a machine was not healthy, [start_ms, end_ms]."""
+    """A labelled time in which a machine was not healthy, [start_ms, end_ms].
+
+    `doubtful_ms`: a longer time in which it may not have been healthy.
+    """
 
     device_id: str
     start_ms: int
     end_ms: int
+    doubtful_ms: tuple[int, int] | None = None
+
+    @property
+    def not_healthy_ms(self) -> tuple[int, int]:
+        """From when to when rows of the machine are no measure of false alarms."""
+        first_ms, last_ms = self.doubtful_ms or (self.start_ms, self.end_ms)
+        return min(first_ms, self.start_ms), max(last_ms, self.end_ms)
 
 
 @dataclass(frozen=True)
@@ -86,6 +96,8 @@ class Metrics:
     events_found: int
     median_delay_s: float | None
     score_quantiles: dict[str, float]
+    delays_s: tuple[float | None, ...] = ()
+    """Of each event, in order; None for one that was not found."""
 
     @property
     def false_alarms_per_machine_day(self) -> float:
@@ -137,6 +149,7 @@ def measure(artefact: Artefact, designed_per_machine_day: float, task: Task) -> 
         events_found=len(delays),
         median_delay_s=float(np.median(delays)) if delays else None,
         score_quantiles={f"q{q:g}": float(np.quantile(smoothed, q)) for q in QUANTILES},
+        delays_s=tuple(found),
     )
 
 

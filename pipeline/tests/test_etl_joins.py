@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pipeline.errors import JobInputError
 from pipeline.etl import bookmark
 from pipeline.etl.healthy_baseline import MIN_ROWS, HealthyBaseline, kind_of
-from pipeline.etl.maintenance import MaintenanceLog
+from pipeline.etl.maintenance import MaintenanceLog, orders_in
 from pipeline.etl.quality_rules import broken, judge, parse_rules
 from pipeline.etl.row_quality import gap_ms, row_quality
 from pipeline.features import Signals, feature_rows
@@ -67,7 +67,8 @@ def test_a_row_knows_of_maintenance_that_was_finished_and_of_no_other(
         json.dumps({"order_id": f"o{i}", "device_id": name, "finished_ms": at})
         for i, (name, at) in enumerate(done)
     ]
-    log, wrong = MaintenanceLog.parse([*lines, *lines, ""])
+    orders, wrong = orders_in([*lines, *lines, ""])
+    log = MaintenanceLog.of(orders)
     assert wrong == []
     ids = ["b", "never", "a"]
     device = np.repeat(np.arange(3), len(times))
@@ -82,14 +83,14 @@ def test_a_row_knows_of_maintenance_that_was_finished_and_of_no_other(
             assert math.isnan(since_s[row])
     # What comes later changes nothing that is known now.
     later = json.dumps({"order_id": "later", "device_id": "a", "finished_ms": 601})
-    again, _ = MaintenanceLog.parse([*lines, later])
+    again = MaintenanceLog.of(orders_in([*lines, later])[0])
     assert again.until(ids, device, at_ms)[0].tolist() == count.tolist()
 
 
 def test_maintenance_lines_that_cannot_be_used_are_named() -> None:
     lines = ["{", "[]", '{"device_id":1,"finished_ms":2}', '{"device_id":"a"}', "7"]
-    log, wrong = MaintenanceLog.parse(lines)
-    assert log.finished_ms == {}
+    orders, wrong = orders_in(lines)
+    assert orders == []
     assert [reason.split(":")[0] for reason in wrong] == [
         f"maintenance line {number}" for number in range(1, 6)
     ]
@@ -110,8 +111,8 @@ def test_a_work_order_with_a_wrong_member_is_left_out_and_told(
     member: dict[str, object], named: str
 ) -> None:
     good = {"schema": 1, "device_id": "a", "order_id": "WO-1", "finished_ms": 5}
-    log, (reason,) = MaintenanceLog.parse([json.dumps(good), json.dumps({**good, **member})])
-    assert log.finished_ms["a"].tolist() == [5]
+    orders, (reason,) = orders_in([json.dumps(good), json.dumps({**good, **member})])
+    assert orders == [good]
     assert named in reason
 
 
@@ -127,8 +128,8 @@ def test_whatever_lines_say_each_is_an_order_or_has_a_reason(
     records: list[dict[str, object]],
 ) -> None:
     lines = [json.dumps({**record, "order_id": None}) for record in records]
-    log, wrong = MaintenanceLog.parse(lines)
-    assert sum(map(len, log.finished_ms.values())) + len(wrong) == len(lines)
+    orders, wrong = orders_in(lines)
+    assert len(orders) + len(wrong) == len(lines)
 
 
 def test_a_unit_is_normalised_by_itself_and_a_new_one_by_its_kind() -> None:

@@ -23,6 +23,7 @@ import pytest
 
 from pipeline.device_state import DeviceState, advance
 from pipeline.errors import DataQualityFailed, JobInputError
+from pipeline.etl.order_labels import LABELS_KEY
 from pipeline.features import feature_names
 from pipeline.ingestion.raw_batch import RawWriter
 from pipeline.settings import RawWriterSettings
@@ -248,6 +249,7 @@ def test_broken_objects_are_reported_and_the_rest_is_processed(s3: Path) -> None
     maintenance.mkdir(parents=True)
     finished_ms = START_MS + 120_000
     order = {"order_id": "WO-1", "device_id": "pump-0", "finished_ms": finished_ms}
+    order |= {"type": "corrective", "failure_mode": "seal_leak", "opened_ms": finished_ms - 1_000}
     (maintenance / "orders.jsonl").write_text(json.dumps(order) + "\nnonsense\n", "utf-8")
 
     counts = run_job(FakeGlue(), extra={"--quality_rules": '{"max_late_share":0.5,"min_rows":1}'})
@@ -260,7 +262,9 @@ def test_broken_objects_are_reported_and_the_rest_is_processed(s3: Path) -> None
     assert "not a readable Parquet object" in named["not.parquet"]
     assert report["counts"]["malformed"] == counts["malformed"]
     assert [rule["kept"] for rule in report["rules"]] == [True, True]
-    assert len(report["maintenance"]) == 1
+    assert len(report["maintenance"]) == counts["labels"] == 1
+    label = json.loads((s3 / "processed" / LABELS_KEY).read_text("utf-8"))
+    assert (label["device_id"], label["end_ms"]) == ("pump-0", finished_ms - 1_000)
     for path in (s3 / "processed/features").rglob("*.parquet"):
         with pq.ParquetFile(path) as file:
             for row in file.read().to_pylist():
@@ -287,6 +291,7 @@ def test_an_incremental_run_computes_what_changed_and_nothing_else(s3: Path) -> 
     clean(s3)
     auto = {"--start": "auto", "--end": "auto"}
     assert run_job(FakeGlue(), auto)["ranges"] == 0
+    assert (s3 / "processed" / LABELS_KEY).read_bytes() == b"", "there without an order too"
     online, _ = store_stream(s3, CALM)
     first = run_job(FakeGlue(), auto)
     assert first["rows"] == len(online)

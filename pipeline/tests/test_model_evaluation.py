@@ -56,6 +56,10 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         stored = artefact.load(candidate)
         spoilt = replace(stored.combination, threshold=threshold)
         artefact.save(replace(stored, combination=spoilt), made[name])
+    made["slow"] = folder / "slow"
+    shutil.copytree(candidate, made["slow"])
+    stored = artefact.load(candidate)
+    artefact.save(replace(stored, rule=replace(stored.rule, enter_rows=20)), made["slow"])
     return made
 
 
@@ -194,6 +198,53 @@ def test_labelled_events_are_no_false_alarms_and_one_in_the_training_does_not_co
     assert "failed: 0 of 1 labelled events" in found["message"]
 
 
+def _fault(first: int, last: int) -> Dataset:
+    """Return the data with a fault of m0 in these rows."""
+    features = DATA.features.copy()
+    features[first:last, 0] += 30.0
+    return replace(DATA, features=features)
+
+
+def _line(first: int, last: int, **more: int) -> str:
+    times = {"start_ms": first * 5_000, "end_ms": last * 5_000}
+    return json.dumps({"device_id": "m0", **times, **more})
+
+
+def test_a_candidate_that_finds_the_probes_is_rejected_for_the_event_that_it_misses(
+    job: Job,
+) -> None:
+    first, last = ROWS - 40, ROWS - 25
+    found = job("slow", "candidate", _fault(first, last), _line(first, last))
+    assert [reason.split(":")[0] for reason in found["reasons"]] == ["passed", "failed", "passed"]
+    assert not found["promote"]
+    (told,) = found["events"]
+    assert told["candidate_delay_s"] is None
+    assert told["current_delay_s"] == found["current"]["median_delay_s"]
+    assert (told["device_id"], told["start_ms"]) == ("m0", first * 5_000)
+
+
+def test_rows_in_doubt_around_a_label_are_no_measure_of_false_alarms(job: Job) -> None:
+    first, last = ROWS - 60, ROWS - 20
+    label = _line(first + 20, last, doubtful_from_ms=(first - 5) * 5_000)
+    found = job("candidate", "current", _fault(first, last), label)
+    assert found["candidate"]["false_alarm_episodes"] == 0
+    assert found["held_out"]["rows"] == 3 * ROWS // 4 - (last - first + 5) - 1
+    assert found["candidate"]["events_found"] == 1
+
+
+def test_where_most_rows_are_in_doubt_they_are_judged_after_all(job: Job) -> None:
+    labels = "\n".join(
+        json.dumps({**json.loads(_line(390, 395, doubtful_from_ms=0)), "device_id": device})
+        for device in ("m0", "m1", "m2")
+    )
+    assert job("candidate", "current", DATA, labels)["held_out"]["rows"] == 3 * (ROWS // 4 - 6)
+
+
+def test_a_label_that_is_there_twice_counts_once(job: Job) -> None:
+    line = _line(390, 395)
+    assert job("candidate", "current", DATA, f"{line}\n{line}\n")["held_out"]["labels"] == 1
+
+
 def test_what_cannot_be_evaluated_says_why_and_fails(job: Job) -> None:
     assert "held nothing out" in job("current", "candidate")["message"]
 
@@ -240,6 +291,8 @@ def _label(given: Path, line: str) -> None:
             lambda given: _label(given, '{"device_id": "m0", "start_ms": 2, "end_ms": 1}'),
             "labels.jsonl line 1: no device_id or no range",
         ),
+        (lambda given: _label(given, _line(1, 2)[:-1] + ', "doubtful_from_ms": 0.5}'), "no range"),
+        (lambda given: _label(given, "[]"), "labels.jsonl line 1: no label"),
     ],
 )  # fmt: skip
 def test_bad_input_fails_the_job_with_a_message(

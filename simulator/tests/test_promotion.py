@@ -46,17 +46,22 @@ class Fleet:
         lengths = {"MonitoringWindowS": "600", "MonitoringMarginS": "60", "RetrainingS": "600"}
         self.target.boot({"FeatureSpec": json.dumps(SPEC), **lengths}, prewarmed=False)
         self.target.on_alert(lambda message: self.told.append(json.loads(message)))
+        self.record()
+
+    def record(self, fault_ms: tuple[int, int] = (0, 0)) -> None:
+        """Put the readings into the lake; in the time of a fault pump-1 is much warmer."""
         rng = np.random.default_rng(7)
         for hour in range(HOURS):
             lines = [
                 line
                 for device in ("pump-1", "pump-2", "pump-3")
-                for line in readings(device, hour, rng)
+                for line in readings(device, hour, rng, fault_ms if device == "pump-1" else (0, 0))
             ]
             key = f"telemetry/dt=2026-01-06/hour={hour:02}/rows.jsonl.gz"
-            body = gzip.compress("".join(lines).encode())
-            bucket = self.target.bucket("raw")
-            self.target.call("s3", "PutObject", Bucket=bucket, Key=key, Body=body)
+            self.put("raw", key, gzip.compress("".join(lines).encode()))
+
+    def put(self, bucket: str, key: str, body: bytes) -> None:
+        self.target.call("s3", "PutObject", Bucket=self.target.bucket(bucket), Key=key, Body=body)
 
     def begin(self, run: str, settings: dict[str, str] | None = None, **more: str) -> Execution:
         name = "/fleetwin/dev/training-settings"
@@ -89,14 +94,17 @@ class Fleet:
         return found
 
 
-def readings(device: str, hour: int, rng: np.random.Generator) -> Iterator[str]:
+def readings(
+    device: str, hour: int, rng: np.random.Generator, fault_ms: tuple[int, int] = (0, 0)
+) -> Iterator[str]:
     """Yield an hour of raw lines, one every 5 s: a load that both sensors follow, and noise."""
     start_ms = int(START.timestamp() * 1000) + hour * 3_600_000
     load = np.convolve(rng.normal(size=740), np.ones(21) / 21.0, "valid")[:720]
     noise = rng.normal(size=(720, 2))
     for number in range(720):
+        warmer = 20.0 if fault_ms[0] <= start_ms + number * 5_000 < fault_ms[1] else 0.0
         values = {
-            "temperature_c": 60.0 + 8.0 * load[number] + 0.2 * noise[number, 0],
+            "temperature_c": 60.0 + 8.0 * load[number] + 0.2 * noise[number, 0] + warmer,
             "velocity_mm_s_rms": 3.0 + 0.9 * load[number] + 0.05 * noise[number, 1],
         }
         line = {"schema": 1, "device_id": device, "seq": hour * 720 + number, "late": False}
@@ -156,18 +164,11 @@ def test_a_candidate_that_cries_wolf_is_rejected_and_the_endpoint_stays(fleet: F
     assert json.loads(described["ApprovalDescription"]) == found["reasons"]
 
 
-def test_a_deaf_candidate_is_rejected_for_the_events_and_probes_that_it_misses(
-    fleet: Fleet,
-) -> None:
-    bucket = fleet.target.bucket("processed")
+def test_a_deaf_candidate_is_rejected_for_the_probes_that_it_misses(fleet: Fleet) -> None:
     start_ms = int(START.timestamp() * 1000)
     label = {"device_id": "pump-9", "start_ms": start_ms, "end_ms": start_ms + 60_000}
-    fleet.target.call(
-        "s3", "PutObject", Bucket=bucket, Key="labels/a.jsonl", Body=json.dumps(label).encode()
-    )
-    execution = fleet.train(
-        "deaf", {"false_alarms_per_machine_day": "1e-30"}, labels=f"s3://{bucket}/labels/"
-    )
+    fleet.put("processed", "labels/a.jsonl", json.dumps(label).encode())
+    execution = fleet.train("deaf", {"false_alarms_per_machine_day": "1e-30"})
     assert execution.status == "SUCCEEDED", (execution.error, execution.cause)
     found = fleet.evaluation("deaf")
     assert not found["promote"]
@@ -175,6 +176,37 @@ def test_a_deaf_candidate_is_rejected_for_the_events_and_probes_that_it_misses(
     assert (found["held_out"]["labels"], found["candidate"]["events"]) == (1, 0)
     assert fleet.serving() == f"{ENDPOINT}-second"
     assert fleet.approvals()[-1] == "Rejected"
+
+
+def test_a_candidate_that_misses_a_fault_that_a_work_order_names_is_rejected_for_it_alone(
+    fleet: Fleet,
+) -> None:
+    at_ms = {
+        name: int((START + timedelta(hours=2, minutes=minute)).timestamp() * 1000)
+        for name, minute in {"overhauled": 46, "ill": 48, "stopped": 52, "repaired": 56}.items()
+    }
+    fleet.record((at_ms["ill"], at_ms["stopped"]))
+    order = {"schema": 1, "device_id": "pump-1", "failure_mode": "overheating"}
+    overhaul = {"type": "preventive", "finished_ms": at_ms["overhauled"], "opened_ms": 0}
+    repair = {"type": "corrective", "finished_ms": at_ms["repaired"], "downtime_s": 240.0}
+    lines = [
+        json.dumps({**order, **overhaul, "order_id": "WO-1"}),
+        json.dumps({**order, **repair, "opened_ms": at_ms["stopped"], "order_id": "WO-2"}),
+    ]
+    fleet.put("raw", "maintenance/dt=2026-01-06/orders.jsonl", "\n".join(lines).encode())
+    # It opens an episode after five minutes, and the fault lasts for four.
+    execution = fleet.train("slow", {"enter_rows": "30"})
+    assert execution.status == "SUCCEEDED", (execution.error, execution.cause)
+    found = fleet.evaluation("slow")
+    verdicts = [reason.split(":")[0] for reason in found["reasons"]]
+    assert verdicts == ["passed", "failed", "passed"], found["reasons"]
+    (event,) = found["events"]
+    assert (event["start_ms"], event["end_ms"]) == (at_ms["overhauled"], at_ms["stopped"])
+    assert event["candidate_delay_s"] is None
+    assert event["current_delay_s"] > 0
+    assert not found["promote"]
+    assert fleet.serving() == f"{ENDPOINT}-second"
+    assert (fleet.told[-1]["kind"], fleet.told[-1]["reasons"]) == ("model_kept", found["reasons"])
 
 
 def test_a_canary_with_an_alarm_is_rolled_back_rejected_and_told(fleet: Fleet) -> None:
