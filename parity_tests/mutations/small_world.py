@@ -26,6 +26,7 @@ from pipeline.settings import FeatureSpec
 from simulator import evidence
 from simulator.cloud.errors import AccessDenied
 from simulator.cloud.job_s3 import archive
+from simulator.cloud.remote_endpoint import RemoteEndpoint
 from simulator.fleet.delivery import Message
 from simulator.fleet.fleet import Fleet
 from simulator.scenario import Scenario
@@ -130,11 +131,16 @@ class SmallWorld:
     """One booted twin with the model in service; `run` lets the pumps publish to the end."""
 
     def __init__(
-        self, state: Path, model: bytes, older: bytes, patches: pytest.MonkeyPatch
+        self,
+        state: Path,
+        model: bytes,
+        older: bytes,
+        patches: pytest.MonkeyPatch,
+        remote: RemoteEndpoint | None = None,
     ) -> None:
         self.older = older
         self._patches = patches
-        self.twin = Twin(START, state, parameters=parameters())
+        self.twin = Twin(START, state, parameters=parameters(), remote=remote)
         self.cloud = self.twin.target.cloud
         self.model = model
         self.fleet: Fleet | None = None

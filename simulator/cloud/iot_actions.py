@@ -151,17 +151,19 @@ class Actions:
             self.pending += len(chunk)
             self._engine.process(self._carried(chunk, now_s, self._put_s - now_s))
         else:
-            latency.note(RULE, now_s)
-            self._stored(chunk)
+            _, waited_s = latency.during(lambda: self._stored(chunk))
+            latency.note(RULE, now_s, waited_s)
 
     def _carried(
         self, chunk: list[Outgoing], began_s: float, delay_s: float
     ) -> Generator[simpy.Event, Any, None]:
         yield self._engine.env.timeout(delay_s)
-        self._context.latency.note(RULE, began_s)
         self.pending -= len(chunk)
         # All of a chunk arrive now: times of arrival at a shard must not fall.
-        self._stored([record._replace(at_s=self._engine.env.now) for record in chunk])
+        arrived = [record._replace(at_s=self._engine.env.now) for record in chunk]
+        latency = self._context.latency
+        _, waited_s = latency.during(lambda: self._stored(arrived))
+        latency.note(RULE, began_s, waited_s)
 
     def _stored(self, chunk: list[Outgoing]) -> None:
         """Put one request's records; have what is throttled tried again later."""

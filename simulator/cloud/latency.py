@@ -8,6 +8,9 @@ The hops: ``rule`` (a message from the broker to its stream), ``read`` (one GetR
 mapping), ``start`` (a batch handed to its function until the handler begins), and each call of a
 worker by its name, such as ``sns:Publish``. Only noted, never delayed: ``wait``, from the arrival
 of a batch's oldest record at its stream until its function is called.
+
+The run's clock stands while an endpoint behind the twin executes something. What it took there, in
+real time, is added to what the hop took: `waited` is told of it, and moves no clock.
 """
 
 from __future__ import annotations
@@ -101,6 +104,7 @@ class Latency:
         self._seed = seed
         self._models: dict[str, Draw] = {}
         self._rngs: dict[str, Random] = {}
+        self._waited_s = 0.0
 
     def install(self, models: Mapping[str, Draw]) -> None:
         """Have these hops take time from now on."""
@@ -121,9 +125,19 @@ class Latency:
             self._rngs[stream] = Random(f"{self._seed}/latency/{stream}")
         return max(0.0, model.sample(self._rngs[stream]))
 
-    def note(self, hop: str, began_s: float) -> None:
-        """Keep what a hop took that ends now."""
-        self.samples.append(Sample(hop, began_s, self._engine.env.now - began_s))
+    def note(self, hop: str, began_s: float, waited_s: float = 0.0) -> None:
+        """Keep what a hop took that ends now; ``waited_s`` is real time at an endpoint."""
+        self.samples.append(Sample(hop, began_s, self._engine.env.now - began_s + waited_s))
+
+    def waited(self, seconds: float) -> None:
+        """Be told that an endpoint behind the twin has taken so much real time."""
+        self._waited_s += seconds
+
+    def during(self, work: Callable[[], Any]) -> tuple[Any, float]:
+        """Return what work returns, and the real time that an endpoint took for it in seconds."""
+        before_s = self._waited_s
+        answer = work()
+        return answer, self._waited_s - before_s
 
     def call(self, hop: str, work: Callable[[], Any], worker: str = "") -> Any:
         """Do a worker's call after its delay; return the answer, or an event that has it.
@@ -133,23 +147,24 @@ class Latency:
         began_s, delay_s = self._engine.env.now, self.draw(hop, worker)
         if delay_s > 0.0:
             return self._engine.process(self._delayed(hop, began_s, delay_s, work))
-        answer = work()
+        answer, waited_s = self.during(work)
         if isinstance(answer, simpy.Event) and answer.callbacks is not None:
-            answer.callbacks.append(lambda _: self.note(hop, began_s))
+            answer.callbacks.append(lambda _: self.note(hop, began_s, waited_s))
         else:
-            self.note(hop, began_s)
+            self.note(hop, began_s, waited_s)
         return answer
 
     def _delayed(
         self, hop: str, began_s: float, delay_s: float, work: Callable[[], Any]
     ) -> Generator[simpy.Event, Any, Any]:
         yield self._engine.env.timeout(delay_s)
+        waited_s = 0.0
         try:
-            answer = work()
+            answer, waited_s = self.during(work)
             if isinstance(answer, simpy.Event):
                 answer = yield answer
         finally:
-            self.note(hop, began_s)
+            self.note(hop, began_s, waited_s)
         return answer
 
 

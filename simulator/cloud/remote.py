@@ -64,6 +64,7 @@ class Behind:
     ) -> None:
         self.url = remote.url
         self._remote = remote
+        remote.waited = context.latency.waited
         self._flushes: list[Callable[[], None]] = []
         objects = RemoteS3(s3, remote)
         context.stage = objects.refresh

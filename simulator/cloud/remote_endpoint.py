@@ -8,9 +8,10 @@ twin's own dispatch has done that before, and the endpoint is always asked with 
 from __future__ import annotations
 
 import json
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import botocore.session
@@ -49,6 +50,8 @@ class RemoteEndpoint:
     def __init__(self, url: str, region: str = "us-east-1") -> None:
         self.url = url.rstrip("/")
         self.services: tuple[str, ...] = REQUIRED
+        self.waited: Callable[[float], None] = lambda seconds: None
+        """Told the real time that each call took."""
         self._region = region
         self._clients: dict[str, Any] = {}
         nothing: Any = (None, [], None, None)
@@ -88,8 +91,11 @@ class RemoteEndpoint:
     def forward(self, service: str, operation: str, params: Params) -> Answer:
         """Do one operation there; raise AwsError with what it answers, 503 when it is gone."""
         client = self._clients.get(service) or self._client(service)
+        began_s = time.perf_counter()
         try:
             answer: Answer = getattr(client, xform_name(operation))(**params)
+            if hasattr(answer.get("Body"), "read"):
+                answer["Body"] = answer["Body"].read()
         except ClientError as error:
             raise _as_ours(error) from None
         except ResponseParserError as error:  # A page of HTML: its server has failed.
@@ -98,9 +104,9 @@ class RemoteEndpoint:
             raise AwsError(
                 "ServiceUnavailable", f"the endpoint {self.url} failed: {error}", 503
             ) from None
+        finally:
+            self.waited(time.perf_counter() - began_s)
         answer.pop("ResponseMetadata", None)
-        if hasattr(answer.get("Body"), "read"):
-            answer["Body"] = answer["Body"].read()
         return answer
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ from binascii import b2a_base64
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any, NamedTuple
 
 import orjson
@@ -89,6 +90,7 @@ class ShardReader:
         self._unread_bytes = 0
         self._iterator = ""
         self._iterator_s = 0.0
+        self._waited_s = 0.0
         self._began_at = context.engine.now()
         self._last_sequence = ""
         self._polled_s = float("-inf")
@@ -213,7 +215,8 @@ class ShardReader:
     ) -> Generator[simpy.Event, Any, dict[str, Any] | None]:
         """Call Kinesis; None after a wait when it throttled or refused."""
         try:
-            answer = self._context.dispatch(self._principal(), "kinesis", operation, params)
+            ask = partial(self._context.dispatch, self._principal(), "kinesis", operation, params)
+            answer, self._waited_s = self._context.latency.during(ask)
             if isinstance(answer, simpy.Event):
                 answer = yield answer
         except AwsError as error:
@@ -293,7 +296,7 @@ class ShardReader:
         delay_s = latency.draw(READ)
         if delay_s > 0.0:
             yield self._env.timeout(delay_s)
-        latency.note(READ, asked_s)
+        latency.note(READ, asked_s, self._waited_s)
         self._iterator, self._iterator_s = answer.get("NextShardIterator", ""), self._env.now
         found = self._records(answer["Records"])
         if found:

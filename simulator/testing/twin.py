@@ -20,6 +20,7 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
 from simulator.aws_endpoint import local_session
 from simulator.cloud.isolation import PLAIN
+from simulator.cloud.remote_endpoint import RemoteEndpoint
 from simulator.cloud.resources import Created
 from simulator.fleet.delivery import Message
 from simulator.target import Packed
@@ -39,6 +40,7 @@ class Twin:
         seed: int = 0,
         isolation: str = PLAIN,
         assets: Packed | None = None,
+        remote: RemoteEndpoint | None = None,
     ) -> None:
         self.target = Embedded(
             start,
@@ -48,6 +50,7 @@ class Twin:
             assembly=assembly,
             isolation=isolation,
             assets=assets,
+            remote=remote,
         )
         self._clients: dict[str, Any] = {}
         try:

@@ -139,6 +139,22 @@ def test_a_call_is_done_after_its_delay_and_its_error_too() -> None:
     assert [sample.took_s for sample in latency.samples] == [2.0, 2.0]
 
 
+@given(st.floats(0.001, 5.0), st.floats(0.0, 5.0))
+def test_what_an_endpoint_takes_in_real_time_is_the_hops_and_moves_no_clock(
+    waited_s: float, delay_s: float
+) -> None:
+    engine = Engine(START)
+    latency = Latency(engine, seed=1)
+    latency.install({"s3:PutObject": Quantiles(((0.0, delay_s), (1.0, delay_s)))})
+    latency.waited(7.0)  # By something else, before.
+    answer = latency.call("s3:PutObject", lambda: latency.waited(waited_s))
+    if isinstance(answer, simpy.Event):
+        engine.run(answer)
+    assert engine.env.now == delay_s
+    (sample,) = latency.samples
+    assert sample.took_s == pytest.approx(waited_s + delay_s)
+
+
 def test_each_hop_draws_from_a_stream_of_its_own() -> None:
     def draws(busy: bool) -> list[float]:
         latency = Latency(Engine(START), seed=3)
