@@ -118,25 +118,25 @@ class Mirror:
 
     def __init__(self, s3: RoleS3, folder: Path, uri: str) -> None:
         self._s3 = s3
-        self._folder = folder
-        self._uri = uri.rstrip("/")
+        self.folder = folder
+        self.uri = uri
         self._sent: dict[str, bytes] = {}
 
     def restore(self) -> Generator[simpy.Event, Any, int]:
         """Fill the folder from S3; return the bytes, 0 when there is nothing yet."""
         try:
-            size_b = yield from self._s3.download(f"{self._uri}/", self._folder)
+            size_b = yield from self._s3.download(f"{self.uri.rstrip('/')}/", self.folder)
         except AwsError as error:
             if error.code != "ValidationException":
                 raise
             return 0
-        for path in files_below(self._folder):
+        for path in files_below(self.folder):
             self._sent[self._name(path)] = _digest(path.read_bytes())
         return size_b
 
     def send(self) -> Steps:
         """Store what is new or has changed."""
-        for path in files_below(self._folder):
+        for path in files_below(self.folder):
             if path.is_symlink():
                 continue
             try:
@@ -145,11 +145,11 @@ class Mirror:
                 continue
             digest = _digest(body)
             if self._sent.get(self._name(path)) != digest:
-                yield from self._s3.put(f"{self._uri}/{self._name(path)}", body)
+                yield from self._s3.put(f"{self.uri.rstrip('/')}/{self._name(path)}", body)
                 self._sent[self._name(path)] = digest
 
     def _name(self, path: Path) -> str:
-        return path.relative_to(self._folder).as_posix()
+        return path.relative_to(self.folder).as_posix()
 
 
 def _digest(body: bytes) -> bytes:

@@ -8,6 +8,7 @@ Processing Container".
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,6 +81,8 @@ class ProcessingLife:
         )
         s3 = RoleS3(self._context, principal)
         folder = self._context.state / "sagemaker" / "processing" / job.name
+        # Job names of a twin that has ended are free again, and its folders are still there.
+        shutil.rmtree(folder, ignore_errors=True)
         size_b = yield from self._prepare(job, folder, s3)
         yield self._engine.env.timeout(DOWNLOAD_BASE_S + size_b / DOWNLOAD_BYTES_PER_S) | job.stop
         if job.stop.triggered:

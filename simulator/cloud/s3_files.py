@@ -144,6 +144,13 @@ class ObjectFiles:
             self._folders.discard(folder)
             folder = folder.rpartition("/")[0]
 
+    def buckets(self) -> list[str]:
+        """Return the buckets that have a folder, sorted."""
+        try:
+            return sorted(entry.name for entry in os.scandir(self._root) if entry.is_dir())
+        except FileNotFoundError:
+            return []
+
     def remove_bucket(self, bucket: str) -> None:
         """Remove an empty bucket's folder, with empty or scratch folders in it."""
         top = f"{self._root}/{bucket}"

@@ -17,6 +17,8 @@ from typing import Any
 WRITES_PER_COMMIT = 2_000
 """Writes that share one transaction: a commit for each object would cost more than the object.
 The index can be rebuilt by a commit scan, so a lost tail is no loss of objects."""
+_OPEN, _CLOSED = 1, 2
+"""SQLite's `user_version`: whether a twin works with the file, or its last one has closed it."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS buckets (name TEXT PRIMARY KEY, created_s INTEGER NOT NULL);
@@ -56,6 +58,10 @@ class Index:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=OFF")
         self._db.executescript(_SCHEMA)
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        self.was_left_open = version == _OPEN
+        """Whether the last twin was killed: its last writes may be missing."""
+        self._db.execute(f"PRAGMA user_version={_OPEN}")
         self._writes = 0
         self._closed = False
 
@@ -63,6 +69,7 @@ class Index:
         """Commit what is open and close the file; may be called more than once."""
         if not self._closed:
             self.flush()
+            self._db.execute(f"PRAGMA user_version={_CLOSED}")
             self._db.close()
             self._closed = True
 

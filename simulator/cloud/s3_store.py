@@ -101,6 +101,18 @@ class ObjectStore:
         self.kept_of_files: Callable[[str], Mapping[str, Any]] = lambda bucket: {}
         """Returns what an object keeps that a job has written as a file into a bucket."""
         self.buckets: dict[str, int] = self.index.buckets()
+        if self.index.was_left_open:
+            self._recover()
+
+    def _recover(self) -> None:
+        """Bring the index of a twin that was killed up to its files.
+
+        What it had not committed is known by size, ETag and content again, not by content type,
+        metadata, tags and checksums.
+        """
+        for bucket in self.files.buckets():
+            self.create_bucket(bucket)
+            self.commit_scan(bucket)
 
     def close(self) -> None:
         """Write the index to disk."""

@@ -85,8 +85,7 @@ class TuningJobs:
     def _stop(self, call: Call) -> Answer:
         job = self._book.request_stop(call)
         # While they compute no event is processed: the signals cannot wait for their turn.
-        for trial in job.running:
-            self._training.stop(trial.job)
+        self._life.stop_trials(job)
         return {}
 
     def _list_trials(self, call: Call) -> Answer:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import shutil
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -26,6 +27,7 @@ from simulator.cloud.function_workers import Watchdog
 from simulator.cloud.job_records import FAILURE_CHARS, JobError
 from simulator.cloud.job_s3 import Mirror, RoleS3, archive, files_below
 from simulator.cloud.operations import Answer, Params, Principal
+from simulator.cloud.unsent_checkpoints import UnsentCheckpoints
 
 LAUNCH_S = 90.0
 """Modelled time until an instance is there and the image is on it."""
@@ -115,6 +117,7 @@ class TrainingLife:
         self._tell = tell
         self._engine = context.engine
         self._watchdog = Watchdog(context.engine)
+        self._unsent = UnsentCheckpoints(context.state)
 
     def of(self, job: TrainingJob) -> Generator[simpy.Event, Any, None]:
         """Return the SimPy process of one job, which is Starting from now on."""
@@ -152,10 +155,15 @@ class TrainingLife:
         s3 = RoleS3(self._context, principal)
         self._enter(job, "Downloading")
         job.started = self._engine.now()
+        if "CheckpointConfig" in job.params:
+            yield from self._unsent.send(job.params["CheckpointConfig"]["S3Uri"], s3)
+        # Job names of a twin that has ended are free again, and its folders are still there.
+        shutil.rmtree(folder, ignore_errors=True)
         size_b = yield from self._prepare(job, folder, s3)
         checkpoints = _checkpoints(job, folder, s3)
         if checkpoints is not None:
             size_b += yield from checkpoints.restore()
+            self._unsent.note(job.name, checkpoints.folder, checkpoints.uri)
         yield self._engine.env.timeout(DOWNLOAD_BASE_S + size_b / DOWNLOAD_BYTES_PER_S) | job.stop
         if job.stop.triggered:
             return "Stopped"
@@ -252,6 +260,7 @@ class TrainingLife:
         code: int = yield container.exited
         if checkpoints is not None:
             yield from checkpoints.send()
+            self._unsent.forget(job.name)
         return code, began_s + job.max_runtime_s - env.now
 
     def _last(

@@ -8,6 +8,7 @@ Batch Transform".
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from functools import partial
@@ -86,6 +87,8 @@ class TransformLife:
         )
         s3 = RoleS3(self._context, principal)
         folder = self._context.state / "sagemaker" / "transform" / job.name
+        # Job names of a twin that has ended are free again, and its folders are still there.
+        shutil.rmtree(folder, ignore_errors=True)
         files = yield from _downloaded(job, folder, s3)
         size_b = sum(file.path.stat().st_size for file in files)
         yield env.timeout(DOWNLOAD_BASE_S + size_b / DOWNLOAD_BYTES_PER_S) | job.stop

@@ -206,11 +206,12 @@ def _search(params: Params, found: Sequence[Range], parents: Sequence[TuningJob]
     seed = config.get("RandomSeed", zlib.crc32(params["HyperParameterTuningJobName"].encode()))
     if config["Strategy"] == "Grid":
         return GridSearch(found)
-    if config["Strategy"] != "Bayesian":
-        return RandomSearch(found, seed)
-    minimizes = config["HyperParameterTuningJobObjective"]["Type"] == "Minimize"
     known = [result for parent in parents for result in _results(parent, found)]
-    if not parents or params["WarmStartConfig"]["WarmStartType"] == "IdenticalDataAndAlgorithm":
+    same = not parents or params["WarmStartConfig"]["WarmStartType"] == "IdenticalDataAndAlgorithm"
+    if config["Strategy"] != "Bayesian":
+        return RandomSearch(found, seed, [values for values, _ in known] if same else ())
+    minimizes = config["HyperParameterTuningJobObjective"]["Type"] == "Minimize"
+    if same:
         return BayesianSearch(found, seed, minimizes=minimizes, known=known)
     # Other data give other values of the objective: what was best there is tried first here.
     known.sort(key=lambda result: result[1] if minimizes else -result[1])
@@ -220,12 +221,17 @@ def _search(params: Params, found: Sequence[Range], parents: Sequence[TuningJob]
 
 
 def _results(parent: TuningJob, found: Sequence[Range]) -> list[tuple[Values, float]]:
-    """Return a parent's results that lie in the ranges; what was static there is a value, too."""
+    """Return a parent's results that lie in the ranges; what was static there is a value, too.
+
+    A training job that was stopped with its tuning job has none: it would have gone on.
+    """
     static = parent.params["TrainingJobDefinition"].get("StaticHyperParameters", {})
     results: list[tuple[Values, float]] = []
     for trial in parent.succeeded:
         values = {**static, **trial.values}
-        if trial.objective is not None and all(_is_in(each, values) for each in found):
+        if trial.objective is None or trial.was_cut_short:
+            continue
+        if all(_is_in(each, values) for each in found):
             results.append(({each.name: values[each.name] for each in found}, trial.objective))
     return results
 

@@ -81,8 +81,7 @@ class TuningLife:
             end = yield from self._search(job)
         except AwsError as error:
             end = "Failed", f"ClientError: {error.message}"
-        for trial in job.running:
-            self._training.stop(trial.job)
+        self.stop_trials(job)
         yield self._engine.env.all_of([trial.job.ended for trial in job.running])
         self._settle(job, everything=True)
         self._book.finish(job, *(self._outcome(job) if end[0] == "Completed" else end))
@@ -100,6 +99,12 @@ class TuningLife:
             yield env.timeout(self._until_decision_s(job)) | job.stop | limit
             self._settle(job, everything=False)
         return end
+
+    def stop_trials(self, job: TuningJob) -> None:
+        """Stop what a tuning job has running, as it needs no more results."""
+        for trial in job.running:
+            trial.unwanted = True
+            self._training.stop(trial.job)
 
     def _max_runtime_s(self, job: TuningJob) -> float:
         """Thirty days are the most (developer guide, "Resource Limits ...")."""

@@ -59,16 +59,22 @@ class GridSearch:
 
 
 class RandomSearch:
-    """Combinations drawn evenly over the ranges' scales, none of them twice."""
+    """Combinations drawn evenly over the ranges' scales, none of them twice.
 
-    def __init__(self, ranges: Sequence[Range], seed: int) -> None:
+    ``tried`` are combinations of parents, which are not tried again: with their seed the search
+    goes on where they ended.
+    """
+
+    def __init__(self, ranges: Sequence[Range], seed: int, tried: Sequence[Values] = ()) -> None:
         self._ranges = ranges
         self._rng = random.Random(seed)
-        self._seen: set[tuple[tuple[str, str], ...]] = set()
+        self._seen = {_key(values) for values in tried}
+        # With a parent's seed as many draws as it had results give nothing new.
+        self._tries = TRIES + len(self._seen)
 
     def ask(self) -> Values | None:
         """Return a new combination."""
-        for _ in range(TRIES):
+        for _ in range(self._tries):
             drawn = {each.name: each.value(self._rng.random()) for each in self._ranges}
             if self.is_new(drawn):
                 return drawn
@@ -90,7 +96,7 @@ class RandomSearch:
 class BayesianSearch:
     """Combinations that results so far make promising.
 
-    ``known`` are results of parents, ``first`` combinations to begin with.
+    ``known`` are results of parents, not to be tried again, ``first`` combinations to begin with.
     """
 
     def __init__(
@@ -105,7 +111,7 @@ class BayesianSearch:
         self._ranges = ranges
         self._optuna = _quiet_optuna()
         self._distributions = self._distributions_of(ranges)
-        self._fallback = RandomSearch(ranges, seed)
+        self._fallback = RandomSearch(ranges, seed, [values for values, _ in known])
         self._open: dict[tuple[tuple[str, str], ...], optuna.trial.Trial] = {}
         # The trials under way count as bad ones, so that those beside them look elsewhere.
         sampler = self._optuna.samplers.TPESampler(

@@ -30,6 +30,13 @@ class Trial:
     others: Histories = ()
     history: list[float] = field(default_factory=list)
     settled: bool = False
+    unwanted: bool = False
+    """The tuning job ended before it."""
+
+    @property
+    def was_cut_short(self) -> bool:
+        """Tell whether it was stopped because its tuning job ended, not by its own results."""
+        return self.unwanted and self.job.status == "Stopped"
 
     @property
     def objective(self) -> float | None:
