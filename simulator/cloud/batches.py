@@ -186,16 +186,19 @@ class Batches:
         )
         if kind == "s3":
             payload = orjson.loads(self.event(piece.records, function.role))
-            call = "PutObject", self._object(name, document | {"payload": payload})
+            stored = self._object(name, document | {"payload": payload})
+            # Lambda's guide asks for s3:ListBucket beside s3:PutObject: it looks for the bucket.
+            calls = [("HeadBucket", {"Bucket": name}), ("PutObject", stored)]
         else:
             queue = f"https://sqs.{self._context.region}.amazonaws.com/{self._context.account}"
             body = orjson.dumps(document).decode()
-            call = "SendMessage", {"QueueUrl": f"{queue}/{name}", "MessageBody": body}
+            calls = [("SendMessage", {"QueueUrl": f"{queue}/{name}", "MessageBody": body})]
         try:
             principal = self._context.iam.principal_for_role(function.role, function.name)
-            answer = self._context.dispatch(principal, kind, *call)
-            if isinstance(answer, simpy.Event):
-                yield answer
+            for operation, params in calls:
+                answer = self._context.dispatch(principal, kind, operation, params)
+                if isinstance(answer, simpy.Event):
+                    yield answer
         except AwsError as error:
             mapping.last_result = f"PROBLEM: {error.message}"
             dimensions = {"FunctionName": function.name}

@@ -15,7 +15,7 @@ from typing import Any
 
 import simpy
 
-from simulator.cloud import job_files
+from simulator.cloud import job_files, role_logs
 from simulator.cloud.context import Context
 from simulator.cloud.errors import AwsError
 from simulator.cloud.lake_formation_access import LakePermissions
@@ -174,7 +174,7 @@ class RunLife:
         answered = self._host.run(
             script,
             worker,
-            lambda line: self._context.logs.append(LOG_GROUP, run.run_id, [line]),
+            role_logs.writer(self._context, principal, LOG_GROUP, run.run_id),
         )
         run.computing = True
         yield answered | self._context.engine.env.timeout(run.timeout_s) | run.stop

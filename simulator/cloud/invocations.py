@@ -17,9 +17,11 @@ from typing import Any
 import orjson
 import simpy
 
+from simulator.cloud import role_logs
 from simulator.cloud.context import Context
 from simulator.cloud.embedded_metrics import points_in
 from simulator.cloud.engine import FUNCTIONS_AT_ONCE
+from simulator.cloud.errors import AccessDenied
 from simulator.cloud.function_environments import Environments, log_stream_of
 from simulator.cloud.function_workers import (
     FunctionWorker,
@@ -257,12 +259,21 @@ class Invocations:
         """Keep an environment's lines in the function's log group, and the metrics in them."""
         if not lines:
             return
-        stream = log_stream_of(function.log_stream, function.name, worker)
-        self._context.logs.append(function.log_group, stream, lines)
+        if not self._write(function, worker, lines):
+            return
         for p in points_in(lines):
             self._context.cloudwatch.record(
                 p.namespace, p.name, p.dimensions, p.value, p.unit, at_s=p.at_epoch_s
             )
+
+    def _write(self, function: Function, worker: str, lines: list[str]) -> bool:
+        """Write lines as the function's role; return False where it may not."""
+        stream = log_stream_of(function.log_stream, function.name, worker)
+        try:
+            principal = self._context.iam.principal_for_role(function.role, function.name)
+        except AccessDenied:
+            return False
+        return role_logs.append(self._context, principal, function.log_group, stream, lines)
 
     def _note(
         self, function: Function, worker: str, outcome: Invocation, took_s: float
@@ -274,8 +285,7 @@ class Invocations:
             f"Billed Duration: {math.ceil(took_ms)} ms\tMemory Size: {function.memory_mb} MB"
         )
         lines = [f"END RequestId: {outcome.request_id}", report]
-        stream = log_stream_of(function.log_stream, function.name, worker)
-        self._context.logs.append(function.log_group, stream, lines)
+        self._write(function, worker, lines)
         record, dimensions = (
             self._context.cloudwatch.record,
             {"FunctionName": function.name},

@@ -17,11 +17,12 @@ from simulator.cloud.context import Context
 from simulator.cloud.errors import AccessDenied, AwsError
 from simulator.cloud.key_use import DECRYPT, ENCRYPT, KeyUnusable
 from simulator.cloud.lake_formation_access import LakePermissions
+from simulator.cloud.lake_formation_loans import PROBE, lent
 from simulator.cloud.operations import Principal
 from simulator.cloud.s3_store import ObjectStore
 from simulator.cloud.spark_settings import Mount
 
-PROBE = "fleetwin-probe"
+READING = ("s3:GetObject", "s3:ListBucket")
 _URI = re.compile(r"s3a?://([a-z0-9.\-]+)(?:/([^\s,\"']*))?")
 
 
@@ -132,6 +133,8 @@ def _is_granted(
             access = lake.table_access(principal, database, table)
             context.iam.authorise(principal, "lakeformation:GetDataAccess", "*")
         except AwsError:
+            return False
+        if lent(context, *lake.lender(database, table), READING) != list(READING):
             return False
         if not access.is_whole:
             raise AwsError(

@@ -17,7 +17,8 @@ from simulator.cloud.errors import AwsError, NotSupportedByTwin
 from simulator.cloud.glue_guard import IAM_ALLOWED_PRINCIPALS
 from simulator.cloud.glue_store import CatalogStore
 from simulator.cloud.lake_formation_access import LakePermissions, denied
-from simulator.cloud.lake_formation_credentials import SERVICE, TableCredentials
+from simulator.cloud.lake_formation_credentials import TableCredentials
+from simulator.cloud.lake_formation_loans import SERVICE
 from simulator.cloud.lake_formation_resources import (
     check_permissions,
     invalid,

@@ -107,6 +107,15 @@ class LakePermissions:
         """Tell whether files lie in a registered location."""
         return any(_lies_in(location, s3_uri(arn)) for arn in self.store.locations)
 
+    def lender(self, database: str, table: str) -> tuple[str, str]:
+        """Return the role that is registered for a table's files, and where these lie."""
+        location = self._catalog.databases[database].tables[table].location
+        registered = self.store.locations.items()
+        role = next(
+            found["RoleArn"] for arn, found in registered if _lies_in(location, s3_uri(arn))
+        )
+        return role, location
+
     # -- what readers ask
 
     def table_access(

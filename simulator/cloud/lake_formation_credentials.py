@@ -16,11 +16,11 @@ from simulator.cloud.context import Context
 from simulator.cloud.errors import AwsError, NotSupportedByTwin
 from simulator.cloud.job_files import split_uri
 from simulator.cloud.lake_formation_access import LakePermissions, denied
+from simulator.cloud.lake_formation_loans import SERVICE, SESSION, lent
 from simulator.cloud.lake_formation_resources import invalid, plain
 from simulator.cloud.lake_formation_tags import Tags
 from simulator.cloud.operations import Answer, Call, Operation, any_resource
 
-SERVICE = "lakeformation.amazonaws.com"
 DURATION_S = 3_600
 """How long they last when nothing is asked (API reference)."""
 _WRITES = frozenset({"ALL", "INSERT", "DELETE"})
@@ -70,14 +70,16 @@ class TableCredentials:
             )
         if not self._permissions.is_registered(table.location):
             raise invalid(f"The location of {name} is not registered with Lake Formation.")
-        return self._vended(table.location, wanted, params.get("DurationSeconds", DURATION_S))
+        role = self._permissions.lender(database, name)[0]
+        return self._vended(role, table.location, wanted, params.get("DurationSeconds", DURATION_S))
 
-    def _vended(self, location: str, wanted: set[str], duration_s: int) -> Answer:
+    def _vended(self, lender: str, location: str, wanted: set[str], duration_s: int) -> Answer:
         context = self._context
         bucket, prefix = split_uri(location)
         actions = ["s3:GetObject"]
         if wanted & _WRITES:
             actions += ["s3:PutObject", "s3:DeleteObject"]
+        may = lent(context, lender, location, (*actions, "s3:ListBucket"))
         files = f"arn:aws:s3:::{bucket}/{prefix.rstrip('/')}/*"
         listing = {
             "Effect": "Allow",
@@ -91,12 +93,16 @@ class TableCredentials:
             "Principal": {"Service": SERVICE},
             "Action": "sts:AssumeRole",
         }
-        allowed = {"Effect": "Allow", "Action": actions, "Resource": files}
+        allowed: list[dict[str, Any]] = [
+            {"Effect": "Allow", "Action": action, "Resource": files}
+            for action in actions
+            if action in may
+        ]
+        if "s3:ListBucket" in may:
+            allowed.append(listing)
         # The twin's sessions have no policies of their own: a role that lives as long does it.
-        context.iam.put_role(
-            role, {"Statement": trust}, {"table": {"Statement": [allowed, listing]}}
-        )
-        key, secret, token = context.iam.issue_credentials(role, "AWSLF", "")
+        context.iam.put_role(role, {"Statement": trust}, {"table": {"Statement": allowed}})
+        key, secret, token = context.iam.issue_credentials(role, SESSION, "")
         context.engine.process(self._expire(role, key, duration_s))
         return {
             "AccessKeyId": key,

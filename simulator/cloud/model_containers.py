@@ -17,6 +17,7 @@ from simulator.cloud import containers
 from simulator.cloud.containers import Image
 from simulator.cloud.context import Context
 from simulator.cloud.errors import AwsError
+from simulator.cloud.image_pulls import denied_action
 from simulator.cloud.job_s3 import RoleS3, extract
 from simulator.cloud.operations import Params
 
@@ -55,6 +56,12 @@ def laid_out(
                 f'extract model data archive for container "container_1" from URL "{uri}". Please '
                 f"ensure that the object located at the URL is a valid tar.gz archive. ({error})"
             ) from error
+    if action := denied_action(context, principal, container["Image"]):
+        raise AwsError(
+            "ValidationException",
+            f"The role '{role}' does not have {action} permission for the image: "
+            f"'{container['Image']}'.",
+        )
     image = containers.image(context, container["Image"])
 
     def environ(worker: str) -> dict[str, str]:

@@ -16,10 +16,12 @@ from typing import Any
 
 import simpy
 
+from simulator.cloud import role_logs
 from simulator.cloud.containers import ROOT, Container, Image
 from simulator.cloud.context import Context
 from simulator.cloud.errors import AwsError
 from simulator.cloud.function_workers import Watchdog
+from simulator.cloud.image_pulls import CANNOT_PULL, denied_action
 from simulator.cloud.job_records import JobBook, JobError, JobRecord
 from simulator.cloud.job_s3 import Mirror, RoleS3
 from simulator.cloud.operations import Principal
@@ -87,6 +89,8 @@ class ProcessingLife:
         yield self._engine.env.timeout(DOWNLOAD_BASE_S + size_b / DOWNLOAD_BYTES_PER_S) | job.stop
         if job.stop.triggered:
             return "Stopped", ""
+        if denied_action(self._context, principal, job.params["AppSpecification"]["ImageUri"]):
+            return "Failed", f"ClientError: {CANNOT_PULL}"
         outputs = _outputs(job, folder, s3)
         continuous = [mirror for mode, mirror in outputs if mode == "Continuous"]
         job.started = self._engine.now()
@@ -192,7 +196,7 @@ class ProcessingLife:
             environ,
             job.image,
             folder,
-            lambda line: self._context.logs.append(LOG_GROUP, stream, [line]),
+            role_logs.writer(self._context, principal, LOG_GROUP, stream),
         )
         container.begin()
         return container

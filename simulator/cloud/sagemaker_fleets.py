@@ -15,6 +15,7 @@ from typing import Any
 
 import simpy
 
+from simulator.cloud import role_logs
 from simulator.cloud.context import Context
 from simulator.cloud.endpoint_server import PING_LIMIT_S, EndpointServer, Reply
 from simulator.cloud.errors import AwsError
@@ -231,11 +232,14 @@ class Launcher:
         folder = context.state / "sagemaker" / "endpoints" / f"{endpoint}-{next(self._launches)}"
         served = yield from laid_out(context, container, variant.role, folder, {})
         group = f"/aws/sagemaker/Endpoints/{endpoint}"
+        principal = context.iam.principal_for_role(
+            variant.role, "SageMaker", service="sagemaker.amazonaws.com"
+        )
         return EndpointServer(
             context,
             self._watchdog,
             endpoint,
             served,
-            lambda line: context.logs.append(group, variant.name, [line]),
+            role_logs.writer(context, principal, group, variant.name),
             variant.settings.get("ContainerStartupHealthCheckTimeoutInSeconds", PING_LIMIT_S),
         )

@@ -19,11 +19,13 @@ from typing import Any
 
 import simpy
 
+from simulator.cloud import role_logs
 from simulator.cloud.compute_turns import ComputeTurns
 from simulator.cloud.containers import ROOT, Container, Image
 from simulator.cloud.context import Context
 from simulator.cloud.errors import AwsError
 from simulator.cloud.function_workers import Watchdog
+from simulator.cloud.image_pulls import CANNOT_PULL, denied_action
 from simulator.cloud.job_records import FAILURE_CHARS, JobError
 from simulator.cloud.job_s3 import Mirror, RoleS3, archive, files_below
 from simulator.cloud.operations import Answer, Params, Principal
@@ -168,6 +170,9 @@ class TrainingLife:
         if job.stop.triggered:
             return "Stopped"
         self._enter(job, "Training")
+        uri = job.params["AlgorithmSpecification"]["TrainingImage"]
+        if denied_action(self._context, principal, uri):
+            raise JobError(f"ClientError: {CANNOT_PULL}")
         ended_as = yield from self._in_turn(job, folder, principal, size_b, checkpoints)
         if not job.stop.triggered:
             self._enter(job, "Uploading")
@@ -299,7 +304,7 @@ class TrainingLife:
         stream = f"{job.name}/algo-1-{int(job.created.timestamp())}"
 
         def on_line(line: str) -> None:
-            self._context.logs.append(LOG_GROUP, stream, [line])
+            role_logs.append(self._context, principal, LOG_GROUP, stream, [line])
             for name, regex in regexes:
                 for found in regex.finditer(line):
                     self._measure(job, name, found)

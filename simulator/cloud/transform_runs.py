@@ -17,6 +17,7 @@ from typing import Any
 
 import simpy
 
+from simulator.cloud import role_logs
 from simulator.cloud.context import Context
 from simulator.cloud.endpoint_server import EndpointServer, Reply
 from simulator.cloud.errors import AwsError
@@ -25,7 +26,7 @@ from simulator.cloud.job_files import split_uri
 from simulator.cloud.job_records import JobBook, JobError, JobRecord
 from simulator.cloud.job_s3 import RoleS3
 from simulator.cloud.model_containers import laid_out
-from simulator.cloud.operations import Params
+from simulator.cloud.operations import Params, Principal
 from simulator.cloud.sagemaker_fleets import Instance
 from simulator.cloud.training_runs import DOWNLOAD_BASE_S, DOWNLOAD_BYTES_PER_S, LAUNCH_S, UPLOAD_S
 from simulator.cloud.transform_records import Parameters, asked_of_container, parameters
@@ -82,10 +83,7 @@ class TransformLife:
         env = self._engine.env
         if job.stop.triggered:
             return "Stopped", ""
-        principal = self._context.iam.principal_for_role(
-            job.role, "SageMaker", service="sagemaker.amazonaws.com"
-        )
-        s3 = RoleS3(self._context, principal)
+        s3 = RoleS3(self._context, self._principal(job))
         folder = self._context.state / "sagemaker" / "transform" / job.name
         # Job names of a twin that has ended are free again, and its folders are still there.
         shutil.rmtree(folder, ignore_errors=True)
@@ -120,6 +118,7 @@ class TransformLife:
         timeout_s = job.params.get("ModelClientConfig", {}).get(
             "InvocationsTimeoutInSeconds", TIMEOUT_S
         )
+        principal = self._principal(job)
         for number in range(job.params["TransformResources"]["InstanceCount"]):
             stream = self._stream(job, number)
             job.servers.append(
@@ -128,9 +127,7 @@ class TransformLife:
                     self._watchdog,
                     f"transform-{job.name}",
                     served,
-                    lambda line, stream=stream: self._context.logs.append(  # type: ignore[misc]
-                        LOG_GROUP, stream, [line]
-                    ),
+                    role_logs.writer(self._context, principal, LOG_GROUP, stream),
                     at_once=MOST_THREADS,
                     timeout_s=timeout_s,
                 )
@@ -158,7 +155,13 @@ class TransformLife:
     def _say(self, job: TransformJob, number: int, words: str) -> None:
         at = self._engine.now().strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
         stream = f"{self._stream(job, number)}/data-log"
-        self._context.logs.append(LOG_GROUP, stream, [f"{at}:[sagemaker logs]: {words}"])
+        line = f"{at}:[sagemaker logs]: {words}"
+        role_logs.append(self._context, self._principal(job), LOG_GROUP, stream, [line])
+
+    def _principal(self, job: TransformJob) -> Principal:
+        return self._context.iam.principal_for_role(
+            job.role, "SageMaker", service="sagemaker.amazonaws.com"
+        )
 
 
 def _variables(params: Params) -> dict[str, str]:

@@ -150,6 +150,10 @@ class FakeLogs:
 
     groups: dict[str, list[str]] = field(default_factory=dict)
 
+    def has(self, group: str) -> bool:
+        """Tell whether there are lines of a group."""
+        return group in self.groups
+
     def append(self, group: str, stream: str, lines: Sequence[str]) -> None:
         """Keep lines."""
         self.groups.setdefault(group, []).extend(lines)
@@ -161,6 +165,10 @@ class Inbox:
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
         self.messages: list[str] = []
+
+    def head_bucket(self, call: Call) -> dict[str, Any]:
+        """Know every bucket."""
+        return {}
 
     def put_object(self, call: Call) -> dict[str, Any]:
         """Keep an object by its key."""
@@ -209,6 +217,12 @@ def fake_twin(state: Path) -> Twin:
     context = Context(engine, cast(Any, dispatch), cast(Any, iam), processes, state, gateway_url="")
     context.cloudwatch = cast(Any, cloudwatch)
     context.logs = cast(Any, logs)
-    dispatch.register("s3", {"PutObject": Operation(inbox.put_object)})
+    dispatch.register(
+        "s3",
+        {
+            "HeadBucket": Operation(inbox.head_bucket, action="s3:ListBucket"),
+            "PutObject": Operation(inbox.put_object),
+        },
+    )
     dispatch.register("sqs", {"SendMessage": Operation(inbox.send_message)})
     return Twin(context, engine, dispatch, iam, cloudwatch, logs, inbox, processes)

@@ -78,6 +78,10 @@ class ModelledDispatch:
         return answer
 
 
+OWN = ("ecr:*", "logs:*")
+"""What services do for a job in its role's name."""
+
+
 @dataclass
 class Lines:
     """Log lines by (group, stream)."""
@@ -87,6 +91,10 @@ class Lines:
     def append(self, group: str, stream: str, lines: Sequence[str]) -> None:
         """Keep lines."""
         self.groups.setdefault((group, stream), []).extend(lines)
+
+    def has(self, group: str) -> bool:
+        """Tell whether there are lines of a group."""
+        return any(each == group for each, _ in self.groups)
 
     def text(self, group: str) -> str:
         """Return all lines of a group."""
@@ -143,13 +151,15 @@ class JobTwin:
             raise value
         return value
 
-    def allow(self, *statements: tuple[Sequence[str], Sequence[str]]) -> None:
-        """Give the job's role exactly these (actions, resources)."""
+    def allow(
+        self, *statements: tuple[Sequence[str], Sequence[str]], own: Sequence[str] = OWN
+    ) -> None:
+        """Give the job's role exactly these (actions, resources), and ``own`` on everything."""
         document = {
             "Version": "2012-10-17",
             "Statement": [
                 {"Effect": "Allow", "Action": list(actions), "Resource": list(resources)}
-                for actions, resources in statements
+                for actions, resources in (*statements, (own, ["*"]))
             ],
         }
         services = {"Service": ["glue.amazonaws.com", "sagemaker.amazonaws.com"]}

@@ -173,6 +173,16 @@ def test_printed_lines_are_logs_and_metrics_with_their_own_time(
     assert rows == [("Fleetwin", "rows", {"stage": "dev"}, 7.0, "Count", 1767571207.25)]
 
 
+def test_a_function_whose_role_may_not_write_logs_runs_without_them_and_their_metrics(
+    twin: Twin, functions: Functions
+) -> None:
+    twin.iam.denied.add("logs:PutLogEvents")
+    _, failed = invoke(twin, {"do": "print"})
+    assert not failed
+    assert twin.logs.groups == {}
+    assert {point[0] for point in twin.cloudwatch.points} == {"AWS/Lambda"}
+
+
 def test_a_changed_environment_starts_a_new_worker(twin: Twin, functions: Functions) -> None:
     assert invoke(twin, {})[0]["setting"] is None
     twin.do(

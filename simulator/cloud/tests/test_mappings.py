@@ -204,6 +204,23 @@ def test_bisecting_finds_the_poison_record_and_the_rest_passes(bench: Bench) -> 
     assert bench.function.batches.count([b"5"]) == 3
 
 
+@pytest.mark.parametrize("missing", ["s3:ListBucket", "s3:PutObject"])
+def test_a_failed_batch_is_kept_in_a_bucket_by_a_role_that_may_find_it_and_write_there(
+    bench: Bench, missing: str
+) -> None:
+    bench.function.handler = Trouble({b"1"}, [], report=False)
+    answer = bench.map(
+        MaximumRetryAttempts=0, DestinationConfig={"OnFailure": {"Destination": BUCKET}}
+    )
+    bench.twin.iam.denied.add(missing)
+    bench.put(b"1")
+    bench.drain()
+    assert bench.twin.inbox.objects == {}
+    mapping = bench.twin.do("lambda", "GetEventSourceMapping", UUID=answer["UUID"])
+    assert mapping["LastProcessingResult"].startswith("PROBLEM: User: arn:aws:sts::")
+    assert missing in mapping["LastProcessingResult"]
+
+
 def test_records_older_than_the_maximum_age_are_given_up(bench: Bench) -> None:
     bench.function.handler = Trouble({b"1"}, [], report=False)
     bench.map(

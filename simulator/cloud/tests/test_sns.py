@@ -156,7 +156,8 @@ def function(cloud: Cloud, tmp_path: Path) -> str:
     trust = {"Effect": "Allow", "Action": "sts:AssumeRole"}
     trust["Principal"] = {"Service": "lambda.amazonaws.com"}  # type: ignore[assignment]
     role = "arn:aws:iam::000000000000:role/f"
-    cloud.iam.put_role(role, {"Version": "2012-10-17", "Statement": [trust]}, {})
+    logs = {"Effect": "Allow", "Action": "logs:*", "Resource": "*"}
+    cloud.iam.put_role(role, {"Statement": [trust]}, {"logs": {"Statement": logs}})
     made = cloud.call(
         "lambda",
         "CreateFunction",
