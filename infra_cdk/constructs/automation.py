@@ -11,7 +11,13 @@ from constructs import Construct
 from infra_cdk.config import StageConfig
 from infra_cdk.constructs.etl import FeaturesJob
 from infra_cdk.constructs.lake import IMPORTS_PREFIX, Lake
-from infra_cdk.constructs.machines import runs_glue_job, started, starter_role, state_machine
+from infra_cdk.constructs.machines import (
+    records_failures,
+    runs_glue_job,
+    started,
+    starter_role,
+    state_machine,
+)
 from infra_cdk.constructs.permissions import NEW_KEYS, Statement, service_role
 
 
@@ -39,6 +45,7 @@ class Automation(Construct):
             statements=[
                 Statement("ReadManifest", ["s3:GetObject"], [imports], NEW_KEYS),
                 runs_glue_job("RunFeatures", features.job.ref),
+                records_failures(config, "features", lake),
                 Statement("Notify", ["sns:Publish"], [topic.topic_arn]),
             ],
         )
@@ -49,6 +56,7 @@ class Automation(Construct):
             role=role,
             substitutions={
                 "FeaturesJob": features.name,
+                "ArtefactBucket": lake.artefacts.bucket_name,
                 "AlertTopic": topic.topic_arn,
             },
         )

@@ -26,6 +26,7 @@ from infra_cdk.constructs.lake import (
 from infra_cdk.constructs.machines import (
     finds_others,
     hears_of_the_end,
+    records_failures,
     runs_glue_job,
     runs_sagemaker_job,
     state_machine,
@@ -69,7 +70,7 @@ class BatchScoring(Construct):
             name=f"{config.prefix}-batch",
             service="states.amazonaws.com",
             description="The workflow finds the approved model and has rows scored with it",
-            statements=_machine_statements(config, models, self.job, topic),
+            statements=_machine_statements(config, models, self.job, lake, topic),
         )
         self.machine = state_machine(
             self,
@@ -82,13 +83,14 @@ class BatchScoring(Construct):
                 "ScoresJob": self.job.ref,
                 "ProcessedBucket": lake.processed.bucket_name,
                 "TransformInstance": config.endpoint_instance,
+                "ArtefactBucket": lake.artefacts.bucket_name,
                 "AlertTopic": topic.topic_arn,
             },
         )
 
 
 def _machine_statements(
-    config: StageConfig, models: str, job: glue.CfnJob, topic: sns.Topic
+    config: StageConfig, models: str, job: glue.CfnJob, lake: Lake, topic: sns.Topic
 ) -> list[Statement]:
     """Return what the states call."""
     return [
@@ -113,6 +115,7 @@ def _machine_statements(
             NEW_NAMES,
         ),
         hears_of_the_end("SageMakerTransformJobs"),
+        records_failures(config, "batch", lake),
         Statement("Notify", ["sns:Publish"], [topic.topic_arn]),
     ]
 

@@ -11,7 +11,13 @@ from infra_cdk.config import StageConfig
 from infra_cdk.constructs.assets import PipelineAssets
 from infra_cdk.constructs.glue_jobs import glue_job, reads_code, writes_job_logs
 from infra_cdk.constructs.lake import Lake
-from infra_cdk.constructs.machines import runs_glue_job, started, starter_role, state_machine
+from infra_cdk.constructs.machines import (
+    records_failures,
+    runs_glue_job,
+    started,
+    starter_role,
+    state_machine,
+)
 from infra_cdk.constructs.permissions import NEW_KEYS, Statement, service_role
 
 PREFIXES = ("telemetry", "bursts")
@@ -41,6 +47,7 @@ class Compaction(Construct):
             description="The workflow runs the compaction job",
             statements=[
                 runs_glue_job("RunCompaction", self.job.ref),
+                records_failures(config, "compaction", lake),
                 Statement("Notify", ["sns:Publish"], [topic.topic_arn]),
             ],
         )
@@ -51,6 +58,7 @@ class Compaction(Construct):
             role=role,
             substitutions={
                 "CompactionJob": self.job.ref,
+                "ArtefactBucket": lake.artefacts.bucket_name,
                 "AlertTopic": topic.topic_arn,
             },
         )

@@ -38,6 +38,8 @@ MODELS_PREFIX = "models/*"
 CAPTURE_PREFIX = "capture/*"
 """What the endpoint was asked and has answered, as data capture writes it."""
 EVALUATIONS_PREFIX = "evaluations/*"
+FAILURES_PREFIX = "failures"
+"""What failed, by workflow: an object of each execution that told of itself."""
 
 
 class Lake(Construct):
@@ -95,6 +97,7 @@ class Lake(Construct):
                 s3.LifecycleRule(
                     id="evaluations", prefix="evaluations/", expiration=Duration.days(730)
                 ),
+                s3.LifecycleRule(id="failures", prefix="failures/", expiration=Duration.days(365)),
             ],
         )
 

@@ -17,6 +17,7 @@ from constructs import Construct
 
 from infra_cdk.config import StageConfig
 from infra_cdk.constructs import arns
+from infra_cdk.constructs.lake import FAILURES_PREFIX, Lake
 from infra_cdk.constructs.parameters import keep_name
 from infra_cdk.constructs.permissions import Statement, service_role
 from infra_cdk.contents import REPOSITORY
@@ -169,6 +170,16 @@ def finds_others(config: StageConfig, name: str) -> Statement:
         "FindOthers",
         ["states:ListExecutions"],
         [arns.regional("states", f"stateMachine:{config.prefix}-{name}")],
+    )
+
+
+def records_failures(config: StageConfig, name: str, lake: Lake) -> Statement:
+    """Return what a machine needs to keep what failed: an object named after the execution."""
+    return Statement(
+        "RecordFailure",
+        ["s3:PutObject"],
+        [lake.artefacts.arn_for_objects(f"{FAILURES_PREFIX}/{config.prefix}-{name}/*")],
+        "Executions are named as they start",
     )
 
 

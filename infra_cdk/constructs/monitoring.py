@@ -17,6 +17,7 @@ from infra_cdk.constructs.machines import (
     finds_others,
     hears_of_the_end,
     passes_role,
+    records_failures,
     runs_sagemaker_job,
     schedule_by_parameters,
     started,
@@ -179,6 +180,7 @@ class Monitoring(Construct):
                 ),
                 hears_of_the_end("SageMakerProcessingJobs"),
                 passes_role("PassJobRole", job_role),
+                records_failures(config, "monitoring", lake),
                 Statement("Notify", ["sns:Publish"], [topic.topic_arn]),
             ],
         )

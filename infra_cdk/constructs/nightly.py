@@ -14,6 +14,7 @@ from infra_cdk.constructs.lake import QUALITY_PREFIX, Lake
 from infra_cdk.constructs.machines import (
     finds_others,
     hears_of_the_end,
+    records_failures,
     runs_glue_job,
     schedule_by_parameters,
     started,
@@ -72,6 +73,7 @@ class Nightly(Construct):
                 "MaxLateShare": str(NIGHTLY_LIMITS["late"]),
                 "Scoring": scoring.value_as_string,
                 "BatchWorkflow": batch.state_machine_arn,
+                "ArtefactBucket": lake.artefacts.bucket_name,
                 "AlertTopic": topic.topic_arn,
             },
         )
@@ -115,5 +117,6 @@ def _statements(
             NEW_NAMES,
         ),
         hears_of_the_end("StepFunctionsExecution"),
+        records_failures(config, "nightly", lake),
         Statement("Notify", ["sns:Publish"], [topic.topic_arn]),
     ]

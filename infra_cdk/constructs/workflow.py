@@ -15,6 +15,7 @@ from infra_cdk.constructs.machines import (
     finds_others,
     hears_of_the_end,
     passes_role,
+    records_failures,
     runs_glue_job,
     runs_sagemaker_job,
     state_machine,
@@ -71,6 +72,7 @@ class TrainingWorkflow(Construct):
                 *_endpoint_statements(config, roles),
                 finds_others(config, "training"),
                 Statement("ActivateModel", ["dynamodb:PutItem"], [tables.state.table_arn]),
+                records_failures(config, "training", lake),
                 Statement("Notify", ["sns:Publish"], [topic.topic_arn]),
             ],
         )

@@ -58,6 +58,7 @@ NEEDED = {
         "states:StopExecution",
         *OF_RULES,
     },
+    "arn:aws:states:::aws-sdk:s3:putObject": {"s3:PutObject"},
     "arn:aws:states:::sns:publish": {"sns:Publish"},
 }
 
@@ -84,7 +85,8 @@ def test_the_role_may_do_what_the_states_call_and_nothing_else(name: str) -> Non
 def test_every_task_catches_every_error_and_ends_by_telling(name: str, state: str) -> None:
     last = TASKS[name, state]["Catch"][-1]
     assert last["ErrorEquals"] == ["States.ALL"]
-    assert last["Next"] == ("FailedUntold" if state == "NotifyFailure" else "NotifyFailure")
+    after = {"RecordFailure": "NotifyFailure", "NotifyFailure": "FailedUntold"}
+    assert last["Next"] == after.get(state, "RecordFailure")
 
 
 @pytest.mark.parametrize(("name", "state"), TASKS)
@@ -154,4 +156,4 @@ def test_a_day_is_judged_before_it_is_scored() -> None:
     (good,) = states["IsQualityGood"]["Choices"]
     assert (good["Variable"], good["StringEquals"]) == ("$.broken", "")
     assert states["IsQualityGood"]["Default"] == "QualityPoor"
-    assert states["QualityPoor"]["Next"] == "NotifyFailure"
+    assert states["QualityPoor"]["Next"] == "RecordFailure"

@@ -49,9 +49,9 @@ def _spell_members(shape: Any, value: dict[str, Any]) -> dict[str, Any]:
 def _spell_scalar(kind: str, value: Any) -> Any:
     if kind == "blob" and isinstance(value, str):
         return value.encode()
-    if kind == "string" and isinstance(value, (dict, list)):
-        # The message of sns:publish and sqs:sendMessage may be an object; it is sent as JSON.
-        return dumps(value)
+    if kind in ("string", "blob") and isinstance(value, (dict, list)):
+        # The message of sns:publish, the body of s3:putObject may be an object; it is sent as JSON.
+        return dumps(value) if kind == "string" else dumps(value).encode()
     if kind == "timestamp" and isinstance(value, str):
         # A text that is no time stays one, and is refused by the service's model.
         with suppress(ValueError):

@@ -34,7 +34,7 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert result.exit_code == 1, result.output
         assert "ReadManifest" in result.stdout
         assert "S3.S3Exception" in result.stdout
-        assert "caught, to NotifyFailure" in result.stdout
+        assert "caught, to RecordFailure" in result.stdout
     return folder
 
 
@@ -70,6 +70,7 @@ def test_an_execution_is_shown_by_its_name_its_beginning_or_its_workflow(
     assert [each["name"] for each in plain["states"]] == [
         "WhatFor",
         "ReadManifest",
+        "RecordFailure",
         "NotifyFailure",
         "Failed",
     ]

@@ -85,6 +85,22 @@ def test_the_schedules_start_compaction_and_monitoring(target: Embedded) -> None
     assert found["status"] == "SUCCEEDED", "there is no endpoint, so nothing to monitor"
 
 
+def test_a_second_execution_of_monitoring_fails_and_is_told(target: Embedded) -> None:
+    machine = target.name_of("AWS::StepFunctions::StateMachine", "-monitoring")
+    event = json.dumps({"time": "2026-01-06T04:00:00Z"})
+    both = [
+        target.start_workflow(machine, event, f"at-once-{number}", lambda *_: None)
+        for number in range(2)
+    ]
+    for execution in both:
+        target.run_until(execution.done)
+    assert [each.error for each in both] == [None, "AnotherExecutionRuns"]
+    target.run_until(target.clock.now + 60.0)
+    (told,) = told_failures(target)
+    assert (told["workflow"], told["state"]) == ("fleetwin-dev-monitoring", "AnotherRuns")
+    assert told["record"].endswith("/failures/fleetwin-dev-monitoring/at-once-1.json")
+
+
 def test_the_compaction_workflow_makes_one_object_of_an_hour_of_the_day_before(
     target: Embedded,
 ) -> None:
@@ -125,6 +141,13 @@ def test_a_manifest_that_names_no_hours_starts_the_features_and_the_failure_is_t
     assert (told["workflow"], told["state"]) == ("fleetwin-dev-features", "RunFeatures")
     assert told["execution"] == execution["name"]
     assert "then" in told["cause"], "what the manifest said"
+    bucket, _, key = told["record"].removeprefix("s3://").partition("/")
+    assert key == f"failures/fleetwin-dev-features/{execution['name']}.json"
+    ((_, body),) = target.objects(bucket, key)
+    kept = json.loads(body)
+    shared = ("workflow", "execution", "state", "error", "cause", "link")
+    assert {name: kept[name] for name in shared} == {name: told[name] for name in shared}
+    assert kept["input"]["detail"]["object"]["key"] == "imports/a/manifest.json"
 
 
 def test_compaction_that_fails_is_told(target: Embedded) -> None:

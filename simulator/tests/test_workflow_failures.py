@@ -32,6 +32,8 @@ from simulator.tests.workflow_stand_ins import (
 
 TOLD = "Alerted: "
 """What the rule on status events knows an execution by that has told of itself."""
+TELLS, RECORDS = "NotifyFailure", "RecordFailure"
+CONSOLE = "https://us-east-1.console.aws.amazon.com/states/home?region=us-east-1"
 UNHEARD = "Nobody.ExpectsThisException"
 OF_CLIENTS = {"SdkClientException"}
 """What the SDK behind an integration throws without having got an answer."""
@@ -168,18 +170,29 @@ def test_a_task_that_keeps_failing_is_tried_as_often_as_defined_and_then_told_of
     assert is_handler(states, way[-1]), "nothing that keeps failing passes for a success"
     assert execution.status == "FAILED"
     assert bench.entered[1:] == way[:-1] + chain_of(states, way[-1])
-    if is_handler(states, name):
+    link = f"{CONSOLE}#/v2/executions/details/{execution.arn}"
+    kept = [] if name == RECORDS else [(f"failures/{NAMED}/{execution.name}.json", link)]
+    if name == TELLS:
         assert bench.told() == [], "what tells has failed"
         assert not str(execution.cause).startswith(TOLD), "so the rule on status events tells"
         return
     assert str(execution.cause).startswith(TOLD), "so the rule on status events does not"
     (message,) = bench.told()
+    records = bench.records()
+    assert [(key, body["link"]) for key, body in records] == kept
+    if name == RECORDS:
+        assert message["record"] == "not recorded", "and the alert has gone out"
+        return
+    ((key, record),) = records
+    assert message["record"].endswith(f"/{key}")
+    shared = ("workflow", "execution", "state", "error", "cause")
+    assert [record[each] for each in shared] == [message[each] for each in shared]
+    assert record["started"] <= record["failed"]
     assert message["kind"] == "workflow_failed"
     assert (message["workflow"], message["execution"]) == (NAMED, execution.name)
     assert (message["state"], message["error"]) == (name, error)
     assert "cause" in message
-    console = "https://us-east-1.console.aws.amazon.com/states/home?region=us-east-1"
-    assert message["link"] == f"{console}#/v2/executions/details/{execution.arn}"
+    assert message["link"] == link
 
 
 @pytest.mark.parametrize(
@@ -194,7 +207,11 @@ def test_a_task_that_works_at_its_last_attempt_goes_on_and_nobody_is_told(
     bench = StandIns(states, name, Injected(error, how, times=retries), language)
     execution = bench.run()
     assert len(bench.called()) == retries + 1
-    assert bench.told() == []
+    if name == RECORDS:
+        (message,) = bench.told()
+        assert message["record"].endswith(f"/failures/{NAMED}/{execution.name}.json")
+    else:
+        assert bench.told() == []
     if is_handler(states, name):
         assert bench.entered == chain_of(states, name)
     else:

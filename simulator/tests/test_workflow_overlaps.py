@@ -16,7 +16,7 @@ from simulator.tests.workflow_stand_ins import FOLDER, definition_of
 
 WORK_S = 60
 GUARD = {"FindOthers", "IsAlone", "FindFirst", "IsFirst", "AnotherRuns"}
-GUARD |= {"NotifyFailure", "Failed", "FailedUntold"}
+GUARD |= {"RecordFailure", "NotifyFailure", "Failed", "FailedUntold"}
 
 
 WORKFLOWS = {

@@ -250,6 +250,14 @@ class StandIns:
             if state != self.name and "TopicArn" in params
         ]
 
+    def records(self) -> list[tuple[str, dict[str, Any]]]:
+        """Return (key, body) of what handlers have kept."""
+        return [
+            (params["Key"], json.loads(params["Body"]))
+            for _, state, params in self.calls
+            if state != self.name and params.get("Key", "").startswith("failures/")
+        ]
+
     def _do(self, operation: str, **params: Any) -> dict[str, Any]:
         # Not through dispatch, where a state that calls Step Functions finds a stand-in.
         answer = self._operations[operation].execute(Call(self.dispatch.root, params))
