@@ -64,7 +64,7 @@ def cassette(tmp_path: Path) -> Path:
     """Return the committed cassette with a finished run in it."""
     run = RecordedRun.of_folder(finished(tmp_path / "run"))
     path = tmp_path / "with-run.jsonl"
-    dataclasses.replace(Cassette.load(COMMITTED), run=run).save(path)
+    dataclasses.replace(Cassette.load(COMMITTED), runs=(run,)).save(path)
     return path
 
 
@@ -120,7 +120,7 @@ def test_a_cassette_of_the_first_format_is_read_with_its_one_latency_a_step(
     old.write_text("\n".join(map(json.dumps, [{**head, "format": 1}, *rows])))
     cassette = Cassette.load(old)
     assert [each.latencies_s for each in cassette.played] == [(n / 10,) for n in range(len(rows))]
-    assert cassette.run is None
+    assert cassette.runs == ()
 
 
 def test_localstacks_cassette_has_enough_calls_of_each_operation_to_be_compared() -> None:
@@ -151,17 +151,17 @@ def test_a_run_survives_its_rows(hops: Any, scores: Any) -> None:
     # As runs write them: machine by machine.
     run = RecordedRun(report, tuple(sorted(scores, key=lambda row: row[0])), hops)
     rows = [json.loads(json.dumps(row)) for row in run.rows()]
-    assert RecordedRun.of_rows(rows) == run
-    assert RecordedRun.of_rows([]) is None
+    assert RecordedRun.all_of_rows(rows) == (run,)
+    assert RecordedRun.all_of_rows([*rows, *rows]) == (run, run)
+    assert RecordedRun.all_of_rows([]) == ()
 
 
 def test_a_cassette_says_of_its_run_what_the_folder_said(cassette: Path, tmp_path: Path) -> None:
-    run = Cassette.load(cassette).run
-    assert run is not None
+    (run,) = Cassette.load(cassette).runs
     assert dataclasses.replace(run.journey(""), name="") == dataclasses.replace(
         load(tmp_path / "run"), name=""
     )
-    kept, there = traces_of(cassette), traces_of(tmp_path / "run")
+    (kept,), (there,) = traces_of(cassette), traces_of(tmp_path / "run")
     assert list(kept) == list(there) == ["read", "s3:PutObject"]
     assert all(np.array_equal(kept[hop], there[hop]) for hop in kept)
     assert run.hops["read"][3][0] == 1.5
@@ -208,12 +208,17 @@ def test_record_keeps_a_finished_run_or_runs_a_scenario(
     done = parity("record", path, *once, "--scenario", "tiny")
     assert done.exit_code == 0, done.output
     assert [(each.scenario.name, each.target) for each in made] == [("tiny", "embedded")]
-    ran = Cassette.load(path).run
+    ran = Cassette.load(path).runs
     done = parity("record", path, *once, "--run", finished(tmp_path / "out"))
     assert done.exit_code == 0, done.output
     assert "kept journey with seed 1 on embedded: 1 detections, 30 scores" in done.stdout
-    assert Cassette.load(path).run == ran
+    assert Cassette.load(path).runs == ran
     assert len(made) == 1
+    done = parity("record", path, *once, "--scenario", "tiny", "--runs", "3")
+    assert done.exit_code == 0, done.output
+    first = made[0].scenario.seed
+    assert [each.scenario.seed for each in made[1:]] == [first, first + 1, first + 2]
+    assert len(Cassette.load(path).runs) == 3
 
 
 @pytest.mark.parametrize(
@@ -233,6 +238,49 @@ def test_a_run_that_cannot_be_kept_is_refused_before_any_call(
     assert isinstance(done.exception, ParityError)
     assert told in str(done.exception)
     assert not path.exists()
+
+
+# -- several runs
+
+
+def with_seed(out: Path, seed: int, factor: float = 1.0) -> Path:
+    """Write what a run with another seed leaves."""
+    finished(out, factor)
+    report = json.loads((out / "report.json").read_text())
+    (out / "report.json").write_text(json.dumps({**report, "seed": seed}))
+    return out
+
+
+def test_several_runs_a_side_are_joined_by_seed_and_their_latencies_are_pooled(
+    tmp_path: Path,
+) -> None:
+    # Runs of one target, the second much slower: of one each, hops would surely differ.
+    runs = [with_seed(tmp_path / f"run-{n}", n, 1.0 + 2.0 * (n == 2)) for n in (1, 2, 3)]
+    path, values = tmp_path / "runs.jsonl", tmp_path / "d.json"
+    kept = [word for run in runs for word in ("--run", run)]
+    assert parity("record", path, "--times", "1", *kept).exit_code == 0
+    assert len(Cassette.load(path).runs) == 3
+    assert parity("diff", runs[0], path, "--latency", "0.1").exit_code == 0
+    done = parity("diff", runs[2], path, "--here", runs[1], "--json", values, "--latency", "0.1")
+    assert done.exit_code == 0, done.output
+    assert "of 2 runs here and 3 there" in done.stdout
+    assert "seed 2: the same" in done.stdout
+    found = json.loads(values.read_text())
+    assert found["here"]["seed"] == found["there"]["seed"] == 3
+    assert [each["there"]["seed"] for each in found["further_runs"]] == [2]
+    assert found["latency"]["hops"][0]["samples"] == [600, 900]
+    done = parity("latency", runs[0], runs[1])
+    assert done.exit_code == 1
+    assert "one run here and there" in done.stdout
+    assert parity("latency", runs[0], runs[2], "--here", runs[1], "--there", path).exit_code == 0
+
+
+def test_runs_of_two_scenarios_or_without_a_seed_in_common_are_refused(tmp_path: Path) -> None:
+    one, two = with_seed(tmp_path / "one", 1), with_seed(tmp_path / "two", 2)
+    assert "run the same on both" in str(parity("diff", one, two).exception)
+    report = json.loads((two / "report.json").read_text())
+    (two / "report.json").write_text(json.dumps({**report, "scenario": "other"}))
+    assert "runs of journey and other" in str(parity("diff", one, one, "--there", two).exception)
 
 
 # -- two cassettes

@@ -30,8 +30,12 @@ def record(
     scenario: Annotated[
         str | None, typer.Option(help="Also run this scenario there, and keep what it led to.")
     ] = None,
+    runs: Annotated[
+        int, typer.Option(min=1, help="Run it so often, each time with the next seed.")
+    ] = 1,
     run: Annotated[
-        Path | None, typer.Option(help="Instead: keep a finished run, the --out folder of one.")
+        list[Path] | None,
+        typer.Option(help="Instead: keep a finished run, the --out folder of one; repeatable."),
     ] = None,
     yes: Annotated[
         bool,
@@ -57,10 +61,10 @@ def record(
     from simulator.targets import partner_of
     from simulator.testing.twin import Twin
 
-    if scenario is not None and run is not None:
+    if scenario is not None and run:
         raise ParityError("--scenario runs one and --run keeps a finished one: take either")
     # A folder that is none must be told before minutes of calls.
-    kept = None if run is None else _finished(run, target)
+    kept = [_finished(each, target) for each in run or ()]
     today = datetime.now(UTC).date()
     with partner_of(target, REGION, endpoint, Twin, asked=yes) as partner:
         steps = tuple(each for each in STEPS if each.service not in partner.absent)
@@ -68,14 +72,14 @@ def record(
             print(f"fleetwin: {endpoint or target} has no {service}: left out", file=sys.stderr)
         found = hold(partner, steps, partner.run, today, times)
     if scenario is not None:
-        kept = _ran(scenario, target, endpoint, yes)
-    replace(found, run=kept).save(cassette)
+        kept = [_ran(scenario, number, target, endpoint, yes) for number in range(runs)]
+    replace(found, runs=tuple(kept)).save(cassette)
     refused = sum(each.error is not None for each in found.played)
     for each in found.played:
         if not each.steady:
             print(f"fleetwin: not always answered the same: {each.step.name}", file=sys.stderr)
-    if kept is not None:
-        print(f"kept {kept.words}")
+    for each_run in kept:
+        print(f"kept {each_run.words}")
     print(f"{len(found.played)} steps on {target}, {refused} of them refused; wrote {cassette}")
 
 
@@ -113,11 +117,11 @@ def replay(
         f"kept and not compared: how long {len(took)} operations took "
         f"({sum(map(len, took.values()))} calls)"
     )
-    if recorded.run is not None:
-        print(f"kept and not compared: {recorded.run.words}")
+    for run in recorded.runs:
+        print(f"kept and not compared: {run.words}")
         print(
-            f"  compare it: fleetwin run {recorded.run.report['scenario']} --seed "
-            f"{recorded.run.report['seed']} --out out, then: fleetwin parity diff out {cassette}"
+            f"  compare it: fleetwin run {run.report['scenario']} --seed "
+            f"{run.report['seed']} --out out, then: fleetwin parity diff out {cassette}"
         )
     compared = sum(not each.step.tidies for each in recorded.played)
     print(
@@ -128,18 +132,21 @@ def replay(
         raise typer.Exit(1)
 
 
-def _ran(scenario: str, target: str, endpoint: str | None, asked: bool) -> RecordedRun:
-    """Run a scenario on a target and return what a cassette keeps of it."""
+def _ran(scenario: str, number: int, target: str, endpoint: str | None, asked: bool) -> RecordedRun:
+    """Run a scenario on a target, its seed higher by ``number``; return what a cassette keeps."""
+    from dataclasses import replace
+
     from simulator.parity.recorded_run import RecordedRun
     from simulator.progress import Progress
     from simulator.run import Options
     from simulator.run import run as run_scenario
     from simulator.scenario import Scenario
 
+    wanted = Scenario.load(scenario)
     with tempfile.TemporaryDirectory(prefix="fleetwin-") as out:
         run_scenario(
             Options(
-                Scenario.load(scenario),
+                replace(wanted, seed=wanted.seed + number),
                 Path(out),
                 progress=Progress.to_stderr(),
                 target=target,

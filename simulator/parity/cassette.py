@@ -23,9 +23,9 @@ from simulator.host_errors import write_file
 from simulator.parity.latency_fit import Floats
 from simulator.parity.recorded_run import RecordedRun
 
-FORMAT = 2
-READABLE = (1, 2)
-"""Format 1 had one latency for a step, and no run."""
+FORMAT = 3
+READABLE = (1, 2, 3)
+"""Format 1 had one latency for a step, and no run; format 2 had one run at most."""
 EXPIRES_DAYS = 180
 """AWS changes its answers without a version; older recordings are worth making again."""
 
@@ -70,7 +70,7 @@ class Played:
 class Cassette:
     """One recorded conversation. ``billable``: requests and bytes sent, by service.
 
-    ``run`` is a scenario's run on the same target, where one was recorded.
+    ``runs`` are of one scenario on the same target, as many as were recorded.
     """
 
     target: str
@@ -78,7 +78,7 @@ class Cassette:
     region: str
     played: tuple[Played, ...]
     billable: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    run: RecordedRun | None = None
+    runs: tuple[RecordedRun, ...] = ()
 
     def latencies(self) -> dict[str, Floats]:
         """Return how long the calls of each operation took; of refused ones apart."""
@@ -114,7 +114,8 @@ class Cassette:
         }
         lines = [json.dumps(head, sort_keys=True)]
         lines += [json.dumps(plain(asdict(each)), sort_keys=True) for each in self.played]
-        lines += [json.dumps(row, sort_keys=True) for row in (self.run.rows() if self.run else ())]
+        rows = (row for run in self.runs for row in run.rows())
+        lines += [json.dumps(row, sort_keys=True) for row in rows]
         write_file(path, "\n".join(lines) + "\n")
 
     @classmethod
@@ -130,7 +131,7 @@ class Cassette:
                 head["region"],
                 tuple(_played(row) for row in rows if "step" in row),
                 head["billable"],
-                RecordedRun.of_rows(row for row in rows if "step" not in row),
+                RecordedRun.all_of_rows(row for row in rows if "step" not in row),
             )
         except OSError as error:
             raise ParityError(f"{path}: cannot be read ({error.strerror})") from None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -87,6 +87,12 @@ def load_traces(path: Path) -> dict[str, Floats]:
     except (ValueError, KeyError, TypeError) as error:
         raise ParityError(f"{path}: no traces: {error!r}; they are what a run wrote") from None
     return {hop: np.array(values) for hop, values in found.items()}
+
+
+def together(runs: Sequence[Traces]) -> dict[str, Floats]:
+    """Return the traces of several runs as if they were of one."""
+    hops = sorted({hop for run in runs for hop in run})
+    return {hop: np.concatenate([run[hop] for run in runs if hop in run]) for hop in hops}
 
 
 def fit(seconds: Floats) -> Mixture | Quantiles:

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from simulator.parity.latency_diff import (
-    CONFIDENCE,
-    LEAST,
-    TOO_FEW,
-    HopDifference,
-    Latencies,
-)
+from simulator.parity.latency_diff import LEAST, TOO_FEW, HopDifference, Latencies
+from simulator.parity.latency_distance import CONFIDENCE
 
 NOTHING = "no hop has traces on both sides"
 HEAD = ("hop", "samples", "", "p50 ms", "", "p90 ms", "", "p99 ms", "", "apart", "interval", "")
@@ -51,7 +46,18 @@ def explained(found: Latencies) -> str:
     return (
         "apart: Wasserstein-1 distance as a share of the mean of both sides, with its "
         f"{CONFIDENCE:.0%} interval; same, DIFFERENT: all of the interval is within, beyond "
-        f"{found.tolerance:.0%}"
+        f"{found.tolerance:.0%}; {of_runs(found)}"
+    )
+
+
+def of_runs(found: Latencies) -> str:
+    """Return of how many runs the intervals are, and what they do not hold."""
+    here, there = found.runs
+    if not found.within_a_run:
+        return f"of {here} runs here and {there} there, so that intervals hold how much runs differ"
+    sides = [where for where, runs in (("here", here), ("there", there)) if runs < 2]
+    return (
+        f"one run {' and '.join(sides)}: intervals are within a run, and no verdict on the target"
     )
 
 

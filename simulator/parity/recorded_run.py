@@ -85,20 +85,18 @@ class RecordedRun:
             yield {"hop": hop, **_columns(gone, "began_s", "took_s")}
 
     @classmethod
-    def of_rows(cls, rows: Iterable[Mapping[str, Any]]) -> RecordedRun | None:
-        """Return what `rows` was made of; None where there is no run among them."""
-        report: Mapping[str, Any] | None = None
-        scores: list[ScoreRow] = []
-        hops: dict[str, tuple[tuple[float, float], ...]] = {}
+    def all_of_rows(cls, rows: Iterable[Mapping[str, Any]]) -> tuple[RecordedRun, ...]:
+        """Return the runs whose `rows` these are, one run's after the other's."""
+        found: list[tuple[Mapping[str, Any], list[ScoreRow], dict[str, Any]]] = []
         for row in rows:
             if "report" in row:
-                report = {name: row["report"][name] for name in KEPT}
+                found.append(({name: row["report"][name] for name in KEPT}, [], {}))
             elif "scores_of" in row:
                 scored = zip(row["event_time_ms"], row["score"], strict=True)
-                scores += [(row["scores_of"], at_ms, score) for at_ms, score in scored]
+                found[-1][1].extend((row["scores_of"], at_ms, score) for at_ms, score in scored)
             elif "hop" in row:
-                hops[row["hop"]] = tuple(zip(row["began_s"], row["took_s"], strict=True))
-        return None if report is None else cls(report, tuple(scores), hops)
+                found[-1][2][row["hop"]] = tuple(zip(row["began_s"], row["took_s"], strict=True))
+        return tuple(cls(report, tuple(scores), hops) for report, scores, hops in found)
 
 
 def _columns(pairs: Iterable[tuple[float, float]], *names: str) -> dict[str, list[float]]:

@@ -7,27 +7,27 @@ Tells which it is. Two cassettes are also compared by what their conversations w
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 from simulator.errors import ParityError
 from simulator.parity.cassette import Cassette
-from simulator.parity.journey import Journey, load
+from simulator.parity.journey import Difference, Journey, Tolerance, difference, load
 from simulator.parity.latency_diff import TOLERANCE, Latencies, latencies
-from simulator.parity.latency_fit import TRACES_FILE, Floats, load_traces
+from simulator.parity.latency_fit import TRACES_FILE, Traces, load_traces
 from simulator.parity.latency_words import explained, latency_words
 from simulator.parity.recorder import Mismatch, mismatches
 
 
 @dataclass(frozen=True)
 class Side:
-    """One of two paths: its run, where it has one, and the cassette, where it is one."""
+    """One of two sides: the runs of its paths, and the cassette, where the first path is one."""
 
     name: str
-    journey: Journey | None
+    runs: tuple[Journey, ...]
     cassette: Cassette | None = None
 
 
@@ -63,13 +63,50 @@ class CallsDifference:
         }
 
 
-def side(path: Path) -> Side:
-    """Return what a path holds; raises ParityError for neither a run's folder nor a cassette."""
+def side(path: Path, *more: Path) -> Side:
+    """Return what paths of one side hold; raises ParityError for what is neither run nor cassette.
+
+    A cassette's conversation is compared where it is the first path; of ``more`` the runs count.
+    """
+    cassette = Cassette.load(path) if path.is_file() else None
+    runs = [run for each in (path, *more) for run in _runs_of(each)]
+    return Side(" ".join(map(str, (path, *more))), tuple(runs), cassette)
+
+
+def _runs_of(path: Path) -> Iterator[Journey]:
     if not path.is_file():
-        return Side(str(path), load(path))
-    cassette = Cassette.load(path)
-    journey = None if cassette.run is None else cassette.run.journey(str(path))
-    return Side(str(path), journey, cassette)
+        yield load(path)
+        return
+    runs = Cassette.load(path).runs
+    for number, run in enumerate(runs, 1):
+        yield run.journey(str(path) if len(runs) == 1 else f"{path} ({number})")
+
+
+def run_differences(here: Side, there: Side, tolerance: Tolerance) -> list[Difference]:
+    """Compare the runs of two sides; raises ParityError for runs of different things.
+
+    Detections, scores and books are compared of runs with the same seed, each once, in their order;
+    latencies are those of all the runs of a side, in each of the differences.
+    """
+    if not here.runs or not there.runs:
+        return []
+    found, left = [], list(there.runs)
+    for run in here.runs:
+        other = next((each for each in left if each.seed == run.seed), None)
+        if other is not None:
+            left = [each for each in left if each is not other]
+            found.append(difference(run, other, tolerance))
+    if not found:
+        found = [difference(here.runs[0], there.runs[0], tolerance)]  # Which says what to do.
+    scenarios = {each.scenario for each in (*here.runs, *there.runs)}
+    if len(scenarios) > 1:
+        raise ParityError(f"runs of {' and '.join(sorted(scenarios))}: compare those of one")
+    if max(len(here.runs), len(there.runs)) > 1:
+        share = TOLERANCE if tolerance.latency is None else tolerance.latency
+        ours, theirs = ([run.traces for run in each.runs] for each in (here, there))
+        pooled = latencies(ours, theirs, share)
+        found = [replace(each, latency=pooled) for each in found]
+    return found
 
 
 def calls_difference(here: Side, there: Side, share: float | None = None) -> CallsDifference | None:
@@ -116,23 +153,28 @@ def calls_words(found: CallsDifference) -> str:
 
 def no_scenario(here: Side, there: Side) -> str:
     """Return which side has no run of a scenario, and how it gets one."""
-    bare = [each.name for each in (here, there) if each.journey is None]
+    bare = [each.name for each in (here, there) if not each.runs]
     return (
         f"{' and '.join(bare)}: recorded without a scenario; record it again with --scenario "
         "NAME, or with --run OUT for a finished run"
     )
 
 
-def traces_of(path: Path) -> Mapping[str, Floats]:
-    """Return how long each hop took, of a run's folder, its `traces.jsonl` or a cassette."""
-    if path.is_dir():
-        return load_traces(path / TRACES_FILE)
-    if not _is_cassette(path):
-        return load_traces(path)
-    run = Cassette.load(path).run
-    if run is None:
-        raise ParityError(f"{path}: this cassette has no traces: record it with --scenario NAME")
-    return run.seconds()
+def traces_of(*paths: Path) -> list[Traces]:
+    """Return how long each hop took in each run of folders, their `traces.jsonl` or cassettes."""
+    found: list[Traces] = []
+    for path in paths:
+        if path.is_dir():
+            found.append(load_traces(path / TRACES_FILE))
+        elif not _is_cassette(path):
+            found.append(load_traces(path))
+        elif runs := Cassette.load(path).runs:
+            found += [run.seconds() for run in runs]
+        else:
+            raise ParityError(
+                f"{path}: this cassette has no traces: record it with --scenario NAME"
+            )
+    return found
 
 
 def expired(paths: Iterable[Path], today: date | None = None) -> list[str]:

@@ -23,13 +23,13 @@ from simulator.parity.latency_diff import (
     SAME,
     TOO_FEW,
     UNCLEAR,
-    distance_of,
     latencies,
     latency_differences,
 )
+from simulator.parity.latency_distance import distance_of
 from simulator.parity.latency_fit import Floats, Traces
 from simulator.parity.latency_page import latency_section
-from simulator.parity.latency_words import latency_words
+from simulator.parity.latency_words import explained, latency_words
 from simulator.tests.test_parity_diff import sample, written
 from simulator.tests.test_run import Page
 
@@ -106,6 +106,50 @@ def test_the_interval_holds_a_known_distance_as_often_as_it_says(factor: float) 
         found = distance_of(here, there, number)
         held += found.low_s <= factor - 1.0 <= found.high_s
     assert held >= COVERED * REPEATS
+
+
+def runs_apart(number: int) -> list[Floats]:
+    """Return four runs of one target, whose means differ by a fifth from run to run."""
+    rng = np.random.default_rng(number)
+    return [rng.exponential(1.0, 80) * rng.lognormal(0.0, 0.2) for _ in range(4)]
+
+
+def test_what_differs_from_run_to_run_is_in_the_interval_of_several_runs_only() -> None:
+    """The two sides are of one target: they are 0 apart, however far their runs are."""
+    held, pooled = 0, 0
+    for number in range(REPEATS):
+        here, there = runs_apart(2 * number), runs_apart(2 * number + 1)
+        held += distance_of(here, there, number).low_s == 0.0
+        as_one = distance_of(np.concatenate(here), np.concatenate(there), number)
+        pooled += as_one.low_s == 0.0
+    assert held >= COVERED * REPEATS
+    assert pooled < 0.75 * REPEATS
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.lists(samples(), min_size=1, max_size=4), st.lists(samples(), min_size=1, max_size=4))
+def test_runs_are_compared_by_all_their_samples_and_the_sides_may_be_exchanged(
+    here: list[Floats], there: list[Floats]
+) -> None:
+    found = distance_of(here, there)
+    assert found == distance_of(there, here)
+    alone = distance_of(np.concatenate(here), np.concatenate(there))
+    assert found.seconds == pytest.approx(alone.seconds, abs=1e-12)
+    assert found.low_s <= found.seconds <= found.high_s + 1e-12
+
+
+def test_of_one_run_a_side_it_is_said_that_the_interval_is_within_it() -> None:
+    traces = {"read": exponential(50, 1)}
+    alone = latencies(traces, [traces, traces])
+    assert (alone.runs, alone.within_a_run) == ((1, 2), True)
+    assert "one run here: intervals are within a run, and no verdict on the target" in explained(
+        alone
+    )
+    several = latencies([traces, traces, {}], [traces, traces])
+    assert not several.within_a_run
+    assert "of 3 runs here and 2 there" in explained(several)
+    assert (several.hops[0].runs, several.hops[0].samples) == ((2, 2), (100, 100))
+    assert several.to_json()["hops"][0]["runs"] == [2, 2]
 
 
 @pytest.mark.parametrize("here", [0, 1, LEAST - 1])
