@@ -260,7 +260,7 @@ def test_replaying_an_old_cassette_warns_and_goes_on() -> None:
 def test_a_file_that_is_no_cassette_is_refused(content: str, tmp_path: Path) -> None:
     path = tmp_path / "c.jsonl"
     path.write_text(content)
-    with pytest.raises(ParityError, match=r"not a cassette|is not 2"):
+    with pytest.raises(ParityError, match=r"not a cassette|is not 3"):
         Cassette.load(path)
 
 
