@@ -25,8 +25,9 @@ _LENGTH = struct.Struct("<I")
 class Detection:
     """An episode that opened or closed; `ended_ms` is None while it is open.
 
-    `score` is the smoothed score that opened it (`opened`), else its peak. `shares` are known
-    only where it was opened. The readings that opened it lie in [`window_start_ms`, `started_ms`].
+    `score` is the smoothed score that opened it (`opened`), else its peak. `shares` are those of
+    the rows that drove it above the threshold, known only where it was opened. The readings that
+    opened it lie in [`window_start_ms`, `started_ms`].
     """
 
     device_id: str
@@ -159,12 +160,8 @@ class DeviceDetection:
         detections: dict[str, Detection] = {}
         for row in rows:
             steps = {
-                MODEL_RULE: self._advance(
-                    MODEL_RULE, rule, row.event_time_ms, row.score, row.levels
-                ),
-                NO_MODEL_RULE: self._advance(
-                    NO_MODEL_RULE, rule, row.event_time_ms, row.no_model_score
-                ),
+                MODEL_RULE: self._advance(MODEL_RULE, rule, row, row.score, row.levels),
+                NO_MODEL_RULE: self._advance(NO_MODEL_RULE, rule, row, row.no_model_score),
             }
             levels = {name: step.smoothed if step else None for name, step in steps.items()}
             smoothed.append(
@@ -187,10 +184,15 @@ class DeviceDetection:
             known = back.get(name)
             # A streak counts rows towards an episode, or towards the end of this one.
             streak = known.streak if known and known.started_ms == state.started_ms else 0
-            recent, memory = (known.recent, known.memory) if known else ((), ())
+            kept = known or EpisodeState()
             since_ms = known.above_since_ms if known and streak else state.above_since_ms
             self.episodes[name] = replace(
-                state, recent=recent, streak=streak, above_since_ms=since_ms, memory=memory
+                state,
+                recent=kept.recent,
+                streak=streak,
+                above_since_ms=since_ms,
+                memory=kept.memory,
+                drivers=kept.drivers,
             )
 
     def _forget_resting(self, rule: Rule, at_ms: int) -> None:
@@ -203,13 +205,15 @@ class DeviceDetection:
         self,
         name: str,
         rule: Rule,
-        event_time_ms: int,
+        row: ScoredRow,
         score: float | None,
         levels: tuple[float, ...] = (),
     ) -> Step | None:
         if score is None:
             return None
-        self.episodes[name], step = advance(self.episodes[name], rule, event_time_ms, score, levels)
+        self.episodes[name], step = advance(
+            self.episodes[name], rule, row.event_time_ms, score, levels, row.shares
+        )
         return step
 
     def _note(
@@ -237,7 +241,7 @@ class DeviceDetection:
                 None,
                 episode.peak,
                 rule.enter,
-                episode.slow_shares(rule) if slow else row.shares,
+                episode.slow_shares(rule) if slow else _drove(episode, row),
                 self.model_version,
                 opened=True,
                 window_start_ms=episode.above_since_ms - reach_ms,
@@ -264,6 +268,18 @@ class DeviceDetection:
                 opened=False,
                 window_start_ms=episode.above_since_ms - rule.reach_ms,
             )
+
+
+def _drove(episode: EpisodeState, row: ScoredRow) -> tuple[tuple[str, float], ...]:
+    """Return the shares of the rows that drove an episode, by sensor, as it opens with a row."""
+    found = episode.driving_shares()
+    # A state that an earlier version left has none of the rows before.
+    if not found:
+        return row.shares
+    # As the endpoint rounds those of a row.
+    return tuple(
+        (name, round(share, 6)) for (name, _), share in zip(row.shares, found, strict=True)
+    )
 
 
 def detection_write(found: Detection, table: str) -> dict[str, Any]:

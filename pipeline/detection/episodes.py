@@ -10,6 +10,10 @@ high one: nothing was known before.
 Where rows come with deviations of the sensors' levels, the length of their slow mean is a second
 score, and the higher of the two counts. A row that is beyond the threshold by itself is left out
 of the slow mean: a strong fault is seen anyway, and would be remembered long after its end.
+
+What drove an episode are the rows above `enter` in the smoothing at its opening: their sensors'
+shares, weighted with their scores. A mean above `enter` has at least one such row, and a healthy
+machine hardly any, so that nothing is kept of it and no row costs more for it.
 """
 
 from __future__ import annotations
@@ -22,7 +26,11 @@ from dataclasses import dataclass, replace
 _HEAD = struct.Struct("<qqqdHB")
 _SCORE = struct.Struct("<d")
 _COUNT = struct.Struct("<B")
+_DRIVER = struct.Struct("<HB")
 _NONE_MS = -1
+
+Shares = tuple[float, ...]
+"""Each sensor's part in a score, together 1."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,9 @@ class EpisodeState:
     `recent` are the last scores, `last_ms` the time of the newest one. `streak` counts rows above
     `enter` while no episode is open, below `exit` while one is; `above_since_ms` is the first row
     of the streak that opened or may open an episode. `peak` is the highest smoothed score of
-    the open episode. `memory` is the slow mean, empty before there is one.
+    the open episode. `memory` is the slow mean, empty before there is one. `drivers` has for each
+    of `recent` the sensors' shares of a row above `enter`, nothing for the others; it is empty
+    where none is above.
     """
 
     recent: tuple[float, ...] = ()
@@ -63,6 +73,7 @@ class EpisodeState:
     started_ms: int = _NONE_MS
     peak: float = 0.0
     memory: tuple[float, ...] = ()
+    drivers: tuple[Shares, ...] = ()
 
     @property
     def slow_score(self) -> float:
@@ -83,6 +94,24 @@ class EpisodeState:
         named = zip(rule.level_sensors, squares, strict=True)
         return tuple((sensor, square / total) for sensor, square in named)
 
+    def driving_shares(self) -> Shares:
+        """Return the shares of the rows above `enter`, weighted with their scores.
+
+        Together 1, as those of each row are; empty where no shares were given.
+        """
+        rows = [pair for pair in zip(self.recent, self.drivers, strict=False) if pair[1]]
+        if not rows:
+            return ()
+        # Of the largest: the sum of scores next to the largest number there is would be none.
+        largest = max(score for score, _ in rows)
+        weights = [score / largest for score, _ in rows]
+        total = sum(weights)
+        columns = zip(*(shares for _, shares in rows), strict=True)
+        return tuple(
+            sum(weight * share for weight, share in zip(weights, column, strict=True)) / total
+            for column in columns
+        )
+
     @property
     def is_open(self) -> bool:
         """Whether an episode is open."""
@@ -98,18 +127,38 @@ class EpisodeState:
             self.streak,
             len(self.recent),
         )
-        tail = _COUNT.pack(len(self.memory)) if self.memory else b""
-        return head + _packed(self.recent) + tail + _packed(self.memory)
+        parts = [head, _packed(self.recent)]
+        if self.memory or self.drivers:
+            parts += [_COUNT.pack(len(self.memory)), _packed(self.memory)]
+        for place, shares in enumerate(self.drivers):
+            if shares:
+                parts += [_DRIVER.pack(place, len(shares)), _packed(shares)]
+        return b"".join(parts)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> EpisodeState:
         """Return the state that `to_bytes` wrote."""
         last_ms, above_since_ms, started_ms, peak, streak, count = _HEAD.unpack_from(data)
-        end = _HEAD.size + _SCORE.size * count
-        recent = tuple(part[0] for part in _SCORE.iter_unpack(data[_HEAD.size : end]))
-        # Absent where there is no slow mean, as in states of before there was one.
-        memory = tuple(part[0] for part in _SCORE.iter_unpack(data[end + _COUNT.size :]))
-        return cls(recent, last_ms, streak, above_since_ms, started_ms, peak, memory)
+        recent, end = _unpacked(data, _HEAD.size, count)
+        memory: tuple[float, ...] = ()
+        # Absent where there is neither, as in states of before there was a slow mean.
+        if end < len(data):
+            memory, end = _unpacked(data, end + _COUNT.size, data[end])
+        drivers: list[Shares] = []
+        while end < len(data):
+            place, width = _DRIVER.unpack_from(data, end)
+            shares, end = _unpacked(data, end + _DRIVER.size, width)
+            drivers = drivers or [()] * count
+            drivers[place] = shares
+        return cls(
+            recent, last_ms, streak, above_since_ms, started_ms, peak, memory, tuple(drivers)
+        )
+
+
+def _unpacked(data: bytes, start: int, count: int) -> tuple[tuple[float, ...], int]:
+    """Return so many numbers, and where they end."""
+    end = start + _SCORE.size * count
+    return tuple(part[0] for part in _SCORE.iter_unpack(data[start:end])), end
 
 
 def _packed(numbers: Sequence[float]) -> bytes:
@@ -136,24 +185,30 @@ def advance(
     event_time_ms: int,
     score: float,
     levels: Sequence[float] = (),
+    shares: Sequence[tuple[str, float]] = (),
 ) -> tuple[EpisodeState, Step]:
     """Return the next state and what the row at `event_time_ms` led to.
 
-    `levels` are the row's deviations for the slow mean, if the rule has one. A row that is not
-    newer than the state is ignored. After a gap the smoothing, the slow mean and the streak start
-    afresh; an open episode stays open, because silence is not recovery.
+    `levels` are the row's deviations for the slow mean, if the rule has one, `shares` the sensors'
+    parts in its score, for who wants to know what drove an episode. A row that is not newer than
+    the state is ignored. After a gap the smoothing, the slow mean and the streak start afresh; an
+    open episode stays open, because silence is not recovery.
     """
     if event_time_ms <= state.last_ms:
         return state, Step(event_time_ms, None)
     gap = state.last_ms != _NONE_MS and event_time_ms - state.last_ms > rule.max_gap_ms
     recent = () if gap else state.recent
     recent = (*recent, score)[-rule.smoothing_rows :]
+    drivers = () if gap else state.drivers
+    if drivers or score > rule.enter:
+        drivers = _driving(drivers, rule, len(recent), score, shares)
     state = replace(
         state,
         recent=recent,
         last_ms=event_time_ms,
         streak=0 if gap else state.streak,
         memory=_remembered(() if gap else state.memory, rule, score, levels),
+        drivers=drivers,
     )
     if len(recent) < rule.smoothing_rows:
         return state, Step(event_time_ms, None)
@@ -174,11 +229,27 @@ def _remembered(
     return tuple(part + share * (level - part) for part, level in zip(before, levels, strict=True))
 
 
+def _driving(
+    drivers: tuple[Shares, ...],
+    rule: Rule,
+    rows: int,
+    score: float,
+    shares: Sequence[tuple[str, float]],
+) -> tuple[Shares, ...]:
+    """Return the drivers of `rows` recent rows, of which the last has these shares."""
+    own = tuple(share for _, share in shares) if score > rule.enter else ()
+    before = drivers or ((),) * (rows - 1)
+    found = (*before, own)[-rows:]
+    return found if any(found) else ()
+
+
 def _while_closed(
     state: EpisodeState, rule: Rule, event_time_ms: int, smoothed: float
 ) -> tuple[EpisodeState, Step]:
     if not smoothed > rule.enter:
-        return replace(state, streak=0, above_since_ms=_NONE_MS), Step(event_time_ms, smoothed)
+        if state.above_since_ms != _NONE_MS or state.streak:
+            state = replace(state, streak=0, above_since_ms=_NONE_MS)
+        return state, Step(event_time_ms, smoothed)
     since_ms = state.above_since_ms if state.streak else event_time_ms
     state = replace(state, streak=state.streak + 1, above_since_ms=since_ms)
     if state.streak < rule.enter_rows:
