@@ -20,8 +20,10 @@ from parity_tests.contract import (
     errors_catalog,
     errors_devices,
     errors_quicksight,
+    errors_scaling,
     errors_services,
     errors_storage,
+    examples_autoscaling,
     examples_catalog,
     examples_datasync,
     examples_devices,
@@ -68,6 +70,7 @@ EXAMPLES: list[Example] = [
         examples_events,
         examples_workflows,
         examples_stacks,
+        examples_autoscaling,
     )
     for group in vars(module).values()
     if isinstance(group, Examples)
@@ -79,6 +82,7 @@ CASES: list[ErrorCase] = [
     *errors_catalog.catalog.all,
     *errors_devices.devices.all,
     *errors_quicksight.quicksight.all,
+    *errors_scaling.scaling.all,
 ]
 
 SOURCES = Path(cloud_module.__file__).parent
@@ -109,6 +113,7 @@ SERVICES_OF_FILES = {
     ): ("sagemaker", "sagemaker-runtime"),
     ("workflows", "asl"): ("stepfunctions",),
     ("stacks",): ("cloudformation",),
+    ("autoscaling",): ("application-autoscaling",),
 }
 """Whose errors the files raise, by the beginnings of their names."""
 

@@ -7,11 +7,12 @@ the state; `alarm_messages.py` words what is sent and shown.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from simulator.cloud.alarm_lists import AlarmLists
 from simulator.cloud.alarm_messages import REGION_NAMES, change_event, message, shown
 from simulator.cloud.alarm_rules import (
     ACTIONS,
@@ -31,12 +32,9 @@ from simulator.cloud.errors import AwsError, NotSupportedByTwin, ValidationError
 from simulator.cloud.metric_queries import Queries, alarm_queries
 from simulator.cloud.metrics import RESOLUTION_S, MetricKey, Metrics, metric_key
 from simulator.cloud.operations import Answer, Call, Operation, Params
-from simulator.cloud.pages import page
 
 _DEFAULTS: dict[str, Any] = {"ActionsEnabled": True} | {kind: [] for kind in ACTIONS.values()}
 _SUPPRESSORS = tuple(f"ActionsSuppressor{part}" for part in ("", "WaitPeriod", "ExtensionPeriod"))
-_PAGE = 100
-"""Most alarms, or history items, in one answer (DescribeAlarms API reference)."""
 
 
 @dataclass
@@ -73,17 +71,20 @@ class Alarms:
         self._running = False
         self.on_change: list[Callable[[str, str, str], None]] = []
         """Called with an alarm's name, its new state and the reason."""
+        self.on_evaluated: list[Callable[[], None]] = []
+        """Called each minute after the metric alarms were evaluated."""
 
     def operations(self) -> dict[str, Operation]:
         """Return the operations on alarms."""
+        lists = AlarmLists(self._alarms)
         return {
             "PutMetricAlarm": Operation(self._put, resources=self._one),
             "PutCompositeAlarm": Operation(self._put_composite, resources=self._one),
             "EnableAlarmActions": Operation(self._switch(True), resources=self._named),
             "DisableAlarmActions": Operation(self._switch(False), resources=self._named),
-            "DescribeAlarmsForMetric": Operation(self._describe_for_metric),
-            "DescribeAlarms": Operation(self._describe, resources=self._named),
-            "DescribeAlarmHistory": Operation(self._describe_history),
+            "DescribeAlarmsForMetric": Operation(lists.describe_for_metric),
+            "DescribeAlarms": Operation(lists.describe, resources=self._named),
+            "DescribeAlarmHistory": Operation(lists.describe_history),
             "SetAlarmState": Operation(self._set, resources=self._one),
             "DeleteAlarms": Operation(self._delete, resources=self._named),
         }
@@ -95,6 +96,31 @@ class Alarms:
     def changes(self) -> list[tuple[datetime, str, str]]:
         """Return (when, alarm, new state) of every change so far, in order."""
         return sorted(change for alarm in self._alarms.values() for change in alarm.changes)
+
+    # -- for Application Auto Scaling
+
+    def put_tracking(self, definition: Params, policy_arn: str) -> None:
+        """Put an alarm of a scaling policy, whose owner looks at it by `on_evaluated`."""
+        self._put(Call(self._context.dispatch.root, definition))
+        self._alarms[definition["AlarmName"]].definition["AlarmActions"] = [policy_arn]
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Remove alarms that their owner no longer needs."""
+        for name in names:
+            self._alarms.pop(name, None)
+
+    def state(self, name: str) -> str:
+        """Return an alarm's state; of one that somebody deleted, INSUFFICIENT_DATA."""
+        return self._state_of(name)
+
+    def recent(self, name: str, periods: int) -> list[float]:
+        """Return the values of an alarm's last complete periods, without those that have none."""
+        alarm = self._alarms[name]
+        period_s = int(alarm.definition["Period"])
+        start_s = self._context.engine.epoch_s() // period_s * period_s - periods * period_s
+        statistic = str(alarm.definition["Statistic"])
+        found = self._values(alarm, statistic, start_s, period_s, periods)
+        return [value for value in found if value is not None]
 
     # -- definitions
 
@@ -186,6 +212,8 @@ class Alarms:
             for name in sorted(self._alarms):
                 if self._alarms[name].rule is None:
                     self._check(self._alarms[name])
+            for listener in self.on_evaluated:
+                listener()
 
     def _settle(self, alarm: Alarm) -> SimGenerator:
         """Evaluate a composite alarm a moment after it was put or a child changed."""
@@ -270,7 +298,8 @@ class Alarms:
                 self._context.engine.process(self._settle(parent))
         if alarm.definition["ActionsEnabled"]:
             for action in alarm.definition[ACTIONS[state]]:
-                self._act(alarm, action, old)
+                if ":sns:" in action:  # Scaling policies look at their alarms by themselves.
+                    self._act(alarm, action, old)
 
     def _note(self, alarm: Alarm, kind: str, summary: str, data: dict[str, Any]) -> None:
         alarm.history.append(
@@ -313,87 +342,6 @@ class Alarms:
         if call.params["StateValue"] != alarm.state:
             self._change(alarm, call.params["StateValue"], call.params["StateReason"])
         return {}
-
-    # -- what there is
-
-    def _describe(self, call: Call) -> Answer:
-        params = call.params
-        found = _paged("Alarms", list(self._chosen(params)), params, 50)
-        alarms = found.pop("Alarms")
-        return found | {
-            f"{kind}s": [shown(alarm) for alarm in alarms if alarm.kind == kind]
-            for kind in ("MetricAlarm", "CompositeAlarm")
-        }
-
-    def _describe_for_metric(self, call: Call) -> Answer:
-        """Answer the alarms on one metric; those with expressions are not among them."""
-        params = call.params
-        wanted = ("Namespace", "MetricName", "Statistic", "ExtendedStatistic", "Period", "Unit")
-        dimensions = {d["Name"]: d["Value"] for d in params.get("Dimensions", [])}
-        found = [
-            shown(alarm)
-            for _, alarm in sorted(self._alarms.items())
-            if "MetricName" in alarm.definition
-            and {d["Name"]: d["Value"] for d in alarm.definition["Dimensions"]} == dimensions
-            and all(params[n] == alarm.definition.get(n) for n in wanted if n in params)
-        ]
-        return {"MetricAlarms": found}
-
-    def _chosen(self, params: Params) -> Iterator[Alarm]:
-        """Yield the alarms that DescribeAlarms asks for, by name."""
-        names, wanted = params.get("AlarmNames"), params.get("StateValue")
-        action = params.get("ActionPrefix", "")
-        # Without AlarmTypes only metric alarms are told of (DescribeAlarms API reference), but
-        # for relatives, which are asked for by the name of another alarm.
-        family = [n for n in ("ChildrenOfAlarmName", "ParentsOfAlarmName") if n in params]
-        kinds = ["MetricAlarm", "CompositeAlarm"] if family else ["MetricAlarm"]
-        kinds = params.get("AlarmTypes", kinds)
-        children = self._children(params.get("ChildrenOfAlarmName"))
-        child = params.get("ParentsOfAlarmName")
-        for name, alarm in sorted(self._alarms.items()):
-            actions = [a for kind in ACTIONS.values() for a in alarm.definition[kind]]
-            if (
-                (names is None or name in names)
-                and alarm.kind in kinds
-                and (children is None or name in children)
-                and (child is None or (alarm.rule is not None and child in alarm.rule.children))
-                and name.startswith(params.get("AlarmNamePrefix", ""))
-                and wanted in (None, alarm.state)
-                and (not action or any(a.startswith(action) for a in actions))
-            ):
-                yield alarm
-
-    def _children(self, parent: str | None) -> frozenset[str] | None:
-        if parent is None:
-            return None
-        rule = self._alarms[parent].rule if parent in self._alarms else None
-        return frozenset() if rule is None else rule.children
-
-    def _describe_history(self, call: Call) -> Answer:
-        params = call.params
-        if "AlarmContributorId" in params:
-            raise NotSupportedByTwin("AlarmContributorId of DescribeAlarmHistory")
-        since, until = params.get("StartDate"), params.get("EndDate")
-        items = [
-            item
-            for name, alarm in sorted(self._alarms.items())
-            for item in alarm.history
-            if params.get("AlarmName") in (None, name)
-            and alarm.kind in params.get("AlarmTypes", [alarm.kind])
-            and params.get("HistoryItemType") in (None, item["HistoryItemType"])
-            and (since is None or item["Timestamp"] >= since)
-            and (until is None or item["Timestamp"] <= until)
-        ]
-        items.sort(key=lambda item: item["Timestamp"])
-        if params.get("ScanBy", "TimestampDescending") == "TimestampDescending":
-            items.reverse()
-        return _paged("AlarmHistoryItems", items, params, _PAGE)
-
-
-def _paged(name: str, items: list[Any], params: Params, default: int) -> Answer:
-    limit = min(params.get("MaxRecords", default), _PAGE)
-    found, token = page(items, limit, params.get("NextToken"), "InvalidNextToken")
-    return {name: found, **({"NextToken": token} if token else {})}
 
 
 def _state(alarm: Alarm) -> dict[str, str]:

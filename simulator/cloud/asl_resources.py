@@ -16,6 +16,7 @@ from simulator.cloud.errors import AwsError, NotSupportedByTwin
 from simulator.cloud.validation import operation_model
 
 _SERVICES = {
+    "applicationautoscaling": "application-autoscaling",
     "sfn": "stepfunctions",
     "states": "stepfunctions",
     "sagemakerruntime": "sagemaker-runtime",
@@ -28,6 +29,7 @@ _OPTIMISED = {"glue", "sagemaker", "sns", "sqs", "lambda", "dynamodb", "states",
 _CALLBACK = {"sns", "sqs", "lambda", "states", "events"}
 """Optimised integrations with `.waitForTaskToken` ("Integrating services"); SDK ones too."""
 _V2_NAMES = {
+    "application-autoscaling": "ApplicationAutoScaling",
     "cloudwatch": "CloudWatch",
     "dynamodb": "DynamoDb",
     "events": "EventBridge",

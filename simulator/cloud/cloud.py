@@ -18,6 +18,7 @@ from simulator.cloud import dashboards_store, iam_store, iam_usage, workflows_st
 from simulator.cloud.alarms import Alarms
 from simulator.cloud.asl_tasks import Job
 from simulator.cloud.assembly import Archives, load_assembly
+from simulator.cloud.autoscaling import AutoScaling
 from simulator.cloud.context import Context
 from simulator.cloud.dashboards import Dashboards
 from simulator.cloud.datasync import DataSync
@@ -290,6 +291,7 @@ class Cloud:
             ends.callback(self.endpoints.close)
 
     def _register(self) -> None:
+        scaling = AutoScaling(self.context, self.alarms, self.endpoints)
         own: list[tuple[str, Mapping[str, Any]]] = [
             ("s3", self.s3.operations()),
             ("dynamodb", self.dynamodb.operations()),
@@ -309,7 +311,8 @@ class Cloud:
             ("sagemaker", self.tuning.operations()),
             ("sagemaker", self.processing.operations()),
             ("sagemaker", self.transform.operations()),
-            ("sagemaker", self.endpoints.operations()),
+            ("sagemaker", scaling.guarding(self.endpoints.operations())),
+            ("application-autoscaling", scaling.operations()),
             ("sagemaker-runtime", self.endpoints.runtime_operations()),
             ("cloudwatch", self.metrics.operations()),
             ("cloudwatch", MetricQueries(self.metrics).operations()),

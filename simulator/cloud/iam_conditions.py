@@ -22,6 +22,8 @@ RequestContext = Mapping[str, "str | tuple[str, ...]"]
 
 CONDITION_KEYS = frozenset(
     {
+        "application-autoscaling:scalable-dimension",
+        "application-autoscaling:service-namespace",
         "aws:principalaccount",
         "aws:principalarn",
         "aws:requestedregion",
@@ -29,6 +31,7 @@ CONDITION_KEYS = frozenset(
         "aws:sourceaccount",
         "aws:sourcearn",
         "cloudwatch:namespace",
+        "iam:awsservicename",
         "iam:passedtoservice",
         "iot:connection.thing.isattached",
         "kms:calleraccount",
@@ -51,6 +54,12 @@ def request_context(service: str, operation: str, params: Mapping[str, Any]) -> 
     """
     if service == "cloudwatch" and operation == "PutMetricData":
         return {"cloudwatch:namespace": str(params.get("Namespace", ""))}
+    if service == "application-autoscaling":
+        members = {
+            "service-namespace": "ServiceNamespace",
+            "scalable-dimension": "ScalableDimension",
+        }
+        return {f"{service}:{key}": str(params[m]) for key, m in members.items() if m in params}
     if service == "s3" and operation in ("ListObjectsV2", "ListObjects", "ListObjectVersions"):
         keys = {"s3:prefix": params.get("Prefix"), "s3:delimiter": params.get("Delimiter")}
         return {key: str(value) for key, value in keys.items() if value is not None}

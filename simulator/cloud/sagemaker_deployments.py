@@ -264,6 +264,27 @@ def _of(fleet: Fleet, desired: Mapping[str, Params]) -> list[tuple[Variant, Para
     return [(each, desired[each.name]) for each in fleet.variants if each.name in desired]
 
 
+def excluded(params: Params) -> set[str]:
+    """Return what an update does not retain of its variants."""
+    named = params.get("ExcludeRetainedVariantProperties", [])
+    return {each["VariantPropertyType"] for each in named}
+
+
+def kept_of(endpoint: Endpoint, params: Params) -> dict[str, Params]:
+    """Return, by variant, what an update keeps of the fleet in service."""
+    if not params.get("RetainAllVariantProperties") or endpoint.fleet is None:
+        return {}
+    left_out = excluded(params)
+    kept: dict[str, Params] = {}
+    for variant in endpoint.fleet.variants:
+        settings = kept.setdefault(variant.name, {})
+        if "DesiredWeight" not in left_out:
+            settings["InitialVariantWeight"] = variant.weight
+        if "DesiredInstanceCount" not in left_out:
+            settings["InitialInstanceCount"] = len(variant.instances)
+    return kept
+
+
 def shown(endpoint: Endpoint) -> Answer:
     """Return an endpoint as DescribeEndpoint shows it."""
     answer: Answer = {

@@ -24,6 +24,8 @@ from simulator.cloud.sagemaker_deployments import (
     UPDATE_S,
     Deployments,
     Endpoint,
+    excluded,
+    kept_of,
     plan_of,
     shown,
 )
@@ -90,6 +92,19 @@ class Endpoints:
         """Return the event of the end of the creation or update under way."""
         return self._endpoint(name).settled
 
+    def fleet(self, name: str) -> Fleet | None:
+        """Return the fleet in service; None where there is no endpoint, or none is up."""
+        endpoint = self._endpoints.get(name)
+        return None if endpoint is None else endpoint.fleet
+
+    def is_idle(self, name: str) -> bool:
+        """Tell whether an endpoint is there and nothing changes it."""
+        return name in self._endpoints and self._endpoints[name].status not in BUSY
+
+    def failure(self, name: str) -> str:
+        """Return why an endpoint's last change failed, or ""."""
+        return self._endpoints[name].failure if name in self._endpoints else "it was deleted"
+
     def close(self) -> None:
         """Write what was captured and end every server; of no use afterwards."""
         self._capture.close()
@@ -150,7 +165,7 @@ class Endpoints:
         deployment = params.get("DeploymentConfig")
         if deployment is None and params.get("RetainDeploymentConfig"):
             deployment = endpoint.last_deployment
-        kept = _kept(endpoint, params)
+        kept = kept_of(endpoint, params)
         instances = sum(
             {**variant, **kept.get(variant["VariantName"], {})}.get("InitialInstanceCount", 1)
             for variant in config["ProductionVariants"]
@@ -161,7 +176,7 @@ class Endpoints:
         name = config["EndpointConfigName"]
         self._deployments.begin(endpoint, name)
         keeps_capture = params.get("RetainAllVariantProperties") and "DataCaptureConfig" not in (
-            _excluded(params)
+            excluded(params)
         )
         capture = (endpoint.fleet.capture,) if keeps_capture and endpoint.fleet else None
         self._engine.process(
@@ -362,26 +377,6 @@ class Endpoints:
                 "LogStreamArn": context.arn("logs", f"log-group:{group}"),
             },
         )
-
-
-def _excluded(params: Params) -> set[str]:
-    excluded = params.get("ExcludeRetainedVariantProperties", [])
-    return {each["VariantPropertyType"] for each in excluded}
-
-
-def _kept(endpoint: Endpoint, params: Params) -> dict[str, Params]:
-    """Return, by variant, what an update keeps of the fleet in service."""
-    if not params.get("RetainAllVariantProperties") or endpoint.fleet is None:
-        return {}
-    excluded = _excluded(params)
-    kept: dict[str, Params] = {}
-    for variant in endpoint.fleet.variants:
-        settings = kept.setdefault(variant.name, {})
-        if "DesiredWeight" not in excluded:
-            settings["InitialVariantWeight"] = variant.weight
-        if "DesiredInstanceCount" not in excluded:
-            settings["InitialInstanceCount"] = len(variant.instances)
-    return kept
 
 
 def _headers(params: Params) -> dict[str, str]:
