@@ -27,9 +27,8 @@ def report(
 ) -> None:
     """Say which grants a run did not use, role by role, and which calls were denied.
 
-    What was not used may still be needed: retries, failures, a path that did not come up. What
-    AWS does for a service in its role's name (pulling an image, writing a job's logs) nobody asks
-    for here. Ends with 1 when a call was denied.
+    What was not used may still be needed: retries, failures, a path that did not come up. A
+    denied call of a workflow is named with its state. Ends with 1 when a call was denied.
 
     Example: fleetwin iam report --role detector
     """
@@ -57,7 +56,8 @@ def report(
             print(f"  not used  {grant.sid or '(no Sid)':<22} {grant.action}")
     denied = [each for each in usage.denied if role in _name(each[0])]
     for arn, action, resource in denied:
-        print(f"{_name(arn)}\n  DENIED    {action} on {resource}")
+        step = usage.steps.get((arn, action, resource), "")
+        print(f"{_name(arn)}\n  DENIED    {action} on {resource}{f', at {step}' if step else ''}")
     total = len(used) + len(unused)
     print(f"{len(used)} of {total} grants were used, {len(denied)} calls were denied")
     if denied:

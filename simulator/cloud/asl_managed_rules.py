@@ -12,11 +12,13 @@ services", and the pages of the single services; the words of the refusal are AW
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from simulator.cloud.asl_resources import Resource
 from simulator.cloud.context import Context
 from simulator.cloud.errors import AccessDenied, AwsError
 
+STEP = "CreateStateMachine"
 ACTIONS = ("events:PutTargets", "events:PutRule", "events:DescribeRule")
 _KINDS = {
     ("sagemaker", "CreateTrainingJob"): "SageMakerTrainingJobs",
@@ -40,7 +42,7 @@ def check(context: Context, role_arn: str, machine_arn: str, tasks: Iterable[Res
         for kind in kinds:
             rule = context.arn("events", f"rule/StepFunctionsGetEventsFor{kind}Rule")
             for action in ACTIONS:
-                context.iam.authorise(principal, action, rule)
+                context.iam.authorise(replace(principal, step=STEP), action, rule)
     except AccessDenied as denied:
         text = f"'{role_arn}' is not authorized to create managed-rule."
         raise AwsError("AccessDeniedException", text) from denied

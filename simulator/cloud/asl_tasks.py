@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import simpy
@@ -162,7 +162,7 @@ class TaskRunner:
         if resource.activity and callback is not None:
             perform = self._activities.perform
             return (yield from perform(resource.text, callback, request["input"], words.started))
-        answer = yield from self.call(service, operation, request)
+        answer = yield from self.call(service, operation, request, words.state)
         shown = self._shown(resource, answer)
         if callback is not None:
             words.submitted(shown)
@@ -177,10 +177,11 @@ class TaskRunner:
         try:
             yield _observed(job.wait(request, answer))
         except simpy.Interrupt:
-            self._cancel(resource, job, request, answer)
+            self._cancel(resource, job, request, answer, words.state)
             raise
         described_by, parameters = job.describe(request, answer)
-        result = job.result((yield from self.call(service, described_by, parameters)))
+        described = yield from self.call(service, described_by, parameters, words.state)
+        result = job.result(described)
         shown = model_names.to_workflow_names(service, described_by, result)
         if resource.text.endswith(".sync:2"):
             # Of a nested execution as the JSON that it is, with .sync as text.
@@ -197,22 +198,34 @@ class TaskRunner:
         spelled = model_names.to_workflow_names(service, operation, answer, iso_times=resource.sdk)
         return spelled if resource.sdk else {**spelled, **self._metadata()}
 
-    def call(self, service: str, operation: str, parameters: dict[str, Any]) -> Steps:
-        """Do one operation as the machine's role; return its answer, or raise AwsError."""
-        answer = self._dispatch(self._principal, service, operation, parameters)
+    def call(
+        self, service: str, operation: str, parameters: dict[str, Any], state: str = ""
+    ) -> Steps:
+        """Do one operation as the machine's role; return its answer, or raise AwsError.
+
+        ``state`` is named where the role's calls are looked at (`Iam.observed`).
+        """
+        principal = replace(self._principal, step=state)
+        answer = self._dispatch(principal, service, operation, parameters)
         if isinstance(answer, simpy.Event):
             answer = yield _observed(answer)
         return {k: v for k, v in answer.items() if k != "ResponseMetadata"}
 
     def _cancel(
-        self, resource: Resource, job: Job, request: dict[str, Any], answer: dict[str, Any]
+        self,
+        resource: Resource,
+        job: Job,
+        request: dict[str, Any],
+        answer: dict[str, Any],
+        state: str,
     ) -> None:
         """Stop what `.sync` started, as far as the role may: AWS's best effort, without a word."""
         if job.cancel is None:
             return
         operation, parameters = job.cancel(request, answer)
         try:
-            stopping = self._dispatch(self._principal, resource.service, operation, parameters)
+            principal = replace(self._principal, step=state)
+            stopping = self._dispatch(principal, resource.service, operation, parameters)
         except AwsError:
             return
         if isinstance(stopping, simpy.Event):
@@ -296,6 +309,7 @@ class _Words:
     """The events of one task in the execution's history."""
 
     def __init__(self, frame: Frame, resource: Resource) -> None:
+        self.state = frame.name
         self._history = frame.interpreter.history
         self._thread = frame.thread
         self._resource = resource

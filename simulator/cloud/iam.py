@@ -59,7 +59,7 @@ class Iam:
         self.account = account
         self.region = region
         self.root = Principal(arn=f"arn:aws:iam::{account}:root")
-        self.observed: set[Observed] = set()
+        self.observed: dict[Observed, str] = {}  # With the step that asked first.
         self._roles: dict[str, _Role] = {}
         self._managed: dict[str, tuple[Statement, ...]] = {}
         self._resource: dict[str, dict[str, tuple[Statement, ...]]] = {}
@@ -101,9 +101,9 @@ class Iam:
         asked = Observed(role, action, resource, False, keys)
         if explicit is None:
             explicit = self._decide(principal, role, action, resource, context or {})
-            self._remember(key, asked, explicit)
+            self._remember(key, asked, explicit, principal.step)
         if explicit is not None:
-            self.observed.add(asked)
+            self.observed.setdefault(asked, principal.step)
             raise AccessDenied(principal.arn, action, resource, explicit=explicit)
 
     def may(
@@ -121,16 +121,18 @@ class Iam:
             self.authorise(principal, action, resource, context)
         except AccessDenied:
             if not was_denied:
-                self.observed.discard(asked)
+                self.observed.pop(asked, None)
             return False
         return True
 
-    def _remember(self, key: tuple[object, ...], asked: Observed, denial: bool | None) -> None:
+    def _remember(
+        self, key: tuple[object, ...], asked: Observed, denial: bool | None, step: str
+    ) -> None:
         if len(self._allowed) + len(self._denied) >= MEMO_LIMIT:
             self._forget()
         if denial is None:
             self._allowed.add(key)
-            self.observed.add(asked._replace(allowed=True))
+            self.observed.setdefault(asked._replace(allowed=True), step)
         else:
             self._denied[key] = denial
 

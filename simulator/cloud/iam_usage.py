@@ -2,15 +2,14 @@
 
 A twin writes `iam/usage.json` as it ends; `fleetwin iam report` joins it with the policies beside
 it. A grant is one action of one statement. What a run did not use it may still need (a retry, a
-rotation, the path that did not come up): the report is where to look, not what to delete. What
-the twin does for a service itself (a job's logs, an image's layers) no role asks for here.
+rotation, the path that did not come up): the report is where to look, not what to delete.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from simulator.cloud.glue_store import write_json
 from simulator.cloud.iam import Iam, Observed
 from simulator.cloud.iam_policies import matches_pattern
 
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True, order=True)
@@ -33,11 +32,15 @@ class Grant:
 
 @dataclass(frozen=True)
 class Usage:
-    """Grants that were used, grants that were not, and (role, action, resource) that was denied."""
+    """Grants that were used, grants that were not, and (role, action, resource) that was denied.
+
+    ``steps`` names the state of a workflow that was denied, where it was one.
+    """
 
     used: tuple[Grant, ...]
     unused: tuple[Grant, ...]
     denied: tuple[tuple[str, str, str], ...]
+    steps: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
 
 
 def save(iam: Iam, state: Path) -> None:
@@ -47,15 +50,15 @@ def save(iam: Iam, state: Path) -> None:
     adds to it.
     """
     if iam.observed:
-        found = sorted({*_earlier(state), *iam.observed})
+        found = sorted({**iam.observed, **_earlier(state)}.items())
         write_json(_path(state), {"format": FORMAT, "observed": found})
 
 
-def _earlier(state: Path) -> list[Observed]:
+def _earlier(state: Path) -> dict[Observed, str]:
     try:
         return observed(state)
     except (FileNotFoundError, ValueError):
-        return []
+        return {}
 
 
 def load(state: Path) -> Usage:
@@ -73,15 +76,15 @@ def history(state: Path) -> list[tuple[str, Sequence[Any]]]:
     return changes
 
 
-def observed(state: Path) -> list[Observed]:
-    """Return what roles asked for in the run whose state this is.
+def observed(state: Path) -> dict[Observed, str]:
+    """Return what roles asked for in the run whose state this is, and the step that did first.
 
     Raises as `load` does.
     """
     found = json.loads(_path(state).read_text("utf-8"))
     if found.get("format") != FORMAT:
         raise ValueError(f"{_path(state)}: format {found.get('format')}, not {FORMAT}")
-    return [_observed(*each) for each in found["observed"]]
+    return {_observed(*each): step for each, step in found["observed"]}
 
 
 def _observed(role: str, action: str, resource: str, allowed: bool, context: list[Any]) -> Observed:
@@ -89,15 +92,18 @@ def _observed(role: str, action: str, resource: str, allowed: bool, context: lis
     return Observed(role, action, resource, allowed, tuple(keys))
 
 
-def judge(grants: Iterable[Grant], asked_for: Iterable[Observed]) -> Usage:
+def judge(grants: Iterable[Grant], asked: Mapping[Observed, str]) -> Usage:
     """Tell used grants from unused ones."""
-    asked = list(asked_for)
     used: list[Grant] = []
     unused: list[Grant] = []
     for grant in sorted(grants):
         (used if any(covers(grant, each) for each in asked) else unused).append(grant)
-    denied = {(each.role_arn, each.action, each.resource) for each in asked if not each.allowed}
-    return Usage(tuple(used), tuple(unused), tuple(sorted(denied)))
+    denied = {
+        (each.role_arn, each.action, each.resource): step
+        for each, step in asked.items()
+        if not each.allowed
+    }
+    return Usage(tuple(used), tuple(unused), tuple(sorted(denied)), denied)
 
 
 def covers(grant: Grant, asked: Observed) -> bool:

@@ -21,11 +21,13 @@ class Principal:
 
     ``arn`` is what error messages name (``arn:aws:sts::A:assumed-role/R/SESSION``);
     ``role_arn`` selects the policies, ``None`` means root, which may do everything.
+    ``step`` is the state of a workflow that calls, or the like; it decides nothing.
     """
 
     arn: str
     role_arn: str | None = None
     worker: str | None = None
+    step: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,7 @@ def test_a_denied_call_is_named_in_the_report_which_then_ends_with_1(tmp_path: P
     session = iam.principal_for_role(reader, "session")
     iam.authorise(session, "s3:GetObject", "arn:aws:s3:::lake/a")
     with pytest.raises(AccessDenied):
-        iam.authorise(session, "s3:PutObject", "arn:aws:s3:::lake/b")
+        iam.authorise(replace(session, step="Store"), "s3:PutObject", "arn:aws:s3:::lake/b")
     iam_store.save(iam, tmp_path)
     iam_usage.save(iam, tmp_path)
     words = ["iam", "report", "--state", str(tmp_path)]
@@ -56,7 +57,7 @@ def test_a_denied_call_is_named_in_the_report_which_then_ends_with_1(tmp_path: P
         "other",
         "  not used  Read                   s3:GetObject",
         "reader",
-        "  DENIED    s3:PutObject on arn:aws:s3:::lake/b",
+        "  DENIED    s3:PutObject on arn:aws:s3:::lake/b, at Store",
         "1 of 2 grants were used, 1 calls were denied",
     ]
     assert CliRunner().invoke(app, [*words, "--role", "other"]).exit_code == 0

@@ -102,7 +102,7 @@ def test_an_operation_that_is_not_there_is_refused_by_name_whoever_asks(bench: B
 def test_a_malformed_request_is_told_before_a_missing_permission(bench: Bench) -> None:
     with pytest.raises(ValidationError):
         bench.do("kinesis", "DescribeStream", StreamName="S", Limit="many")
-    assert bench.iam.observed == set()
+    assert bench.iam.observed == {}
 
 
 def test_a_caller_without_permission_costs_no_quota(bench: Bench) -> None:
@@ -197,7 +197,7 @@ def test_a_role_that_is_handed_over_may_stand_deeper_in_a_request(
 
 def test_root_needs_no_policy(bench: Bench) -> None:
     assert bench.do("lambda", "CreateFunction", root=True, **CREATE)
-    assert bench.iam.observed == set()
+    assert bench.iam.observed == {}
 
 
 def test_an_operation_belongs_to_one_place(bench: Bench) -> None:
