@@ -19,6 +19,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from simulator import (
+    cli_app_run,
     cli_assembly,
     cli_dashboard,
     cli_dead_letters,
@@ -183,8 +184,12 @@ def _scenario(name: str, replay: Path | None, seed: int | None) -> Scenario:
 @app.command(rich_help_panel=RUN)
 def run(
     scenario: Annotated[
-        str, typer.Argument(help="A built-in scenario (see `fleetwin scenarios`) or a TOML file.")
-    ] = "demo",
+        str | None,
+        typer.Argument(
+            help="A built-in scenario (see `fleetwin scenarios`) or a TOML file.",
+            show_default="demo",
+        ),
+    ] = None,
     replay: Annotated[
         Path | None,
         typer.Option(help="A folder of recorded runs (CSV) to replay as machines instead."),
@@ -218,9 +223,12 @@ def run(
         Path | None,
         typer.Option(
             rich_help_panel=_IN_A_TWIN,
-            help="Another stage of our stack, as `python -m infra_cdk.synth` writes it.",
+            help="Another stage of our stack, as `python -m infra_cdk.synth` writes it; or what "
+            "`cdk synth` wrote for an app of your own, which then runs without a scenario.",
         ),
     ] = None,
+    time: cli_app_run.For = None,
+    messages: cli_app_run.Messages = None,
     isolation: Isolation = "plain",
     target: Target = "embedded",
     endpoint: Endpoint = None,
@@ -238,11 +246,18 @@ def run(
     Example: fleetwin run demo --seed 7 --out out
     Your own: fleetwin scenario new mine.toml, then: fleetwin run mine.toml
     What would be deployed: python -m infra_cdk.build, then: fleetwin run tiny --assets built
+    An app of your own, for two hours of its clock: fleetwin run --assembly cdk.out --for 2h
     """
     from simulator.run import Options
     from simulator.run import run as run_scenario
 
-    chosen = _scenario(scenario, replay, seed)
+    for_scenarios = {"SCENARIO": scenario, "--replay": replay, "--zero-severity": zero_severity}
+    for_scenarios |= {"--assets": assets != SOURCE, "--latency": latency != "none"}
+    how = {"speed": _speed(speed), "port": port, "cold": cold, "isolation": isolation}
+    how |= {"seed": seed or 0, "target": target, "endpoint": endpoint}
+    if cli_app_run.ran_as_app(assembly, out, time, messages, of_scenarios=for_scenarios, **how):
+        return
+    chosen = _scenario(scenario or "demo", replay, seed)
     if zero_severity:
         chosen = chosen.with_zero_severity()
     options = Options(

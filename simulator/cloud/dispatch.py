@@ -36,6 +36,8 @@ class Dispatch:
         self._iam = iam
         self._quotas = quotas
         self._table: dict[tuple[str, str], Operation] = {}
+        self.missed: set[str] = set()
+        """Operations that were asked for and are not in the table."""
         self.root = Principal(arn=f"arn:aws:iam::{iam.account}:root")
 
     def register(self, service: str, operations: Mapping[str, Operation]) -> None:
@@ -82,6 +84,7 @@ class Dispatch:
         """
         entry = self._table.get((service, operation))
         if entry is None:
+            self.missed.add(f"{service}:{operation}")
             raise NotSupportedByTwin(f"{service}:{operation}")
         # Validated first, because the resource that IAM is asked about is read from the
         # parameters; AWS, too, answers a malformed request before it looks at permissions.

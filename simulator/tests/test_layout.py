@@ -94,7 +94,8 @@ def test_only_targets_knows_the_cloud_and_only_run_and_the_command_line_make_a_t
                 makes_target.add(name(file))
     assert makes_cloud == {"simulator/targets.py"}
     assert makes_target == {
-        *("simulator/run.py", "simulator/cli_commands.py", "simulator/testing/twin.py"),
+        *("simulator/run.py", "simulator/app_run.py"),
+        *("simulator/cli_commands.py", "simulator/testing/twin.py"),
     }
 
 
