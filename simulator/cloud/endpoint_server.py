@@ -46,18 +46,19 @@ _holds = itertools.count(1)
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the container answered; status 0 when it did not answer."""
+    """What the container answered; status 0 when it did not answer, ``hung`` when not in time."""
 
     status: int
     body: bytes
     headers: Mapping[str, str]
+    hung: bool = False
 
 
 class EndpointServer:
     """A `serve` process of one production variant or transform job.
 
     ``at_once`` is how many requests may be under way, each of which must be answered within
-    ``timeout_s`` real seconds.
+    ``timeout_s`` real seconds, `INVOKE_TIMEOUT_S` where it is None.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class EndpointServer:
         health_check_s: float = PING_LIMIT_S,
         *,
         at_once: int = 1,
-        timeout_s: float = INVOKE_TIMEOUT_S,
+        timeout_s: float | None = None,
     ) -> None:
         self._name = f"endpoint/{name}/{next(_launches)}"
         self._context = context
@@ -80,7 +81,7 @@ class EndpointServer:
         self._on_line = on_line
         # Starting is computing, and a run gives up a container that computes for longer.
         self._health_check_s = min(health_check_s, HUNG_S - 10.0)
-        self._timeout_s = min(timeout_s, HUNG_S - 10.0)
+        self._timeout_s = min(INVOKE_TIMEOUT_S if timeout_s is None else timeout_s, HUNG_S - 10.0)
         self._container: Container | None = None
         self._port = 0
         self._idle: list[HTTPConnection] = []
@@ -223,7 +224,7 @@ class EndpointServer:
             answer = response.read()
         except TimeoutError:
             connection.close()
-            return Reply(0, b"", {})
+            return Reply(0, b"", {}, hung=True)
         except (OSError, HTTPException):
             connection.close()
             if not fresh:

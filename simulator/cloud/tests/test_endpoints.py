@@ -51,7 +51,8 @@ HTTPServer(("127.0.0.1", int(os.environ["SAGEMAKER_BIND_TO_PORT"])), Handler).se
 
 
 @pytest.fixture
-def twin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[JobTwin]:
+def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[JobTwin, Endpoints]]:
+    """Return a twin and its service."""
     monkeypatch.setattr("simulator.cloud.engine.STALL_S", 30.0)
     made = job_twin(tmp_path / "twin")
     made.bucket("models")
@@ -59,9 +60,14 @@ def twin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[JobTwin]:
     service = Endpoints(made.context)
     made.dispatch.register("sagemaker", service.operations())
     made.dispatch.register("sagemaker-runtime", service.runtime_operations())
-    yield made
+    yield made, service
     service.close()
     made.close()
+
+
+@pytest.fixture
+def twin(pair: tuple[JobTwin, Endpoints]) -> JobTwin:
+    return pair[0]
 
 
 def _model(twin: JobTwin, name: str, factor: int, **more: Any) -> None:
@@ -177,6 +183,59 @@ def test_a_container_that_died_is_started_again(twin: JobTwin) -> None:
     _gone(first)
     twin.engine.run(twin.engine.env.now + 1.0)
     assert _invoke(twin)["pid"] != first
+
+
+HANGS = """
+import json, os, subprocess, sys, time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
+print(json.dumps([os.getpid(), child.pid]), flush=True)
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+    def do_POST(self): time.sleep(3600)
+    def log_message(self, *_): pass
+HTTPServer(("127.0.0.1", int(os.environ["SAGEMAKER_BIND_TO_PORT"])), Handler).serve_forever()
+"""
+
+
+@pytest.mark.parametrize("end", ["deleted", "closed"])
+def test_a_container_that_hangs_is_a_timeout_in_awss_words_and_no_process_of_it_is_left(
+    pair: tuple[JobTwin, Endpoints], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    twin, service = pair
+    # Real seconds; on the run's clock the caller waits for the minute that it is on AWS.
+    monkeypatch.setattr("simulator.cloud.endpoint_server.INVOKE_TIMEOUT_S", 0.3)
+    twin.container(tmp_path / "image", HANGS)
+    _model(twin, "one", 10)
+    assert _deploy(twin, "CreateEndpoint", "one") == "InService"
+    pids = json.loads(twin.logs.text("/aws/sagemaker/Endpoints/detector"))
+    before_s = twin.engine.env.now
+    with pytest.raises(AwsError) as hung:
+        _invoke(twin)
+    assert twin.engine.env.now == before_s + 60.0
+    assert (hung.value.code, hung.value.status) == ("ModelError", 424)
+    assert hung.value.message == (
+        'Received server error (0) from primary with message "Your invocation timed out while '
+        "waiting for a response from container primary. Review the latency metrics for each "
+        'container in Amazon CloudWatch, resolve the issue, and try again.". See '
+        "https://us-east-1.console.aws.amazon.com/cloudwatch/home?region=us-east-1"
+        "#logEventViewer:group=/aws/sagemaker/Endpoints/detector in account 000000000000 for "
+        "more information."
+    )
+    assert hung.value.fields["OriginalStatusCode"] == 0
+    assert twin.points.values["AWS/SageMaker/Invocation5XXErrors"] == [1.0]
+    (latency_us,) = twin.points.values["AWS/SageMaker/ModelLatency"]
+    assert latency_us == pytest.approx(60e6, rel=1e-4)
+    assert all(psutil.pid_exists(pid) for pid in pids), "AWS does not end it either"
+    if end == "deleted":
+        twin.do("sagemaker", "DeleteEndpoint", EndpointName="detector")
+    else:
+        service.close()
+    for pid in pids:
+        _gone(pid)
 
 
 def test_an_endpoint_whose_container_does_not_serve_fails_and_an_update_rolls_back(
