@@ -9,7 +9,7 @@ INFRA_STAMP := $(VENV)/.infra
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 SCENARIO ?= demo
 
-.PHONY: run test parity lint synth assets bench bench-quick format clean help localstack
+.PHONY: run test parity lint synth assets bench bench-quick format clean help localstack sagemaker
 
 help:
 	@echo "make run     a fleet of pumps through the whole pipeline; report in out/"
@@ -20,6 +20,7 @@ help:
 	@echo "make synth   rewrite infra_cdk/snapshots and its diagram (needs Node 20 or newer)"
 	@echo "make assets  pack what is deployed to build/assets; ARGS=--wheels with its wheels (needs a package index)"
 	@echo "make localstack  LocalStack without Docker on 127.0.0.1:4566 (needs Python 3.13 and Node)"
+	@echo "make sagemaker   SageMaker's SDK in .venv-sagemaker, so that the tests of its local mode run"
 	@echo "make bench   the benchmarks, about a quarter of an hour; renews benchmarks/results"
 	@echo "make bench-quick  a rough look at them in two minutes, which renews nothing"
 	@echo "make clean   remove .venv and out/"
@@ -91,5 +92,15 @@ bench-quick: $(DEV_STAMP)
 localstack: $(RUN_STAMP)
 	$(BIN)/python -m simulator.localstack_host $(ARGS)
 
+# In an environment of its own: it wants older versions of what the project is tested with.
+sagemaker: .venv-sagemaker/.installed
+
+.venv-sagemaker/.installed: pyproject.toml constraints-sagemaker.txt
+	@echo "installing SageMaker's SDK (about 940 MB) ..."
+	$(PYTHON) -m venv .venv-sagemaker
+	.venv-sagemaker/bin/python -m pip install --quiet --disable-pip-version-check \
+		-c constraints-sagemaker.txt "sagemaker-core>=2.27,<3" "sagemaker-train>=1.27,<2"
+	@touch $@
+
 clean:
-	rm -rf $(VENV) .venv-localstack out cdk.out
+	rm -rf $(VENV) .venv-localstack .venv-sagemaker out cdk.out

@@ -1,8 +1,8 @@
 """The SageMaker SDK's local mode trains and serves with our files, unchanged.
 
-Needs the SDK, in an environment of its own (`SAGEMAKER_SDK_PYTHON` names its Python; see
-docs/sagemaker.md), and Docker with the image `fleetwin-model`, or else bubblewrap behind the SDK's
-calls of `docker`.
+Needs the SDK, in the environment that `make sagemaker` makes (or `SAGEMAKER_SDK_PYTHON` names a
+Python that has it; see docs/sagemaker.md), and Docker with the image `fleetwin-model`, or else
+bubblewrap behind the SDK's calls of `docker`.
 """
 
 from __future__ import annotations
@@ -15,16 +15,19 @@ import socket
 import subprocess
 import sys
 import tarfile
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 
 from parity_tests.container.jobs import HYPERPARAMETERS, features, rows
 from simulator.cloud.tests.bubblewrap import WHY_NOT
 from simulator.targets import ROOT
 
-PYTHON = os.environ.get("SAGEMAKER_SDK_PYTHON", sys.executable)
+OWN = ROOT / ".venv-sagemaker" / "bin" / "python"
+PYTHON = os.environ.get("SAGEMAKER_SDK_PYTHON", str(OWN) if OWN.exists() else sys.executable)
 IMAGE = "fleetwin-model"
 NOWHERE = "http://127.0.0.1:9"
 """What is sent elsewhere goes to a port on which nobody listens: no test calls AWS."""
@@ -54,7 +57,7 @@ def _has_sdk() -> bool:
 def local_mode(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
     """Return what the SDK's local mode answered, and the folder in which it left its files."""
     if not _has_sdk():
-        pytest.skip("no SageMaker SDK: name a Python that has it by SAGEMAKER_SDK_PYTHON")
+        pytest.skip("no SageMaker SDK: `make sagemaker` installs it")
     folder = tmp_path_factory.mktemp("sdk")
     path = os.environ["PATH"]
     if not _runs("docker", "image", "inspect", IMAGE):
@@ -157,3 +160,16 @@ def test_its_transform_jobs_have_the_endpoints_scores(
     answer, _ = local_mode
     scores = [float(line.split(",")[0]) for line in answer["transformed"].splitlines()]
     assert scores == json.loads(answer["answers"][0])["scores"]
+
+
+def test_the_pinned_versions_are_in_the_ranges_that_are_installed() -> None:
+    extra = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"][
+        "optional-dependencies"
+    ]["sagemaker"]
+    pins = (ROOT / "constraints-sagemaker.txt").read_text("utf-8").splitlines()
+    versions = dict(line.split("==") for line in pins if "==" in line)
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    for text in extra:
+        wanted = Requirement(text)
+        assert wanted.specifier.contains(versions[wanted.name])
+        assert f'"{text}"' in makefile
