@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -63,18 +64,26 @@ class Fleet:
     def put(self, bucket: str, key: str, body: bytes) -> None:
         self.target.call("s3", "PutObject", Bucket=self.target.bucket(bucket), Key=key, Body=body)
 
-    def begin(self, run: str, settings: dict[str, str] | None = None, **more: str) -> Execution:
+    def begin(self, run: str, settings: dict[str, str] | None = None, named: str = "") -> Execution:
         name = "/fleetwin/dev/training-settings"
         values = {"epochs": "5", **(settings or {})}
         self.target.call("ssm", "PutParameter", Name=name, Value=json.dumps(values), Overwrite=True)
         machine = self.target.name_of("AWS::StepFunctions::StateMachine", "-training")
-        data = {"start": "2026-01-06T00:00:00Z", "end": "2026-01-06T03:00:00Z", "run": run, **more}
-        return self.target.start_workflow(machine, json.dumps(data), run, lambda *_: None)
+        given = {"start": "2026-01-06T00:00:00Z", "end": "2026-01-06T03:00:00Z", "run": run}
+        data = json.dumps(given)
+        return self.target.start_workflow(machine, data, named or run, lambda *_: None)
 
-    def train(self, run: str, settings: dict[str, str] | None = None, **more: str) -> Execution:
-        execution = self.begin(run, settings, **more)
+    def train(self, run: str, settings: dict[str, str] | None = None, named: str = "") -> Execution:
+        execution = self.begin(run, settings, named)
         self.target.run_until(execution.done)
         return execution
+
+    def jobs(self, run: str) -> list[str]:
+        """Return the training jobs of a run, the first made first."""
+        listed = self.target.call(
+            "sagemaker", "ListTrainingJobs", NameContains=f"-{run}", SortOrder="Ascending"
+        )
+        return [each["TrainingJobName"] for each in listed["TrainingJobSummaries"]]
 
     def serving(self) -> str:
         found = self.target.call("sagemaker", "DescribeEndpoint", EndpointName=ENDPOINT)
@@ -240,6 +249,30 @@ def test_a_candidate_is_compared_though_the_endpoint_was_deleted_and_creates_it(
     assert fleet.evaluation("again")["promote"]
     assert fleet.serving() == f"{ENDPOINT}-again"
     assert fleet.approvals()[-1] == "Approved"
+
+
+def test_a_run_that_is_trained_a_second_time_is_a_model_of_its_own(fleet: Fleet) -> None:
+    execution = fleet.train("again", {"seed": "7"}, "again-by-hand")
+    assert execution.status == "SUCCEEDED", (execution.error, execution.cause)
+    first, second = fleet.jobs("again")
+    assert first == f"{ENDPOINT}-again"
+    assert re.fullmatch(rf"{first}-[0-9a-f]{{8}}", second)
+    assert fleet.evaluation(second.removeprefix(f"{ENDPOINT}-"))["candidate"]
+    kept = fleet.told[-1]["kind"] == "model_kept"
+    assert fleet.serving() == (first if kept else second)
+    assert fleet.approvals()[-1] == ("Rejected" if kept else "Approved")
+
+
+def test_a_run_whose_evaluation_failed_is_started_again_and_goes_on(fleet: Fleet) -> None:
+    fleet.put("processed", "labels/broken.jsonl", b"no label")
+    execution = fleet.train("torn", {"seed": "8"})
+    assert (execution.status, execution.error) == ("FAILED", "States.TaskFailed")
+    assert fleet.told[-1]["state"] == "Evaluate"
+    fleet.put("processed", "labels/broken.jsonl", b"")
+    execution = fleet.train("torn", {"seed": "8"}, "torn-by-hand")
+    assert execution.status == "SUCCEEDED", (execution.error, execution.cause)
+    first, second = fleet.jobs("torn")
+    assert fleet.evaluation(second.removeprefix(f"{ENDPOINT}-"))["candidate"]
 
 
 def test_drift_of_all_machines_is_found_by_the_monitor_and_trained_on(fleet: Fleet) -> None:

@@ -223,7 +223,8 @@ MISSING = [
     (file, name, found)
     for (file, name), (states, _) in FILES.items()
     for found in states[name].get("Catch", [])
-    if states[found["Next"]]["Type"] == "Choice"
+    if "$.error.Cause" in json.dumps(states[found["Next"]])
+    and states[found["Next"]]["Type"] == "Choice"
 ]
 
 
