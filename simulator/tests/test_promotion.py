@@ -271,7 +271,7 @@ def test_a_run_whose_evaluation_failed_is_started_again_and_goes_on(fleet: Fleet
     fleet.put("processed", "labels/broken.jsonl", b"")
     execution = fleet.train("torn", {"seed": "8"}, "torn-by-hand")
     assert execution.status == "SUCCEEDED", (execution.error, execution.cause)
-    first, second = fleet.jobs("torn")
+    _, second = fleet.jobs("torn")
     assert fleet.evaluation(second.removeprefix(f"{ENDPOINT}-"))["candidate"]
 
 
