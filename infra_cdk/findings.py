@@ -13,8 +13,8 @@ ACCEPTED = {
         "bucket would take about as many objects as the telemetry itself"
     ),
     "AwsSolutions::AwsSolutions-SQS3": (
-        "The inbox has no dead-letter queue: nothing processes it, messages are read by people "
-        "and tools and kept for 14 days"
+        "The inbox and the queue of what was kept have no dead-letter queue: nothing processes "
+        "them, messages are read by people and tools and kept for 14 days"
     ),
     "AwsSolutions::AwsSolutions-L1": (
         "Python 3.11 is what Glue 5.1 runs; one version of Python for all of the pipeline"

@@ -13,6 +13,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_kinesis as kinesis
 from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
@@ -40,6 +41,7 @@ class Alarms(Construct):
         stream: kinesis.Stream,
         functions: Mapping[str, StreamFunction],
         machine: sfn.StateMachine,
+        kept: sqs.Queue,
     ) -> None:
         super().__init__(scope, construct_id)
         self._config = config
@@ -49,7 +51,7 @@ class Alarms(Construct):
         for name, function in functions.items():
             path += self._function_alarms(name, function)
         path.append(self._lag_alarm())
-        self._message_alarms(topic)
+        self._message_alarms(topic, kept)
         self._endpoint_alarms()
         self._training_alarms(machine)
         self.composite = cloudwatch.CompositeAlarm(
@@ -103,11 +105,21 @@ class Alarms(Construct):
             periods=3,
         )
 
-    def _message_alarms(self, topic: sns.Topic) -> None:
+    def _message_alarms(self, topic: sns.Topic, kept: sqs.Queue) -> None:
         self._alarm(
             "dead-letters",
             "Messages were refused; they are under dead-letter/ of the raw bucket",
             _metric(METRIC_NAMESPACE, "DeadLettered"),
+        )
+        self._alarm(
+            "records-kept",
+            "Messages or batches were given up and lie in the raw bucket",
+            _metric(
+                "AWS/SQS",
+                "ApproximateNumberOfMessagesVisible",
+                {"QueueName": kept.queue_name},
+                statistic="Maximum",
+            ),
         )
         self._alarm(
             "readings-late",

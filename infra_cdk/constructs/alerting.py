@@ -32,7 +32,7 @@ class Alerting(Construct):
                 resources=[self.topic.topic_arn],
                 conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}},
             ),
-            _only_encrypted("sns:Publish", self.topic.topic_arn),
+            only_encrypted("sns:Publish", self.topic.topic_arn),
         )
         self.inbox = sqs.Queue(
             self,
@@ -51,7 +51,7 @@ class Alerting(Construct):
                 resources=[self.inbox.queue_arn],
                 conditions={"ArnEquals": {"aws:SourceArn": self.topic.topic_arn}},
             ),
-            _only_encrypted("sqs:*", self.inbox.queue_arn),
+            only_encrypted("sqs:*", self.inbox.queue_arn),
         )
         subscription = sns.Subscription(
             self,
@@ -65,7 +65,8 @@ class Alerting(Construct):
         subscription.node.add_dependency(inbox_policy)
 
 
-def _only_encrypted(action: str, resource: str) -> iam.PolicyStatement:
+def only_encrypted(action: str, resource: str) -> iam.PolicyStatement:
+    """Return the statement of a resource policy that denies what does not come over TLS."""
     return iam.PolicyStatement(
         sid="OnlyOverTls",
         effect=iam.Effect.DENY,

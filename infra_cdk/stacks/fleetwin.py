@@ -17,6 +17,7 @@ from infra_cdk.constructs.devices import Devices
 from infra_cdk.constructs.etl import FeaturesJob
 from infra_cdk.constructs.governance import Governance
 from infra_cdk.constructs.ingestion import Detector, RawWriter
+from infra_cdk.constructs.kept import KeptRecords
 from infra_cdk.constructs.lake import Lake
 from infra_cdk.constructs.maintenance import MaintenanceLog
 from infra_cdk.constructs.monitoring import Monitoring
@@ -84,6 +85,7 @@ class FleetwinStack(Stack):
         stream = Stream(self, "Ingestion", config, lake)
         Devices(self, "Devices", config)
         alerting = Alerting(self, "Alerting", config)
+        kept = KeptRecords(self, "Kept", config, lake=lake)
         raw_writer = RawWriter(
             self,
             "RawWriter",
@@ -191,6 +193,7 @@ class FleetwinStack(Stack):
             stream=stream.stream,
             functions=functions,
             machine=workflow.machine,
+            kept=kept.queue,
         )
         Dashboard(
             self,

@@ -67,6 +67,21 @@ def told_failures(target: Embedded) -> list[dict[str, Any]]:
     return [each for each in told if each.get("kind") == "workflow_failed"]
 
 
+def counted(target: Embedded) -> list[dict[str, Any]]:
+    """Look at the objects that the queue of what was kept names; they are there again at once."""
+    url = target.name_of("AWS::SQS::Queue", "records-kept")
+    ask = {"QueueUrl": url, "MaxNumberOfMessages": 10, "VisibilityTimeout": 0}
+    found = target.call("sqs", "ReceiveMessage", **ask).get("Messages", [])
+    return [json.loads(message["Body"]) for message in found]
+
+
+def alarm_of(target: Embedded) -> str:
+    """Return the state of the alarm on what was kept."""
+    name = "fleetwin-dev-records-kept"
+    (alarm,) = target.call("cloudwatch", "DescribeAlarms", AlarmNames=[name])["MetricAlarms"]
+    return str(alarm["StateValue"])
+
+
 def publish(target: Embedded, seq: int) -> None:
     """Publish a reading."""
     values = {"temperature_c": 60.0, "velocity_mm_s_rms": 2.0, "pressure_bar": 5.0}
@@ -187,6 +202,11 @@ def test_records_that_no_function_can_work_off_are_kept_in_the_raw_bucket(
     target.run_until(target.clock.now + 180.0)
     kept = [key for key, _ in target.objects(target.bucket("raw"), "aws/lambda/")]
     assert len(kept) >= 2, "one of each mapping"
+    assert {each["key"] for each in counted(target)} == set(kept)
+    assert alarm_of(target) == "ALARM"
+    target.call("sqs", "PurgeQueue", QueueUrl=target.name_of("AWS::SQS::Queue", "records-kept"))
+    target.run_until(target.clock.now + 180.0)
+    assert alarm_of(target) == "OK", "as soon as the queue is empty"
 
 
 def test_messages_that_the_stream_does_not_take_are_kept_in_the_raw_bucket(
@@ -197,4 +217,8 @@ def test_messages_that_the_stream_does_not_take_are_kept_in_the_raw_bucket(
     target.run_until(target.clock.now + 60.0)
     publish(target, 2)
     target.run_until(target.clock.now + 60.0)
-    assert list(target.objects(target.bucket("raw"), "dead-letter/iot/"))
+    kept = {key for key, _ in target.objects(target.bucket("raw"), "dead-letter/iot/")}
+    assert kept
+    target.run_until(target.clock.now + 120.0)
+    assert kept <= {each["key"] for each in counted(target)}
+    assert alarm_of(target) == "ALARM"
