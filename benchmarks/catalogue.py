@@ -89,6 +89,14 @@ BENCHMARKS = (
         left_out="weeks of a fleet",
     ),
     Benchmark(
+        "monitoring_month",
+        "detection",
+        "a month of daily monitoring jobs on the run's clock",
+        150.0,
+        left_out="thirty processing jobs; --only monitoring_month",
+        alone=True,
+    ),
+    Benchmark(
         "detection",
         "detection",
         "detectors on fleets, and on recorded sets when they are asked for",

@@ -6,8 +6,19 @@ from itertools import pairwise
 
 import pytest
 
+from benchmarks import monitoring_month
 from pipeline.model.hyperparameters import Hyperparameters
-from simulator.tests.monitored_month import MACHINES, ONSET_H, gain, monitored
+from simulator.tests.monitored_month import MACHINES, ONSET_H, gain, monitored, rows_of
+
+
+def test_the_benchmarks_month_has_rows_of_every_hour_of_all_pumps() -> None:
+    days = monitoring_month.TRAINED_DAYS + 1
+    rows = rows_of(monitoring_month.plan_of(days))
+    counts = [
+        len(rows.within(monitoring_month.at_ms(hour), monitoring_month.at_ms(hour + 1)))
+        for hour in range(1, 24 * days)
+    ]
+    assert set(counts) == {MACHINES * 15}
 
 
 def test_a_stationary_fleet_drifts_in_less_than_one_window_in_twenty() -> None:
