@@ -2,14 +2,16 @@
 
 ``python -m benchmarks.tuning`` writes `results/tuning.json`: the same tuning job of the
 pipeline's own container with `MaxParallelTrainingJobs` 1 and 4, by turns; of the four, two compute
-at once. Both must try the same and find the same, to the last bit of the objective. Whoever else
-computes on the machine makes the ratio smaller; how many containers run at once, looked at all the
-time, stays the same.
+at once. It tunes on the features of the history of the scenario `demo`, which are made once
+beforehand; that time is not counted. Both must try the same and find the same, to the last bit of
+the objective. Whoever else computes on the machine makes the ratio smaller; how many containers
+run at once, looked at all the time, stays the same.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import resource
 import statistics
 import sys
@@ -28,6 +30,8 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks.detection.fleet_data import joined
+from benchmarks.detection.fleet_data import rows_of as rows_of_fleet
 from benchmarks.result import finish, parser
 from benchmarks.row import Row
 from infra_cdk.config import PUMP_SPEC
@@ -35,12 +39,13 @@ from pipeline.features import feature_names
 from pipeline.model.training_metrics import METRIC_DEFINITIONS
 from pipeline.settings import FeatureSpec
 from simulator.cloud.cloud import Cloud
+from simulator.scenario import Scenario
 
 PIPELINE = Path(__file__).parents[1] / "pipeline"
 ROLE = "arn:aws:iam::000000000000:role/tuning"
 START = datetime(2026, 1, 5, tzinfo=UTC)
 TRIALS, ROUNDS, PARALLEL = 20, 1, 4
-UNITS, ROWS = 20, 1_000
+SCENARIO = "demo"
 LOOK_EVERY_S = 0.02
 
 
@@ -62,11 +67,15 @@ def main(arguments: Sequence[str]) -> int:
     chosen = options.parse_args(arguments)
     trials, rounds = (4, 1) if chosen.quick else (chosen.trials, chosen.rounds)
     outcomes: dict[int, list[Outcome]] = {1: [], PARALLEL: []}
-    for _ in range(rounds):
-        for at_once, kept in outcomes.items():
-            kept.append(tuned(trials, at_once))
-            print(f"{at_once} at once: {kept[-1].real_s:.1f} s", flush=True)
-    found = figures_of(outcomes, trials)
+    with tempfile.TemporaryDirectory(prefix="fleetwin-bench-") as folder:
+        features = Path(folder) / "part.parquet"
+        rows = write_features(features, Scenario.load(SCENARIO))
+        print(f"{rows} rows of the scenario {SCENARIO}", flush=True)
+        for _ in range(rounds):
+            for at_once, kept in outcomes.items():
+                kept.append(tuned(features, trials, at_once))
+                print(f"{at_once} at once: {kept[-1].real_s:.1f} s", flush=True)
+    found = {"scenario": SCENARIO, "feature_rows": rows, **figures_of(outcomes, trials)}
     return finish("tuning", rows_of(found), chosen, found)
 
 
@@ -76,7 +85,8 @@ def rows_of(found: dict[str, Any]) -> list[Row]:
     one, more = found["containers_at_once"]
     return [
         Row(
-            f"a tuning job of {found['training_jobs']}, four at a time",
+            f"a tuning job of {found['training_jobs']} on the scenario {found['scenario']}, "
+            "four at a time",
             *times,
             ceiling=0.85,
             limits="ratio",
@@ -103,12 +113,28 @@ def figures_of(outcomes: dict[int, list[Outcome]], trials: int) -> dict[str, Any
     }
 
 
-def tuned(trials: int, at_once: int) -> Outcome:
+def write_features(path: Path, scenario: Scenario) -> int:
+    """Write the feature rows of a scenario's history as the lake has them; return how many."""
+    spec = FeatureSpec.parse(json.dumps(PUMP_SPEC))
+    made = rows_of_fleet(scenario, spec, os.cpu_count() or 1)
+    devices, times_ms, features = joined(made.machines, 0, made.live_start_ms)
+    columns: dict[str, Any] = {
+        "device_id": devices,
+        "event_time_ms": times_ms,
+        # Nothing is lost on the way: each window is full.
+        "n": np.full(len(devices), round(scenario.fleet.rate_hz * spec.window_ms / 1000)),
+    }
+    columns |= dict(zip(feature_names(spec), features.T, strict=True))
+    pq.write_table(pa.table(columns), path)
+    return len(devices)
+
+
+def tuned(features: Path, trials: int, at_once: int) -> Outcome:
     """Run one tuning job in a twin of its own."""
     with tempfile.TemporaryDirectory(prefix="fleetwin-bench-") as folder:
         cloud = Cloud(START, Path(folder) / "state")
         try:
-            prepare(cloud, Path(folder) / "part.parquet")
+            prepare(cloud, features)
             began, cpu_began = time.perf_counter(), _cpu_s()
             with counted_containers() as counts:
                 cloud.call("sagemaker", "CreateHyperParameterTuningJob", **request(trials, at_once))
@@ -168,7 +194,7 @@ def found(cloud: Cloud, trials: int) -> list[tuple[Any, float]]:
 
 
 def prepare(cloud: Cloud, path: Path) -> None:
-    """Make the role, the image and made-up healthy rows of the demo's features."""
+    """Make the role and the image, and put the features into the lake."""
     cloud.context.assets["pipeline"] = PIPELINE
     principal = {"Service": "sagemaker.amazonaws.com"}
     trust = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
@@ -179,15 +205,6 @@ def prepare(cloud: Cloud, path: Path) -> None:
         {"Version": version, "Statement": [trust]},
         {"inline": {"Version": version, "Statement": [allowed]}},
     )
-    names = feature_names(FeatureSpec.parse(json.dumps(PUMP_SPEC)))
-    rng = np.random.default_rng(1)
-    columns: dict[str, Any] = {
-        "device_id": [f"pump-{unit:03d}" for unit in range(UNITS) for _ in range(ROWS)],
-        "event_time_ms": np.tile(np.arange(1, ROWS + 1, dtype=np.int64) * 5_000, UNITS),
-        "n": np.full(UNITS * ROWS, 10),
-    }
-    columns |= {name: 50 + rng.standard_normal(UNITS * ROWS) for name in names}
-    pq.write_table(pa.table(columns), path)
     cloud.call("s3", "CreateBucket", Bucket="lake")
     key = "features/dt=2026-01-05/part.parquet"
     cloud.call("s3", "PutObject", Bucket="lake", Key=key, Body=path.read_bytes())
