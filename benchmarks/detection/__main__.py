@@ -18,7 +18,17 @@ from functools import partial
 from multiprocessing import get_context
 from typing import Any
 
-from benchmarks.detection import datasets, figures, fleet, judging, plots, reporting, tasks
+from benchmarks.detection import (
+    datasets,
+    figures,
+    fleet,
+    fleet_reporting,
+    fleet_scenarios,
+    judging,
+    plots,
+    reporting,
+    tasks,
+)
 from benchmarks.result import RESULTS, finish, folder_of, load, parser, stored
 
 
@@ -35,7 +45,7 @@ def there(chosen: Sequence[str]) -> list[str]:
     return found
 
 
-def fleets(workers: int, seeds: fleet.Seeds, *, quick: bool) -> dict[str, Any]:
+def fleets(workers: int, seeds: fleet_scenarios.Seeds, *, quick: bool) -> dict[str, Any]:
     """Return three answers of the fleets of these seeds as values for the report."""
     machines, days_of_faults, healthy_days = (4, 1.0, 1.0) if quick else (20, 4.0, 16.0)
     print("fleet: bearings that run to failure ...", flush=True)
@@ -45,7 +55,7 @@ def fleets(workers: int, seeds: fleet.Seeds, *, quick: bool) -> dict[str, Any]:
     print("fleet: healthy plants ...", flush=True)
     plants = seeds.healthy[:1] if quick else seeds.healthy
     healthy = fleet.healthy(workers, plants, machines=machines, live_d=healthy_days)
-    return reporting.fleet_values(leads, faults, healthy)
+    return fleet_reporting.values(leads, faults, healthy)
 
 
 def again(chosen: argparse.Namespace) -> int:
@@ -77,22 +87,29 @@ def main(arguments: Sequence[str]) -> int:
     names = there(chosen.sets)
     folder = folder_of(chosen)
     body = {} if chosen.quick else reporting.load(folder)
-    lines, sweep, traces = [], [], {}
+    lines, traces = [], {}
+    sweep: list[dict[str, Any]] = []
+    unlabelled: list[dict[str, Any]] = []
     with ProcessPoolExecutor(chosen.workers, get_context("spawn")) as pool:
         work = partial(tasks.judged, quick=chosen.quick)
         for task, line, found in pool.map(work, tasks.planned(names, quick=chosen.quick)):
             print(judging.table([line]).splitlines()[-1], flush=True)
-            if task[3] is not None:
-                sweep.append({"windows": list(task[3]), **vars(line)})
+            if task.windows is not None:
+                others = unlabelled if task.unlabelled else sweep
+                others.append({"windows": list(task.windows), **vars(line)})
                 continue
             lines.append(line)
-            if task[2] == 0:
-                traces[task[0], task[1]] = found
-    body = reporting.merged(body, names, lines, sweep)
-    for name, seeds in ((tasks.FLEET, fleet.USUAL), (tasks.FLEET_HELD_OUT, fleet.HELD_OUT)):
+            if task.seed == 0:
+                traces[task.set_name, task.detector] = found
+    body = reporting.merged(body, names, lines, sweep, unlabelled)
+    plants = {
+        tasks.FLEET: fleet_scenarios.USUAL,
+        tasks.FLEET_HELD_OUT: fleet_scenarios.HELD_OUT,
+    }
+    for name, seeds in plants.items():
         if name in names:
             body[name] = fleets(chosen.workers, seeds, quick=chosen.quick)
-            print(reporting.fleet_text(body[name]))
+            print(fleet_reporting.text(body[name]))
     today = f"{datetime.now(UTC):%Y-%m-%d}"
     body["renewed"] = {**body.get("renewed", {}), **dict.fromkeys(names, today)}
     if not chosen.quick:

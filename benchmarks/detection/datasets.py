@@ -20,6 +20,7 @@ DATA_VARIABLE = "FLEETWIN_DATA"
 BESIDE = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 
 SKAB_TRAIN_ROWS = 400
+SKAB_ROW_S, TEP_ROW_S, NAB_ROW_S = 1.0, 180.0, 300.0
 TEP_ONSET_ROW = 160
 # In faults 3, 9 and 15 the process moves no more than it does without a fault.
 TEP_INVISIBLE = ("d03_te", "d09_te", "d15_te")
@@ -41,7 +42,8 @@ class Run:
 
     `history` says that `values` continue `healthy` without a break, so that a causal filter may
     start on it. `unseen` are healthy rows for the threshold alone; without them it comes from
-    blocks of `healthy`.
+    blocks of `healthy`. `row_s` is the time between two rows, None where the source has taken it
+    away.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Run:
     labels: NDArray[np.bool_]
     history: bool
     unseen: NDArray[np.float64] | None = None
+    row_s: float | None = None
 
 
 def data_folder() -> Path:
@@ -70,7 +73,8 @@ def skab(folder: Path, group: str = "valve1") -> list[Run]:
         values = np.array([[float(row[name]) for name in sensors] for row in rows])
         labels = np.array([float(row["anomaly"]) > 0 for row in rows])
         cut = SKAB_TRAIN_ROWS
-        runs.append(Run(path.stem, values[:cut], values[cut:], labels[cut:], history=True))
+        learnt, judged = values[:cut], values[cut:]
+        runs.append(Run(path.stem, learnt, judged, labels[cut:], history=True, row_s=SKAB_ROW_S))
     return runs
 
 
@@ -90,7 +94,8 @@ def skab_healthy(folder: Path, history_rows: int = SKAB_TRAIN_ROWS) -> list[Run]
     for start in range(0, len(values) - size + 1, size):
         healthy, live = np.split(values[start : start + size], [history_rows])
         labels = np.zeros(len(live), dtype=np.bool_)
-        runs.append(Run(f"anomaly-free-{start}", healthy, live, labels, history=True))
+        name = f"anomaly-free-{start}"
+        runs.append(Run(name, healthy, live, labels, history=True, row_s=SKAB_ROW_S))
     return runs
 
 
@@ -121,7 +126,9 @@ def _tep(folder: Path) -> list[Run]:
             continue
         values = np.loadtxt(path)
         labels = np.arange(len(values)) >= TEP_ONSET_ROW
-        runs.append(Run(path.stem, fit, values, labels, history=False, unseen=unseen))
+        runs.append(
+            Run(path.stem, fit, values, labels, history=False, unseen=unseen, row_s=TEP_ROW_S)
+        )
     return runs
 
 
@@ -139,7 +146,10 @@ def smap(folder: Path) -> list[Run]:
 
 
 def _tsb_ad(folder: Path) -> list[Run]:
-    """Return series of TSB-AD-M; `values` is the whole series, as TSB-AD scores it."""
+    """Return series of TSB-AD-M; `values` is the whole series, as TSB-AD scores it.
+
+    The publisher took the times of the rows away, so that there is no `row_s`.
+    """
     runs = []
     for path in _files(folder, "*.npz"):
         with np.load(path) as stored:
@@ -166,7 +176,8 @@ def nab(folder: Path) -> list[Run]:
     for start, end in windows:
         labels |= (times >= datetime.fromisoformat(start)) & (times <= datetime.fromisoformat(end))
     cut = int(NAB_TRAIN_SHARE * len(rows))
-    return [Run("machine_temperature", values[:cut], values[cut:], labels[cut:], history=True)]
+    learnt, judged = values[:cut], values[cut:]
+    return [Run("machine_temperature", learnt, judged, labels[cut:], history=True, row_s=NAB_ROW_S)]
 
 
 def _files(folder: Path, pattern: str) -> list[Path]:

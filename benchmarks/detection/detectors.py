@@ -62,8 +62,7 @@ class Judged:
 
 def settings_of(features: FeatureSet, seed: int, changes: Mapping[str, object]) -> Hyperparameters:
     """Return the hyperparameters for a run; `changes` come last."""
-    rows = len(features.healthy if features.unseen is None else features.unseen)
-    days = rows * ROW_MS / calibration.MS_PER_DAY
+    days = features.history_rows * ROW_MS / calibration.MS_PER_DAY
     chosen = Hyperparameters(
         feature_spec=features.spec.to_json(),
         seed=seed,
@@ -227,4 +226,6 @@ DETECTORS: dict[str, Callable[[FeatureSet, int], Judged]] = {
     "row_index": _row_index,
 }
 
+UNDESIGNED = ("always_alarm", "row_index")
+"""Those whose alarms follow no rate."""
 SEEDED = ("pipeline", "half_residual", "residual_only", "convolutional", "random")

@@ -141,12 +141,13 @@ def _fleet(fleet: Mapping[str, Any], title: str) -> list[Row]:
     kinds = fleet["faults"].values()
     injected = sum(kind["injected"] for kind in kinds)
     measured, designed = fleet["measured_per_machine_day"], fleet["designed_per_machine_day"]
+    low, high = (bound / designed for bound in fleet["measured_interval"])
     return [
         Row(
             f"{title}, false episodes a healthy machine-day",
             measured,
             "episodes",
-            "the designed rate",
+            f"the designed rate (95 %: {low:.2f} to {high:.2f} times)",
             designed,
             ceiling=RATE_FACTOR,
             limits="ratio",
@@ -155,7 +156,7 @@ def _fleet(fleet: Mapping[str, Any], title: str) -> list[Row]:
             f"{title}, designed false episodes a healthy machine-day",
             designed,
             "episodes",
-            "the measured rate",
+            f"the measured rate (95 %: {1 / high:.2f} to {1 / max(low, 1e-9):.2f} times)",
             max(measured, 1e-9),
             ceiling=RATE_FACTOR,
             limits="ratio",

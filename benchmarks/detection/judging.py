@@ -16,11 +16,16 @@ from benchmarks.detection.rows import features_of, spec_of
 LEADERBOARD_ROWS = 60
 LEADERBOARD_FACTOR = 4 / 3
 LEADERBOARD_QUANTILE = 0.99
+DAY_S = 86_400.0
 
 
 @dataclass(frozen=True)
 class Line:
-    """One detector on one set with one seed; shares are 0 to 1, delays in rows."""
+    """One detector on one set with one seed; shares are 0 to 1, delays in rows.
+
+    `designed_episodes` are those that the design allows in the `healthy_rows` of all runs, NaN
+    for a detector without one; `row_s` is the time of a row, NaN where the set has no time base.
+    """
 
     set_name: str
     detector: str
@@ -35,6 +40,14 @@ class Line:
     p90_delay_rows: float
     false_episodes: int
     leaderboard_f1: float
+    healthy_rows: int
+    designed_episodes: float
+    row_s: float
+
+    @property
+    def machine_days(self) -> float:
+        """The time of the healthy rows; NaN where the set has no time base."""
+        return self.healthy_rows * self.row_s / DAY_S
 
 
 @dataclass(frozen=True)
@@ -57,6 +70,7 @@ def judge(
     """
     total = leaders = metrics.Confusion(0, 0, 0, 0)
     volumes, areas, reports, traces = [], [], [], []
+    healthy_rows, designed = 0, 0.0
     for run in runs:
         channels = run.values.shape[1]
         features = features_of(run, spec_of(channels, *(windows or ())))
@@ -69,6 +83,9 @@ def judge(
         volumes.append(metrics.vus_pr(run.labels, found.scores, buffer))
         areas.append(metrics.average_precision(run.labels, found.scores))
         reports.append(metrics.event_report(run.labels, alarms))
+        healthy = int((~run.labels).sum())
+        healthy_rows += healthy
+        designed += detectors.EPISODES_PER_HISTORY * healthy / features.history_rows
         traces.append(Trace(run.name, run.labels, found.scores, alarms, reports[-1].delays_rows))
     delays = [delay for report in reports for delay in report.delays_rows]
     line = Line(
@@ -85,6 +102,9 @@ def judge(
         float(np.quantile(delays, 0.9)) if delays else float("nan"),
         sum(report.false_episodes for report in reports),
         leaders.f1,
+        healthy_rows,
+        float("nan") if name in detectors.UNDESIGNED else designed,
+        float("nan") if runs[0].row_s is None else runs[0].row_s,
     )
     return line, traces
 

@@ -8,6 +8,7 @@ table has the figures with others.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,6 +43,11 @@ class FeatureSet:
         """How far a row looks back."""
         return self.spec.reach_ms // ROW_MS
 
+    @property
+    def history_rows(self) -> int:
+        """How many rows the threshold comes from."""
+        return len(self.healthy if self.unseen is None else self.unseen)
+
 
 def spec_of(channels: int, short_rows: int = SHORT_ROWS, long_rows: int = LONG_ROWS) -> FeatureSpec:
     """Return the feature spec for rows of so many channels."""
@@ -65,6 +71,31 @@ def features_of(run: Run, spec: FeatureSpec) -> FeatureSet:
     values = _features(np.vstack([before, run.values]), spec)
     unseen = None if run.unseen is None else _features(run.unseen, spec)[whole:]
     return FeatureSet(spec, healthy, values[: len(before)], values[len(before) :], unseen)
+
+
+def unlabelled_windows(runs: Sequence[Run]) -> tuple[int, int]:
+    """Return lengths of both windows that healthy rows alone suggest, the same for all runs.
+
+    The longer one is the integrated autocorrelation time, of the mean over channels and runs up
+    to its first zero: rows so far apart say something new. The shorter one is half way between one
+    row and that in ratio.
+    """
+    found = [_autocorrelation(run.healthy) for run in runs]
+    shortest = min(map(len, found))
+    mean = np.mean([one[:shortest] for one in found], axis=0)
+    below = np.flatnonzero(mean <= 0.0)
+    end = int(below[0]) if len(below) else shortest
+    long_rows = max(2, round(1.0 + 2.0 * float(mean[1:end].sum())))
+    return max(1, round(long_rows**0.5)), long_rows
+
+
+def _autocorrelation(rows: Floats) -> Floats:
+    """Return the mean autocorrelation of the channels that move, by lag up to half the rows."""
+    moving = rows[:, rows.std(axis=0) > 0.0]
+    z = (moving - moving.mean(axis=0)) / moving.std(axis=0)
+    spectrum = np.abs(np.fft.rfft(z, 2 * len(z), axis=0)) ** 2
+    found: Floats = np.fft.irfft(spectrum, axis=0)[: len(z) // 2].mean(axis=1) / len(z)
+    return found
 
 
 def times_ms(count: int) -> NDArray[np.int64]:

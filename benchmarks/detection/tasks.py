@@ -6,10 +6,11 @@ In a module of its own, because a process that is spawned cannot import a packag
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from benchmarks.detection import datasets, detectors, judging
+from benchmarks.detection import datasets, detectors, judging, rows
 
 SEEDS = 3
 READERS: dict[str, Callable[[Path], list[datasets.Run]]] = {
@@ -28,27 +29,44 @@ FLEET, FLEET_HELD_OUT = "fleet", "fleet_held_out"
 FLEETS = (FLEET, FLEET_HELD_OUT)
 WINDOWS = ((3, 9), (3, 15), (4, 16), (5, 15), (5, 20), (6, 30))
 """Lengths of the two windows that are tried on SKAB, to show how much hangs on the choice."""
+UNLABELLED = ("skab", "tep", "msl", "nab")
+"""Sets that are judged once more with the windows that their healthy rows suggest."""
 
-Task = tuple[str, str, int, tuple[int, int] | None]
+
+@dataclass(frozen=True)
+class Task:
+    """A detector to be judged on a set; `windows` None for the benchmark's own.
+
+    `unlabelled` says that the windows are those that the healthy rows suggest.
+    """
+
+    set_name: str
+    detector: str
+    seed: int
+    windows: tuple[int, int] | None = None
+    unlabelled: bool = False
 
 
 def planned(chosen: Sequence[str], *, quick: bool) -> list[Task]:
-    """Return what is to be judged, (set, detector, seed, windows) each."""
+    """Return what is to be judged."""
     found: list[Task] = []
     for set_name in chosen:
         if set_name in FLEETS:
             continue
         for name in detectors.DETECTORS:
             seeds = SEEDS if name in detectors.SEEDED and not quick else 1
-            found += [(set_name, name, seed, None) for seed in range(seeds)]
+            found += [Task(set_name, name, seed) for seed in range(seeds)]
         if set_name == "skab" and not quick:
-            found += [(set_name, "pipeline", 0, windows) for windows in WINDOWS]
+            found += [Task(set_name, "pipeline", 0, windows) for windows in WINDOWS]
+        if set_name in UNLABELLED and not quick:
+            suggested = rows.unlabelled_windows(READERS[set_name](datasets.data_folder()))
+            found.append(Task(set_name, "pipeline", 0, suggested, unlabelled=True))
     return found
 
 
 def judged(task: Task, *, quick: bool) -> tuple[Task, judging.Line, list[judging.Trace]]:
     """Judge one task."""
-    set_name, name, seed, windows = task
-    runs = READERS[set_name](datasets.data_folder())
-    line, traces = judging.judge(set_name, runs[:2] if quick else runs, name, seed, windows)
-    return task, line, traces
+    runs = READERS[task.set_name](datasets.data_folder())
+    some = runs[:2] if quick else runs
+    found = judging.judge(task.set_name, some, task.detector, task.seed, task.windows)
+    return task, *found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,18 +13,16 @@ import pytest
 from benchmarks.detection import (
     datasets,
     detectors,
+    false_alarms,
     figures,
-    fleet,
     judging,
     metrics,
     plots,
     reporting,
     tasks,
 )
-from benchmarks.detection.fleet_data import rows_of
-from benchmarks.detection.rows import features_of, spec_of
+from benchmarks.detection.rows import features_of, spec_of, unlabelled_windows
 from benchmarks.result import RESULTS
-from simulator.scenario import Scenario
 
 
 def run_of(seed: int, rows: int = 900, learnt: int = 400, shift: float = 0.0) -> datasets.Run:
@@ -89,19 +88,6 @@ def test_trivial_detectors_look_at_no_sensor() -> None:
         np.testing.assert_array_equal(one, two)
 
 
-def test_a_small_fleet_is_measured_from_its_samples_to_the_page() -> None:
-    leads = fleet.run_to_failure(1, machines=3)
-    assert leads.found_share > 0.0
-    assert all(0.0 <= share <= 1.0 for share in leads.shares)
-    faults = fleet.faults(1, machines=1, live_d=0.5)
-    assert sum(faults.injected.values()) > 0
-    healthy = fleet.healthy(1, (1,), machines=2, history_d=0.25, live_d=0.5)
-    assert healthy.rate.exposure == pytest.approx(1.0, rel=0.01)
-    body = reporting.merged({}, ["made"], [], [])
-    body["fleet"] = json.loads(json.dumps(reporting.fleet_values(leads, faults, healthy)))
-    assert "machine-days" in reporting.page(body)
-
-
 def test_a_run_without_a_fault_has_false_alarms_and_nothing_to_find() -> None:
     run = run_of(6)
     quiet = datasets.Run("quiet", run.healthy, run.values, run.labels & False, history=True)
@@ -154,13 +140,44 @@ def test_precision_and_recall_end_at_everything_found() -> None:
     np.testing.assert_allclose(precision, [1.0, 1.0, 2 / 3, 0.5])
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_both_faults_of_the_scenario_that_a_new_user_runs_are_found(seed: int) -> None:
-    rows = rows_of(Scenario.load("tiny").with_seed(seed), fleet.spec(), 1)
-    artefact = fleet.trained(rows)
-    for machine in rows.machines:
-        found = fleet.episodes_of(artefact, machine, rows.live_start_ms)
-        for fault in rows.truth.of(machine.device_id):
-            delays_s = [(each.opened_ms - fault.start_ms) / 1000 for each in found]
-            # Half of the fault's own time at most: no episode that only just opened.
-            assert any(0 <= delay <= 240 for delay in delays_s), fault.kind
+@pytest.mark.parametrize("memory", [4, 10])
+def test_suggested_windows_are_the_time_over_which_healthy_rows_are_correlated(memory: int) -> None:
+    rng = np.random.default_rng(memory)
+    kernel = np.ones(memory) / memory
+    runs = []
+    for _ in range(20):
+        rows = rng.standard_normal((2_000, 3))
+        values = np.column_stack([np.convolve(column, kernel, "valid") for column in rows.T])
+        labels = np.zeros(10, np.bool_)
+        runs.append(datasets.Run("made", values, values[:10], labels, history=False))
+    short, long = unlabelled_windows(runs)
+    # The integral of a triangle of this half width.
+    assert long == pytest.approx(memory, abs=1)
+    assert short == round(long**0.5)
+
+
+def test_false_alarms_are_over_machine_days_and_the_design_needs_none() -> None:
+    run = run_of(7)
+    rows = int((~run.labels).sum())
+    timeless, _ = judging.judge("timeless", [run], "pca_q", 0)
+    timed, _ = judging.judge("timed", [replace(run, row_s=180.0)], "pca_q", 0)
+    always, _ = judging.judge("timed", [replace(run, row_s=180.0)], "always_alarm", 0)
+    assert timed.machine_days == pytest.approx(rows * 180.0 / 86_400.0)
+    history = len(features_of(run, spec_of(4)).healthy)
+    assert timed.designed_episodes == pytest.approx(0.3 * rows / history)
+    cells = [
+        row.strip("| ").split(" | ")
+        for row in false_alarms.table([timeless, timed, always]).splitlines()[2:]
+    ]
+    assert [row[2] for row in cells] == ["-", "0.625", "0.625"]
+    assert [row[4] == "-" for row in cells] == [True, False, False]
+    assert [row[5] == "-" for row in cells] == [True, False, True]
+    assert [row[6] == "-" for row in cells] == [False, False, True]
+
+
+def test_seeds_of_a_detector_are_one_row_with_their_mean_count() -> None:
+    line, _ = judging.judge("made", [run_of(8)], "random", 0)
+    seeds = [replace(line, seed=seed, false_episodes=seed) for seed in range(3)]
+    head, rule, *rows = false_alarms.table(seeds).splitlines()
+    assert head.count("|") == rule.count("|") == rows[0].count("|")
+    assert [row.split(" | ")[3] for row in rows] == ["1"]

@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 import pytest
 
-from benchmarks.detection.fleet import spec, trained
 from benchmarks.detection.fleet_data import FleetRows, rows_of
+from benchmarks.detection.fleet_rules import defaults, trained
+from benchmarks.detection.fleet_scenarios import spec
 from pipeline.detection.device_detection import MODEL_RULE, DeviceDetection, ScoredRow
 from pipeline.detection.episodes import Rule
 from pipeline.device_state import DeviceState
@@ -135,7 +136,7 @@ def detected(rows: FleetRows, model: Artefact) -> list[Found]:
 @pytest.fixture(scope="module")
 def found() -> list[Found]:
     rows = plant()
-    return detected(rows, trained(rows))
+    return detected(rows, trained(rows, defaults()))
 
 
 def strangers(found: list[Found], most: int = 1) -> list[Found]:
