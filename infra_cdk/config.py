@@ -98,7 +98,11 @@ class StageConfig:
     training_instance: str
     endpoint_instance: str
     endpoint_instances: int
-    """How many the workflow creates; two at least, of which a canary is one."""
+    """How many the workflow creates, and the fewest; two at least, of which a canary is one."""
+    endpoint_most_instances: int
+    """How many scaling may make of them."""
+    requests_per_instance: int
+    """Invocations a minute that scaling keeps an instance at."""
     encryption: str
     """`S3_MANAGED` or `KMS`."""
 
@@ -159,6 +163,10 @@ DEV = StageConfig(
     training_instance="ml.m5.large",
     endpoint_instance="ml.m5.large",
     endpoint_instances=2,
+    endpoint_most_instances=4,
+    # A request has the rows of a batch, and a batch takes some milliseconds: a few per cent of an
+    # instance's time, and far more than a hundred machines ask for.
+    requests_per_instance=600,
 )
 
 PROD = replace(
@@ -184,6 +192,7 @@ PROD = replace(
     endpoint_instance="ml.m5.xlarge",
     # One in each of three zones, as SageMaker spreads them.
     endpoint_instances=3,
+    endpoint_most_instances=6,
 )
 
 STAGES = {config.stage: config for config in (DEV, PROD)}

@@ -246,9 +246,12 @@ def _alerts(target: Target) -> list[dict[str, Any]]:
 
 
 def _alarms(target: Target) -> list[dict[str, Any]]:
+    """Return the alarms' states, without those that are levers of Application Auto Scaling."""
     page = target.call("cloudwatch", "DescribeAlarms")
     return [
-        {"name": alarm["AlarmName"], "state": alarm["StateValue"]} for alarm in page["MetricAlarms"]
+        {"name": alarm["AlarmName"], "state": alarm["StateValue"]}
+        for alarm in page["MetricAlarms"]
+        if not alarm["AlarmName"].startswith("TargetTracking-")
     ]
 
 

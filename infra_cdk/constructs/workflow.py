@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from aws_cdk import Aws
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from infra_cdk.config import StageConfig
 from infra_cdk.constructs import arns
-from infra_cdk.constructs.alarms import ENDPOINT_ERRORS, ENDPOINT_LATENCY
+from infra_cdk.constructs.alarms import ENDPOINT_ERRORS, ENDPOINT_LATENCY, VARIANT
 from infra_cdk.constructs.assets import PipelineAssets
 from infra_cdk.constructs.etl import FeaturesJob
 from infra_cdk.constructs.lake import EVALUATIONS_PREFIX, Lake
@@ -24,6 +25,8 @@ from infra_cdk.constructs.parameters import parameter
 from infra_cdk.constructs.permissions import NEW_KEYS, NEW_NAMES, Statement, service_role
 from infra_cdk.constructs.tables import Tables
 from infra_cdk.constructs.training import SageMakerRoles
+
+SCALING_SERVICE = "sagemaker.application-autoscaling.amazonaws.com"
 
 
 class TrainingWorkflow(Construct):
@@ -70,6 +73,7 @@ class TrainingWorkflow(Construct):
                     NEW_KEYS,
                 ),
                 *_endpoint_statements(config, roles),
+                *_scaling_statements(config),
                 finds_others(config, "training"),
                 Statement("ActivateModel", ["dynamodb:PutItem"], [tables.state.table_arn]),
                 records_failures(config, "training", lake),
@@ -101,6 +105,8 @@ class TrainingWorkflow(Construct):
                 "TrainingInstance": config.training_instance,
                 "EndpointInstance": config.endpoint_instance,
                 "EndpointInstances": str(config.endpoint_instances),
+                "EndpointMostInstances": str(config.endpoint_most_instances),
+                "RequestsPerInstance": str(config.requests_per_instance),
             },
         )
 
@@ -200,5 +206,50 @@ def _endpoint_statements(config: StageConfig, roles: SageMakerRoles) -> list[Sta
                 arns.regional("cloudwatch", f"alarm:{config.prefix}-{name}")
                 for name in (ENDPOINT_ERRORS, ENDPOINT_LATENCY)
             ],
+        ),
+    ]
+
+
+def _scaling_statements(config: StageConfig) -> list[Statement]:
+    """Return what Application Auto Scaling asks of who has an endpoint scaled (its user guide)."""
+    endpoint = f"endpoint/{config.endpoint_name}"
+    linked = f"{SCALING_SERVICE}/AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
+    return [
+        Statement(
+            "ScaleEndpoint",
+            [
+                "application-autoscaling:PutScalingPolicy",
+                "application-autoscaling:RegisterScalableTarget",
+            ],
+            [arns.regional("application-autoscaling", "scalable-target/*")],
+            "The service names a target when it is registered",
+            {
+                "StringEquals": {
+                    "application-autoscaling:service-namespace": "sagemaker",
+                    "application-autoscaling:scalable-dimension": (
+                        "sagemaker:variant:DesiredInstanceCount"
+                    ),
+                }
+            },
+        ),
+        Statement(
+            "ResizeEndpoint",
+            ["sagemaker:UpdateEndpointWeightsAndCapacities"],
+            [arns.sagemaker(endpoint)],
+        ),
+        Statement(
+            "PutScalingAlarms",
+            ["cloudwatch:PutMetricAlarm"],
+            [arns.regional("cloudwatch", f"alarm:TargetTracking-{endpoint}/variant/{VARIANT}-*")],
+            "The service names a policy's alarms",
+        ),
+        Statement(
+            "LinkScalingRole",
+            # For the account's first target only.
+            ["iam:CreateServiceLinkedRole"],
+            [
+                f"arn:{Aws.PARTITION}:iam::{Aws.ACCOUNT_ID}:role/aws-service-role/{linked}",
+            ],
+            conditions={"StringEquals": {"iam:AWSServiceName": SCALING_SERVICE}},
         ),
     ]

@@ -84,6 +84,8 @@ WILDCARDS = {
     ("fleetwin-dev-training", "DescribeBest"),
     ("fleetwin-dev-training", "FindCurrentModel"),
     ("fleetwin-dev-training", "RegisterModel"),
+    ("fleetwin-dev-training", "ScaleEndpoint"),
+    ("fleetwin-dev-training", "PutScalingAlarms"),
     ("fleetwin-dev-training", "JudgeModel"),
     ("fleetwin-dev-training", "Evaluate"),
     ("fleetwin-dev-training", "ReadEvaluation"),

@@ -15,6 +15,7 @@ from infra_cdk.config import STAGES
 from infra_cdk.tests.snapshot import listed, resources, role_statements
 from pipeline.model.hyperparameters import Hyperparameters
 from pipeline.model.training_metrics import METRIC_DEFINITIONS
+from simulator.cloud.sagemaker_models import MOST_INSTANCES
 
 MACHINES = {
     machine["StateMachineName"]: machine
@@ -88,6 +89,17 @@ NEEDED = {
     "arn:aws:states:::aws-sdk:s3:putObject": {"s3:PutObject"},
     "arn:aws:states:::sns:publish": {"sns:Publish"},
     "arn:aws:states:::aws-sdk:sfn:listExecutions": {"states:ListExecutions"},
+    # Application Auto Scaling looks at the endpoint, and makes its alarms, as the caller.
+    "arn:aws:states:::aws-sdk:applicationautoscaling:registerScalableTarget": {
+        "application-autoscaling:RegisterScalableTarget",
+        "sagemaker:DescribeEndpoint",
+        "sagemaker:UpdateEndpointWeightsAndCapacities",
+        "iam:CreateServiceLinkedRole",
+    },
+    "arn:aws:states:::aws-sdk:applicationautoscaling:putScalingPolicy": {
+        "application-autoscaling:PutScalingPolicy",
+        "cloudwatch:PutMetricAlarm",
+    },
 }
 
 
@@ -155,6 +167,21 @@ def test_an_endpoint_is_touched_only_when_there_is_a_model_and_active_only_in_se
     assert {"Variable": "$.endpoint.config", "StringEqualsPath": "$.name"} in ready["And"]
     assert pending["Next"] == "WaitForEndpoint"
     assert STATES["IsEndpointReady"]["Default"] == "EndpointFailed"
+
+
+def test_scaling_stays_within_the_stages_numbers_and_an_update_keeps_what_it_made() -> None:
+    target = TASKS["RegisterScaling"]["Parameters"]
+    policy = TASKS["ScaleOnRequests"]["Parameters"]
+    (variant,) = TASKS["CreateEndpointConfig"]["Parameters"]["ProductionVariants"]
+    place = f"endpoint/${{EndpointName}}/variant/{variant['VariantName']}"
+    assert target["ResourceId"] == policy["ResourceId"] == place
+    assert target["MinCapacity.$"] == variant["InitialInstanceCount.$"]
+    for config in STAGES.values():
+        assert 2 <= config.endpoint_instances < config.endpoint_most_instances <= MOST_INSTANCES
+    update = TASKS["UpdateEndpoint"]["Parameters"]
+    assert update["RetainAllVariantProperties"] is True
+    left_out = [each["VariantPropertyType"] for each in update["ExcludeRetainedVariantProperties"]]
+    assert "DesiredInstanceCount" not in left_out
 
 
 def test_an_update_is_a_canary_of_one_instance_that_alarms_of_the_stack_roll_back() -> None:

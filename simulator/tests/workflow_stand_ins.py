@@ -35,7 +35,11 @@ JOB_S = 10.0
 """How long a job of a stand-in runs."""
 NAMED = "workflow-of-a-test"
 _STEPS = r"((?:\.[A-Za-z_]\w*|\[\d+\]|\[\*\])+)"
-NUMBERS = {"EndpointInstances": "2"}
+NUMBERS = {
+    "EndpointInstances": "2",
+    "EndpointMostInstances": "4",
+    "RequestsPerInstance": "600",
+}
 """What the stack gives as a number."""
 _PATH = re.compile(rf"(?<!\$)\${_STEPS}")
 _INPUT = re.compile(rf"\$states\.input{_STEPS}")
