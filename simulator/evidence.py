@@ -259,9 +259,20 @@ def _model(target: Target) -> dict[str, Any]:
     table = target.name_of("AWS::DynamoDB::Table", "device-state")
     answer = target.call("dynamodb", "GetItem", TableName=table, Key={"pk": {"S": "#model"}})
     item = answer.get("Item", {})
-    return {
+    found: dict[str, Any] = {
         name: item[name]["S"] for name in ("endpoint", "model_version", "activated") if name in item
     }
+    return found | {"evaluations": evaluations(target)}
+
+
+def evaluations(target: Target) -> list[dict[str, Any]]:
+    """Return what was found of each candidate that was compared with a current model, by name."""
+    found = []
+    for key, body in target.objects(target.bucket("artefacts"), "evaluations/"):
+        result = orjson.loads(body)
+        told = {name: result[name] for name in ("promote", "reasons", "events")}
+        found.append({"candidate": key.split("/")[1], **told})
+    return sorted(found, key=itemgetter("candidate"))
 
 
 def _traces(

@@ -28,6 +28,7 @@ def render(report: RunReport, traces: Sequence[Trace], live_from_ms: int) -> str
         _detections(report, judged),
         _alerts(report),
         _maintenance(report),
+        _candidates(report),
         "<h2>Machines</h2>",
         '<p class="legend"><span><i class="key" style="background:var(--fault)"></i>true fault'
         '</span><span><i class="key" style="background:var(--found)"></i>detection that found it'
@@ -175,6 +176,24 @@ def _alerts(report: RunReport) -> str:
         + f'<p class="lead">fleetwin trace {escaped(report.messages[0]["alert_id"][:8])} '
         "follows one back to its readings.</p>"
     )
+
+
+def _candidates(report: RunReport) -> str:
+    """Return what became of models that were compared with the one in service."""
+    rows = []
+    for each in report.model.get("evaluations", []):
+        delays = [event["candidate_delay_s"] for event in each["events"]]
+        missed = delays.count(None)
+        rows.append(
+            [
+                escaped(each["candidate"]),
+                "promoted" if each["promote"] else "rejected",
+                f"{len(delays) - missed} of {len(delays)}",
+                "<br>".join(map(escaped, each["reasons"])),
+            ]
+        )
+    head = ("candidate", "verdict", "labelled faults found", "criteria")
+    return "<h2>Candidates</h2>" + table(head, rows) if rows else ""
 
 
 def _readings(report: RunReport) -> str:

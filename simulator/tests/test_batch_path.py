@@ -86,5 +86,18 @@ def test_features_know_the_work_that_was_finished_by_then(
         )
 
 
+def test_orders_label_their_machine_only_where_a_crew_came_for_a_fault(
+    finished: tuple[Path, dict[str, Any]],
+) -> None:
+    out, report = finished
+    bucket = out / "twin" / "s3" / "fleetwin-dev-processed-000000000000"
+    lines = (bucket / "labels" / "work-orders.jsonl").read_text("utf-8").splitlines()
+    known = [order for order in report["maintenance"] if order["finished_ms"] <= EXPORTED_MS]
+    assert "preventive" in {order["type"] for order in known}
+    repaired = [order for order in known if order["type"] != "preventive"]
+    named = {order["order_id"] for order in repaired if order["failure_mode"]}
+    assert {json.loads(line)["order_id"] for line in lines} == named
+
+
 EXPORTED_MS = round(datetime(2026, 1, 5, 23, 5, tzinfo=UTC).timestamp() * 1000)
 """When the maintenance system wrote its files the last time before the features were made."""

@@ -131,7 +131,11 @@ def test_the_drift_is_told_when_it_is_there_and_trained_on_once(finished: Finish
     first, second = finished.executions("training")
     assert (first["status"], second["status"]) == ("SUCCEEDED", "SUCCEEDED")
     assert str(second["startDate"]).startswith("2026-01-09T05:")
-    assert json.loads(second["input"])["run"].startswith("drift-")
+    run = json.loads(second["input"])["run"]
+    assert run.startswith("drift-")
+    (judged_candidate,) = finished.report.model["evaluations"]
+    assert judged_candidate["candidate"].endswith(run)
+    assert judged_candidate["promote"] is True
 
 
 @pytest.mark.slow

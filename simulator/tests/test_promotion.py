@@ -21,6 +21,7 @@ import pytest
 from pipeline.features import feature_names
 from pipeline.settings import FeatureSpec
 from simulator.cloud.asl_execution import Execution
+from simulator.evidence import evaluations
 from simulator.targets import Embedded
 
 # One twin for all, in the order of the file.
@@ -216,6 +217,9 @@ def test_a_candidate_that_misses_a_fault_that_a_work_order_names_is_rejected_for
     assert not found["promote"]
     assert fleet.serving() == f"{ENDPOINT}-second"
     assert (fleet.told[-1]["kind"], fleet.told[-1]["reasons"]) == ("model_kept", found["reasons"])
+    told = {each["candidate"]: each for each in evaluations(fleet.target)}
+    assert told[f"{ENDPOINT}-slow"]["events"] == found["events"], "the report of a run has it"
+    assert told[f"{ENDPOINT}-second"]["promote"]
 
 
 def test_a_canary_with_an_alarm_is_rolled_back_rejected_and_told(fleet: Fleet) -> None:

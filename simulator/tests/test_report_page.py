@@ -101,6 +101,19 @@ def test_the_page_says_when_the_run_began_and_what_a_person_was_told() -> None:
     assert "<h2>Alerts</h2>" not in render(replace(report(3), messages=[]), [], START_MS)
 
 
+def test_the_page_says_what_became_of_candidates_and_whether_they_find_labelled_faults() -> None:
+    event = {"device_id": "pump-1", "start_ms": START_MS, "end_ms": START_MS + HOUR_MS}
+    event |= {"current_delay_s": 30.0, "candidate_delay_s": None}
+    events = [event, {**event, "candidate_delay_s": 60.0}]
+    reasons = ["passed: <few>", "failed: 1 of 2 labelled events found"]
+    each = {"candidate": "m-2", "promote": False, "reasons": reasons, "events": events}
+    said = render(replace(report(3), model={"evaluations": [each]}), [], START_MS)
+    assert "rejected" in said
+    assert "1 of 2<" in said
+    assert "passed: &lt;few&gt;<br>failed: 1 of 2 labelled" in said
+    assert "<h2>Candidates</h2>" not in page(3)
+
+
 def test_a_long_cell_may_wrap_and_a_wide_table_scrolls() -> None:
     drawn = table(("a", "b"), [["x" * (LONG + 1), "short"]])
     assert drawn.startswith('<div class="wide"><table>')
