@@ -23,26 +23,28 @@ from simulator.cloud.iam import Observed
 
 GOLDEN = Path(__file__).parent / "golden" / "permitted_calls.json"
 RECORDED = (
-    ("once-tiny", "test_run.py"),
+    ("once-tiny/*/sources", "test_run.py"),
     ("promotion", "test_promotion.py"),
     ("wearing", "test_batch_path.py"),
     ("batch-scoring", "test_batch_scoring.py"),
     ("bad-messages", "test_bad_messages.py"),
     ("test_an_execution_that_is_stop", "test_workflow_alerts.py"),
     ("seldom-paths", "test_seldom_paths.py"),
+    ("once-tiny/*/archives", "test_built_assets.py"),
 )
 """(folder of the twin below --basetemp, file of the tests that make it), in order."""
 
 
 @dataclass(frozen=True, order=True)
 class RecordedCall:
-    """One call that a role's statements allowed; ``test`` made it."""
+    """One call that a role's statements allowed; ``test`` made it, in a workflow at ``step``."""
 
     role: str
     action: str
     resource: str
     context: dict[str, Any]
     test: str
+    step: str = ""
 
 
 def golden() -> list[RecordedCall]:
@@ -56,14 +58,16 @@ def recorded(folder: Path) -> Iterator[RecordedCall]:
     for name, test in RECORDED:
         for state in sorted(path.parents[1] for path in folder.glob(f"{name}*/**/iam/usage.json")):
             grants = list(iam_usage.grants_of(iam_usage.history(state)))
-            for asked in sorted(iam_usage.observed(state), key=_shortest_first):
+            made = iam_usage.observed(state)
+            for asked in sorted(made, key=_shortest_first):
                 sids = tuple(grant.sid for grant in grants if iam_usage.covers(grant, asked))
                 key = (asked.role_arn, asked.action, sids)
                 if sids and key not in seen:
                     seen.add(key)
                     role = asked.role_arn.rpartition("/")[2]
                     context = dict(asked.context)
-                    yield RecordedCall(role, asked.action, asked.resource, context, test)
+                    step = made[asked]
+                    yield RecordedCall(role, asked.action, asked.resource, context, test, step)
 
 
 def _shortest_first(asked: Observed) -> tuple[int, str]:
