@@ -43,6 +43,7 @@ def finished(out: Path, factor: float = 1.0) -> Path:
         for hop in ("read", "s3:PutObject")
     ]
     (out / "traces.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (out / "billable.json").write_text('{"Lambda requests": 300.0}')
     return out
 
 
@@ -149,7 +150,8 @@ def test_a_run_survives_its_rows(hops: Any, scores: Any) -> None:
         **{"alerts": 0, "detections": []},
     }
     # As runs write them: machine by machine.
-    run = RecordedRun(report, tuple(sorted(scores, key=lambda row: row[0])), hops)
+    units = {"Lambda requests": 3.0}
+    run = RecordedRun(report, tuple(sorted(scores, key=lambda row: row[0])), hops, units)
     rows = [json.loads(json.dumps(row)) for row in run.rows()]
     assert RecordedRun.all_of_rows(rows) == (run,)
     assert RecordedRun.all_of_rows([*rows, *rows]) == (run, run)
@@ -165,6 +167,7 @@ def test_a_cassette_says_of_its_run_what_the_folder_said(cassette: Path, tmp_pat
     assert list(kept) == list(there) == ["read", "s3:PutObject"]
     assert all(np.array_equal(kept[hop], there[hop]) for hop in kept)
     assert run.hops["read"][3][0] == 1.5
+    assert run.journey("").billable == {"Lambda requests": 300.0}
 
 
 def test_a_run_and_the_cassette_made_of_it_are_the_same(cassette: Path, tmp_path: Path) -> None:

@@ -348,6 +348,10 @@ class Deployed:
         """Raise EnvironmentMissing, as `serve_files`."""
         self.serve_files(task_name, Path())
 
+    def billable(self) -> dict[str, float]:
+        """Return nothing: what was used is on AWS's bill, together with all else of the account."""
+        return {}
+
     def keep(self) -> None:
         """Do nothing: what the run left is where it is deployed."""
 

@@ -26,6 +26,8 @@ from simulator.fleet.catalogue import KINDS, SENSOR_LIMITS, devices_of, sensors_
 from simulator.fleet.fleet import Fleet
 from simulator.fleet.recording import Recording
 from simulator.fleet.replay import Replay
+from simulator.parity.journey import BILLABLE_FILE, SCORES_FILE
+from simulator.parity.latency_fit import TRACES_FILE
 from simulator.report import Episode, Readings
 from simulator.report_html import Trace
 from simulator.scenario import Scenario
@@ -34,9 +36,16 @@ from simulator.targets import template_default
 
 STATE_FOLDER = "twin"
 MARKER = ".fleetwin-state"
-REPORT_FILES = ("report.html", "report.json", "alerts.jsonl", "scores.jsonl", "traces.jsonl")
 ALERTS_FILE = "alerts.jsonl"
 """The alerts as a person got them, a line each; `fleetwin trace` shows what they say."""
+REPORT_FILES = (
+    "report.html",
+    "report.json",
+    ALERTS_FILE,
+    SCORES_FILE,
+    TRACES_FILE,
+    BILLABLE_FILE,
+)
 
 
 @dataclass(frozen=True)
@@ -151,6 +160,12 @@ def trace_lines(target: Target) -> Iterator[bytes]:
     for hop, began_s, took_s in target.hops():
         row = {"hop": hop, "began_s": round(began_s, 6), "took_s": round(took_s, 6)}
         yield orjson.dumps(row) + b"\n"
+
+
+def keep_billable(target: Target, out: Path) -> None:
+    """Write what a run used of what AWS charges for, where the target knows it."""
+    if units := target.billable():
+        (out / BILLABLE_FILE).write_bytes(orjson.dumps(units, option=orjson.OPT_INDENT_2) + b"\n")
 
 
 class _RawZone:

@@ -357,6 +357,7 @@ class _Run:
         (self.options.out / evidence.ALERTS_FILE).write_bytes(alerts)
         traces = evidence.trace_lines(self.target)
         (self.options.out / TRACES_FILE).write_bytes(b"".join(traces))
+        evidence.keep_billable(self.target, self.options.out)
 
     def _write_json(self, report: RunReport) -> None:
         body = orjson.dumps(report.to_json(), option=orjson.OPT_INDENT_2)

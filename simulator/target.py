@@ -119,6 +119,9 @@ class Target(Protocol):
     def transfer(self, task_name: str) -> None:
         """Run a DataSync task to its end; raises TransferFailed."""
 
+    def billable(self) -> dict[str, float]:
+        """Return the units used of what AWS charges for, by name; empty where only AWS knows."""
+
     def keep(self) -> None:
         """Keep what can be looked at after the run."""
 

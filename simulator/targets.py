@@ -245,8 +245,7 @@ class Embedded:
 
     def recorded_only(self) -> dict[str, list[str]]:
         """Return the template's properties that change nothing here, by resource type."""
-        deployment = self.cloud.deployment
-        return dict(deployment.recorded_only) if deployment is not None else {}
+        return dict(self.cloud.deployment.recorded_only) if self.cloud.deployment else {}
 
     def publish(self, messages: Sequence[Any]) -> Any:
         """Take MQTT messages from the machines (the broker's side of the connection).
@@ -277,12 +276,9 @@ class Embedded:
     def on_alert(self, listener: Callable[[str], None]) -> None:
         """Have ``listener`` told of every message of the alert topic when it is published."""
         topic = self.name_of("AWS::SNS::Topic", "alerts")
-
-        def published(arn: str, message: str) -> None:
-            if arn == topic:
-                listener(message)
-
-        self.cloud.sns.on_publish.append(published)
+        self.cloud.sns.on_publish.append(
+            lambda arn, message: listener(message) if arn == topic else None
+        )
 
     def epoch_s(self) -> float:
         """Return the time on the clock, in seconds since 1970."""
@@ -370,6 +366,10 @@ class Embedded:
         """Yield every hop that was gone: name, beginning and duration in seconds."""
         yield from self.cloud.latency.samples
 
+    def billable(self) -> dict[str, float]:
+        """Return the units used of what AWS charges for, by name."""
+        return self.cloud.billable()
+
     def keep(self) -> None:
         """Keep the dashboards' figures for `fleetwin dashboard`."""
         self.cloud.keep_dashboards()
@@ -380,13 +380,13 @@ class Embedded:
 
     def transfer(self, task_name: str) -> None:
         """Run a DataSync task to its end; raises TransferFailed."""
-        tasks = self.call("datasync", "ListTasks")["Tasks"]
-        (task,) = (each["TaskArn"] for each in tasks if each["Name"].endswith(f"-{task_name}"))
+        every = self.call("datasync", "ListTasks")["Tasks"]
+        (task,) = (each["TaskArn"] for each in every if each["Name"].endswith(f"-{task_name}"))
         arn = self.call("datasync", "StartTaskExecution", TaskArn=task)["TaskExecutionArn"]
         self.run_until(self.cloud.datasync.wait_event(arn))
         ended = self.call("datasync", "DescribeTaskExecution", TaskExecutionArn=arn)
-        if ended["Status"] != "SUCCESS":
-            reason = ended.get("Result", {}).get("ErrorDetail", ended["Status"])
+        if (reason := ended["Status"]) != "SUCCESS":
+            reason = ended.get("Result", {}).get("ErrorDetail", reason)
             raise TransferFailed(f"the DataSync task {task_name} failed: {reason}")
 
     def environment(self) -> dict[str, str]:

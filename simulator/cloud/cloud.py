@@ -19,6 +19,7 @@ from simulator.cloud.alarms import Alarms
 from simulator.cloud.asl_tasks import Job
 from simulator.cloud.assembly import Archives, load_assembly
 from simulator.cloud.autoscaling import AutoScaling
+from simulator.cloud.billable import billable_units
 from simulator.cloud.context import Context
 from simulator.cloud.dashboards import Dashboards
 from simulator.cloud.datasync import DataSync
@@ -257,6 +258,12 @@ class Cloud:
             "AWS_REGION": self.context.region,
             "AWS_DEFAULT_REGION": self.context.region,
         }
+
+    def billable(self) -> dict[str, float]:
+        """Return the units used of what AWS charges for, by name (`billable`)."""
+        return billable_units(
+            self.dispatch.metered, self.metrics, self.call, self.glue.names, self.engine.now()
+        )
 
     def keep_dashboards(self) -> None:
         """Write what the dashboards show up to now (`dashboards_store`)."""

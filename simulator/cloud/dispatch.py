@@ -17,6 +17,7 @@ from simulator.cloud import validation
 from simulator.cloud.errors import NotSupportedByTwin
 from simulator.cloud.iam import Iam
 from simulator.cloud.iam_conditions import request_context
+from simulator.cloud.metered import Metered
 from simulator.cloud.operations import Call, Execute, Operation, Params, Principal, passed_roles
 from simulator.cloud.quotas import Quotas
 
@@ -35,6 +36,7 @@ class Dispatch:
     def __init__(self, iam: Iam, quotas: Quotas) -> None:
         self._iam = iam
         self._quotas = quotas
+        self.metered = Metered()
         self._table: dict[tuple[str, str], Operation] = {}
         self.missed: set[str] = set()
         """Operations that were asked for and are not in the table."""
@@ -94,6 +96,7 @@ class Dispatch:
             self._authorise(principal, service, operation, entry, params)
         self._quotas.admit(service, operation, params)
         answer: dict[str, Any] | simpy.Event = entry.execute(Call(principal, params))
+        self.metered.count(service, operation, params, answer)
         return answer
 
     def _authorise(

@@ -67,6 +67,11 @@ class Glue:
         """Have each job run start a Spark process of its own."""
         self._host.cold = True
 
+    @property
+    def names(self) -> list[str]:
+        """Return the names of the jobs."""
+        return list(self._jobs)
+
     def operations(self) -> dict[str, Operation]:
         """Return the job operations, keyed by botocore's name."""
         return {

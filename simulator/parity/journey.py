@@ -23,6 +23,8 @@ from simulator.parity.latency_fit import TRACES_FILE, Traces, load_traces
 
 SCORES_FILE = "scores.jsonl"
 """Beside `report.json`: every smoothed score of a run, a line each."""
+BILLABLE_FILE = "billable.json"
+"""Beside it: the units used of what AWS charges for, by name."""
 
 Scores = Mapping[str, Mapping[int, float]]
 """Smoothed score of the model by device and event time in ms."""
@@ -55,6 +57,8 @@ class Journey:
     scores: Scores
     traces: Traces = field(default_factory=dict, compare=False)
     """Seconds that each hop took, in order; empty where a run wrote none."""
+    billable: Mapping[str, float] = field(default_factory=dict, compare=False)
+    """Units used of what AWS charges for, by name; empty where a run wrote none."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +148,13 @@ class Difference:
     latency: Latencies = field(default_factory=Latencies)
 
     @property
+    def billable(self) -> dict[str, tuple[float, float]]:
+        """The units that AWS charges for, here and there, where both sides know theirs."""
+        ours, theirs = self.here.billable, self.there.billable
+        names = sorted({*ours, *theirs}) if ours and theirs else ()
+        return {name: (ours.get(name, 0.0), theirs.get(name, 0.0)) for name in names}
+
+    @property
     def moved(self) -> tuple[Pair, ...]:
         """The detections on both sides that do not agree within the tolerance."""
         return tuple(pair for pair in self.pairs if not pair.within(self.tolerance))
@@ -185,6 +196,7 @@ class Difference:
             },
             "first_divergence": None if self.first is None else vars(self.first),
             "books": {name: list(values) for name, values in self.books.items()},
+            "billable": {name: list(units) for name, units in self.billable.items()},
             "latency": self.latency.to_json(),
         }
 
@@ -192,13 +204,18 @@ class Difference:
 def load(out: Path) -> Journey:
     """Read what a run left in its ``--out`` folder; raises ParityError."""
     traces = load_traces(out / TRACES_FILE) if (out / TRACES_FILE).exists() else {}
-    return journey_of(str(out), read_report(out), read_scores(out), traces)
+    report, scores = read_report(out), read_scores(out)
+    return journey_of(str(out), report, scores, traces, read_billable(out))
 
 
 def journey_of(
-    name: str, report: Mapping[str, Any], rows: Iterable[ScoreRow], traces: Traces
+    name: str,
+    report: Mapping[str, Any],
+    rows: Iterable[ScoreRow],
+    traces: Traces,
+    billable: Mapping[str, float],
 ) -> Journey:
-    """Return the journey of a run's report, scores and traces."""
+    """Return the journey of a run's report, scores, traces and billable units."""
     scores: dict[str, dict[int, float]] = defaultdict(dict)
     for device, at_ms, score in rows:
         scores[device][at_ms] = score
@@ -222,7 +239,19 @@ def journey_of(
         found,
         scores,
         traces,
+        billable,
     )
+
+
+def read_billable(out: Path) -> dict[str, float]:
+    """Return the units that a run used, none where it wrote none; raises ParityError."""
+    path = out / BILLABLE_FILE
+    try:
+        return {name: float(units) for name, units in json.loads(path.read_bytes()).items()}
+    except FileNotFoundError:
+        return {}
+    except (ValueError, AttributeError, TypeError) as error:
+        raise ParityError(f"{path}: no billable units: {error!r}") from None
 
 
 def read_report(out: Path) -> dict[str, Any]:

@@ -37,10 +37,20 @@ def page(diff: Difference, more: str = "") -> str:
         f'<span><i class="key" style="background:{APART}"></i>their difference</span>'
         "<span>dashed: threshold; bars below: detections here and there</span></p>",
         *(_figure(diff, device) for device in apart),
+        _billable(diff),
         latency_section(diff.latency, HERE, THERE) if diff.here.traces or diff.there.traces else "",
         more,
     ]
     return document(f"fleetwin parity: {diff.here.scenario}", "".join(body))
+
+
+def _billable(diff: Difference) -> str:
+    """Return the table of what AWS charges for; nothing where neither side knows it."""
+    if not diff.billable:
+        return ""
+    rows = [[escaped(name), *(f"{n:,.6g}" for n in both)] for name, both in diff.billable.items()]
+    head = ["charged by AWS, whose units do not count here", "here", "there"]
+    return f"<h2>Billable units</h2>{table(head, rows)}"
 
 
 def _tiles(diff: Difference) -> str:

@@ -33,10 +33,25 @@ def words(diff: Difference) -> str:
             f"  first divergence  {diff.first.device_id} at {moment(diff.first.event_time_ms)}: "
             f"{_score(diff.first.here)} here, {_score(diff.first.there)} there"
         )
+    lines += billable_lines(diff)
     if diff.here.traces or diff.there.traces:
         lines += [latency_words(diff.latency), f"  {explained(diff.latency)}", ""]
     lines.append(verdict(diff))
     return "\n".join(lines)
+
+
+def billable_lines(diff: Difference) -> list[str]:
+    """Return the units of which one side used more than the other; nothing where neither knows."""
+    units = diff.billable
+    apart = {name: both for name, both in units.items() if both[0] != both[1]}
+    if not units:
+        return []
+    same = len(units) - len(apart)
+    lines = [
+        f"  billable    of {len(units)} units {same} the same, {len(apart)} not (do not count)"
+    ]
+    lines += [f"    {name}  {a:,.6g} here, {b:,.6g} there" for name, (a, b) in apart.items()]
+    return [*lines, ""]
 
 
 def verdict(diff: Difference) -> str:

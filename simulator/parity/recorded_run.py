@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from simulator.parity.journey import (
     Journey,
     ScoreRow,
     journey_of,
+    read_billable,
     read_report,
     read_scores,
 )
@@ -39,6 +40,7 @@ class RecordedRun:
     report: Mapping[str, Any]
     scores: tuple[ScoreRow, ...]
     hops: Hops
+    billable: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def of_folder(cls, out: Path) -> RecordedRun:
@@ -53,7 +55,8 @@ class RecordedRun:
         except (OSError, ValueError, KeyError) as error:
             raise ParityError(f"{path}: no traces: {error!r}; they are what a run wrote") from None
         hops = {hop: tuple(gone) for hop, gone in rows.items()}
-        return cls({name: report[name] for name in KEPT}, tuple(read_scores(out)), hops)
+        kept = {name: report[name] for name in KEPT}
+        return cls(kept, tuple(read_scores(out)), hops, read_billable(out))
 
     @property
     def words(self) -> str:
@@ -71,11 +74,11 @@ class RecordedRun:
 
     def journey(self, name: str) -> Journey:
         """Return the run for a comparison."""
-        return journey_of(name, self.report, self.scores, self.seconds())
+        return journey_of(name, self.report, self.scores, self.seconds(), self.billable)
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield what a cassette has of it: the report, a row a device, a row a hop."""
-        yield {"report": dict(self.report)}
+        yield {"report": dict(self.report), "billable": dict(self.billable)}
         by_device: dict[str, list[tuple[int, float]]] = defaultdict(list)
         for device, at_ms, score in self.scores:
             by_device[device].append((at_ms, score))
@@ -87,16 +90,17 @@ class RecordedRun:
     @classmethod
     def all_of_rows(cls, rows: Iterable[Mapping[str, Any]]) -> tuple[RecordedRun, ...]:
         """Return the runs whose `rows` these are, one run's after the other's."""
-        found: list[tuple[Mapping[str, Any], list[ScoreRow], dict[str, Any]]] = []
+        found: list[tuple[dict[str, Any], list[ScoreRow], dict[str, Any], dict[str, float]]] = []
         for row in rows:
             if "report" in row:
-                found.append(({name: row["report"][name] for name in KEPT}, [], {}))
+                kept = {name: row["report"][name] for name in KEPT}
+                found.append((kept, [], {}, row.get("billable", {})))
             elif "scores_of" in row:
                 scored = zip(row["event_time_ms"], row["score"], strict=True)
                 found[-1][1].extend((row["scores_of"], at_ms, score) for at_ms, score in scored)
             elif "hop" in row:
                 found[-1][2][row["hop"]] = tuple(zip(row["began_s"], row["took_s"], strict=True))
-        return tuple(cls(report, tuple(scores), hops) for report, scores, hops in found)
+        return tuple(cls(report, tuple(scores), *rest) for report, scores, *rest in found)
 
 
 def _columns(pairs: Iterable[tuple[float, float]], *names: str) -> dict[str, list[float]]:

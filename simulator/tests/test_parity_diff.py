@@ -187,6 +187,31 @@ def test_what_a_run_wrote_is_read_back(tmp_path: Path) -> None:
     assert dataclasses.replace(load(out), name="out-b") == apart()
 
 
+def test_billable_units_are_told_where_both_sides_know_them_and_do_not_count(
+    tmp_path: Path,
+) -> None:
+    here, there = written(sample(), tmp_path / "a"), written(sample(), tmp_path / "b")
+    assert "do not count" not in words(difference(load(here), load(there)))
+    (here / "billable.json").write_text('{"S3 PUT requests": 10.0, "SNS requests": 1.0}')
+    assert difference(load(here), load(there)).billable == {}
+    (there / "billable.json").write_text('{"S3 PUT requests": 10.0, "SQS requests": 2.0}')
+    found = difference(load(here), load(there))
+    assert found.same
+    assert found.billable == {
+        "S3 PUT requests": (10.0, 10.0),
+        "SNS requests": (1.0, 0.0),
+        "SQS requests": (0.0, 2.0),
+    }
+    said = words(found)
+    assert "of 3 units 1 the same, 2 not (do not count)" in said
+    assert "SQS requests  0 here, 2 there" in said
+    assert "<h2>Billable units</h2>" in page(found)
+    assert found.to_json()["billable"]["SNS requests"] == [1.0, 0.0]
+    (there / "billable.json").write_text("[]")
+    with pytest.raises(ParityError, match="no billable units"):
+        load(there)
+
+
 def test_the_exit_code_says_whether_two_runs_are_the_same(tmp_path: Path) -> None:
     here, there = written(sample(), tmp_path / "a"), written(apart(), tmp_path / "b")
     as_json, as_html = tmp_path / "diff.json", tmp_path / "diff.html"

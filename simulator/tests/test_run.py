@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import Any
 import orjson
 import pytest
 
+from simulator.plan.plan import PRICES_FILE
 from simulator.scenario import Scenario
 from simulator.tests.conftest import FinishedRun
 
@@ -104,6 +106,22 @@ def test_the_report_has_every_name_that_tools_rely_on(tiny_run: FinishedRun) -> 
     for stage in report["stages"]:
         assert {"name", "wall_s", "virtual_s"} <= stage.keys()
     assert (report["seed"], report["target"]) == (1, "embedded")
+
+
+def test_a_run_writes_what_aws_would_charge_for_by_the_names_of_the_price_file(
+    tiny_run: FinishedRun,
+) -> None:
+    units = json.loads((tiny_run.out / "billable.json").read_text("utf-8"))
+    priced = json.loads(PRICES_FILE.read_text("utf-8"))["prices"]
+    # Of these the twin counts nothing, or requests in place of units.
+    left_out = {"IoT rules", "IoT connection minutes", "S3 GB-months", "CloudWatch log GB"}
+    left_out |= {"DynamoDB write units", "DynamoDB read units", "KMS key months", "KMS requests"}
+    assert set(priced) - set(units) == left_out
+    assert min(units.values()) > 0.0
+    readings = tiny_run.report["readings"]
+    assert units["IoT messages"] >= readings["delivered"] >= readings["stored"]
+    assert units["Kinesis PUT payload units"] >= readings["delivered"]
+    assert units["Glue DPU-hours"] < units["SageMaker instance hours"] < 3.0
 
 
 def test_every_number_in_the_report_is_finite_and_not_negative(tiny_run: FinishedRun) -> None:

@@ -20,6 +20,7 @@ from botocore.validate import ParamValidator
 from simulator.cloud.context import Context
 from simulator.cloud.engine import Engine
 from simulator.cloud.errors import AccessDenied, NotSupportedByTwin, ValidationError
+from simulator.cloud.metered import Metered
 from simulator.cloud.operations import Call, Operation, Principal
 from simulator.cloud.processes import Processes
 
@@ -80,6 +81,7 @@ class FakeDispatch:
     """Authorise by the fake IAM, validate both ways, execute; records calls' names."""
 
     def __init__(self, iam: FakeIam) -> None:
+        self.metered = Metered()
         self.iam = iam
         self.table: dict[tuple[str, str], Operation] = {}
         self.calls: list[tuple[str, str]] = []
