@@ -24,6 +24,7 @@ from parity_tests.behaviour.test_recorded_workflows import RECORDED as RECORDED_
 from parity_tests.behaviour.test_recorded_workflows import (
     test_a_recorded_execution_goes_as_it_went_on_aws as recorded_execution,
 )
+from parity_tests.contract.malformed import malformed, not_refused
 from parity_tests.contract.shapes import absent, carried, comparable, misfits
 from parity_tests.contract.test_shapes import EXAMPLES, own_operations
 from parity_tests.contract.world import World
@@ -36,6 +37,8 @@ from simulator.testing.twin import Twin
 FILE = Path(__file__).with_name("scorecard.json")
 NOT_YET = "not yet recorded"
 FITS = "fits"
+REFUSED = "refused by name"
+"""What the twin does with every request that does not fit the model."""
 
 NO_TEST = "nothing holds it"
 _JOURNEY = "journey/test_journey.py::test_the_detections_are_the_same"
@@ -68,15 +71,17 @@ def card(folder: Path) -> Card:
     try:
         shapes = dict(_shapes(world))
         rows = _rows(world)
-        own = own_operations(world.cloud)
-        forwarded = len(set(world.cloud.dispatch.supported()) - own)
+        requests = dict(_requests(world))
+        there = world.cloud.dispatch.supported()
+        forwarded = len(set(there) - own_operations(world.cloud))
     finally:
         world.close()
     rows["stepfunctions", "StartExecution"] += _executions()
     services: dict[str, dict[str, Any]] = defaultdict(dict)
-    for service, operation in sorted(own):
+    for service, operation in there:
         services[service][operation] = {
             "L1": shapes.get((service, operation), "no example"),
+            "L1 requests": requests[service, operation],
             "L2": rows.get((service, operation)) or NOT_YET,
         }
     return {
@@ -137,6 +142,13 @@ def _shapes(world: World) -> Iterator[tuple[tuple[str, str], str]]:
         yield key, "; ".join(wrong) or FITS
 
 
+def _requests(world: World) -> Iterator[tuple[tuple[str, str], str]]:
+    """Yield of each operation whether every malformed request is refused by name."""
+    for service, operation in world.cloud.dispatch.supported():
+        wrong = (not_refused(world.cloud, each) for each in malformed(service, operation))
+        yield (service, operation), "; ".join(filter(None, wrong)) or REFUSED
+
+
 def _rows(world: World) -> dict[tuple[str, str], list[Card]]:
     """Return L2 of each operation: the rows of the tables, and whether they hold."""
     found: dict[tuple[str, str], list[Card]] = defaultdict(list)
@@ -185,9 +197,10 @@ def _totals(services: dict[str, dict[str, Any]], forwarded: int) -> Card:
     entries = [entry for operations in services.values() for entry in operations.values()]
     rows = [row for entry in entries if entry["L2"] != NOT_YET for row in entry["L2"]]
     return {
-        "operations that run here": len(entries),
-        "operations forwarded to moto, not judged": forwarded,
+        "operations": len(entries),
+        "operations of them forwarded to moto": forwarded,
         "L1 fit their shape": sum(entry["L1"] == FITS for entry in entries),
+        "L1 refuse malformed requests": sum(each["L1 requests"] == REFUSED for each in entries),
         "L2 with a row": sum(entry["L2"] != NOT_YET for entry in entries),
         "L2 not yet recorded": sum(entry["L2"] == NOT_YET for entry in entries),
         "L2 rows recorded": sum(row["source"] == "recorded" for row in rows),
@@ -208,6 +221,8 @@ def worse(old: Card, new: Card) -> list[str]:
                 continue
             if before["L1"] == FITS != after["L1"]:
                 found.append(f"{name}: L1: {after['L1']}")
+            if before.get("L1 requests") == REFUSED != after.get("L1 requests"):
+                found.append(f"{name}: L1: {after.get('L1 requests')}")
             found += [f"{name}: L2: {what}" for what in _lost(before["L2"], after["L2"])]
     for level in ("L3", "L4"):
         found += [

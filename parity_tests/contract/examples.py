@@ -1,9 +1,9 @@
-"""One realistic call for each operation that the twin executes itself.
+"""One realistic call for each operation of the twin.
 
 `test_shapes` asks them all. An operation without an example fails there, so whoever adds one
 writes its example into the list of its service: `examples_storage` (S3), `examples_tables`
 (DynamoDB), `examples_streams` (Kinesis, IoT, Logs, CloudWatch), `examples_jobs` (Lambda, Glue,
-SageMaker) or `examples_workflows` (Step Functions).
+SageMaker) or `examples_workflows` (Step Functions). Those of `examples_forwarded` are moto's.
 """
 
 from __future__ import annotations

@@ -26,6 +26,9 @@ LIMITS_OF_REQUESTS = {
     # A stream without enhanced monitoring lists no metric, a batch that went well no failure.
     "ShardLevelMetrics",
     "FailedRecordCount",
+    # Parameters of which all are there, and without labels, have empty lists.
+    "InvalidParameters",
+    "Labels",
 }
 """Members whose limits in the model are those of requests; AWS's answers break them."""
 

@@ -15,6 +15,7 @@ from typing import Any
 from simulator.cloud.errors import AwsError
 from simulator.cloud.metered import Metered
 from simulator.cloud.metrics import RESOLUTION_S, Metrics
+from simulator.cloud.streams import Stream
 
 _S3_PUTS = ("Put", "Copy", "Create", "Upload", "Complete", "List", "Restore")
 _S3_FREE = ("Delete", "Abort")
@@ -24,16 +25,24 @@ Ask = Callable[..., Mapping[str, Any]]
 
 
 def billable_units(
-    metered: Metered, metrics: Metrics, ask: Ask, jobs: Iterable[str], now: datetime
+    metered: Metered,
+    metrics: Metrics,
+    ask: Ask,
+    jobs: Iterable[str],
+    streams: Iterable[Stream],
+    now: datetime,
 ) -> dict[str, float]:
     """Return the units used up to ``now``, by name, without those of which there are none.
 
     ``ask(service, operation, **params)`` does an operation as the account's root; ``jobs`` are the
-    names of the Glue jobs.
+    names of the Glue jobs; ``streams`` are asked for no answer, whose times are another clock's
+    where an endpoint has the streams.
     """
     # Before anything is asked, which would be counted.
     found = {**_requests(metered), **_measured(metrics, ask)}
-    found["Kinesis shard hours"] = _shard_hours(ask, now)
+    found["Kinesis shard hours"] = sum(
+        len(each.shards) * _hours(each.created_at, now) for each in streams
+    )
     found["Glue DPU-hours"] = _dpu_hours(ask, jobs)
     found["SageMaker instance hours"] = _instance_hours(ask, now)
     found["Step Functions transitions"] = float(_transitions(ask))
@@ -117,16 +126,6 @@ def _pages(ask: Ask, service: str, operation: str, member: str, **params: Any) -
 
 def _hours(since: datetime, until: datetime) -> float:
     return max(0.0, (until - since).total_seconds()) / 3600.0
-
-
-def _shard_hours(ask: Ask, now: datetime) -> float:
-    """Return the hours of the shards that are open now, each from its stream's beginning."""
-    found = 0.0
-    for name in ask("kinesis", "ListStreams")["StreamNames"]:
-        asked = ask("kinesis", "DescribeStreamSummary", StreamName=name)
-        stream = asked["StreamDescriptionSummary"]
-        found += stream["OpenShardCount"] * _hours(stream["StreamCreationTimestamp"], now)
-    return found
 
 
 def _dpu_hours(ask: Ask, jobs: Iterable[str]) -> float:

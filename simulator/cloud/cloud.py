@@ -262,7 +262,12 @@ class Cloud:
     def billable(self) -> dict[str, float]:
         """Return the units used of what AWS charges for, by name (`billable`)."""
         return billable_units(
-            self.dispatch.metered, self.metrics, self.call, self.glue.names, self.engine.now()
+            self.dispatch.metered,
+            self.metrics,
+            self.call,
+            self.glue.names,
+            self.kinesis.streams.by_name.values(),
+            self.engine.now(),
         )
 
     def keep_dashboards(self) -> None:

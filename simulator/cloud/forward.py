@@ -27,11 +27,15 @@ from simulator.cloud.iam_policies import parse_resource_policy
 from simulator.cloud.key_use import CHANGING
 from simulator.cloud.operations import Answer, Call, Operation, Params
 from simulator.cloud.remote_endpoint import RemoteEndpoint
+from simulator.cloud.remote_iam import RemoteIam
 from simulator.cloud.service_files import read_once
 from simulator.cloud.validation import operation_model, service_model
 
 _DATE = "20260101"
 """The date in a credential scope; moto reads the scope for the service only."""
+
+_USUAL_KEY = {"KeyUsage": "ENCRYPT_DECRYPT", "KeySpec": "SYMMETRIC_DEFAULT"}
+"""What a key is that nobody said more of (KMS API reference, CreateKey); moto leaves it out."""
 
 _lock = threading.Lock()
 
@@ -50,6 +54,7 @@ class Forwarder:
         self._remote = remote
         self._arns = Arns(context.account, context.region)
         self._application: Callable[..., Iterable[bytes]] | None = None
+        self._roles = RemoteIam(context.iam, self)
         context.keys.describe = self._described_key
 
     def services(self) -> tuple[str, ...]:
@@ -102,7 +107,24 @@ class Forwarder:
     def _execute(self, service: str, operation: str) -> Callable[[Call], Answer]:
         if service == "kms":
             return lambda call: self._on_key(operation, call.params)
+        if service == "iam" and not self._is_elsewhere(service):
+            return lambda call: self._of_iam(operation, call.params)
         return lambda call: self._forward(service, operation, call.params)
+
+    def forward(self, service: str, operation: str, params: Params) -> Answer:
+        """Have moto do any operation: `RemoteIam` puts roles and policies there."""
+        return self._forward(service, operation, params)
+
+    def _is_elsewhere(self, service: str) -> bool:
+        return self._remote is not None and service in self._remote.services
+
+    def _of_iam(self, operation: str, params: Params) -> Answer:
+        """Read what templates have made, which moto is told of when it is asked."""
+        self._roles.flush()
+        answer = self._forward("iam", operation, params)
+        if operation.startswith("List"):
+            answer.setdefault("IsTruncated", False)  # Which moto leaves out of some.
+        return answer
 
     def _on_key(self, operation: str, params: Params) -> Answer:
         """Do an operation of KMS; a key's policy and state decide from then on (`key_use`)."""
@@ -111,7 +133,11 @@ class Forwarder:
             parse_resource_policy(document)  # Refused before the key has it.
         if ":key/" in params.get("KeyId", ""):  # moto does not take ARNs everywhere; AWS does.
             params = {**params, "KeyId": params["KeyId"].rpartition("/")[2]}
+        if operation == "CreateKey":
+            params = {**_USUAL_KEY, **params}
         answer = self._forward("kms", operation, params)
+        if operation == "Decrypt":
+            answer.setdefault("EncryptionAlgorithm", "SYMMETRIC_DEFAULT")
         if operation in CHANGING:
             self._context.keys.forget()
         if document is not None:
@@ -134,7 +160,7 @@ class Forwarder:
     # -- moto
 
     def _forward(self, service: str, operation: str, params: Params) -> Answer:
-        if self._remote is not None and service in self._remote.services:
+        if self._remote is not None and self._is_elsewhere(service):
             return self._remote.forward(service, operation, params)
         model = operation_model(service, operation)
         protocol = model.service_model.resolved_protocol

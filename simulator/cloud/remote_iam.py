@@ -1,29 +1,39 @@
-"""The account's roles and policies, kept in another endpoint as well.
+"""The account's roles and policies, kept where reads of IAM are forwarded to as well.
 
-Permissions are decided by the twin: LocalStack's community edition enforces none. Roles and
-policies come from templates, not from calls, so what was done to them is done there later, from
-`Iam.history`. Reads of IAM are forwarded by `simulator.cloud.forward`. Used by
-`simulator.cloud.remote`.
+Permissions are decided by the twin: neither moto nor LocalStack's community edition enforces any.
+Roles and policies come from templates, not from calls, so what was done to them is done there
+later, from `Iam.history`. Used by `simulator.cloud.forward`, which forwards the reads to moto, and
+by `simulator.cloud.remote` for another endpoint.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from simulator.cloud.errors import AwsError
 from simulator.cloud.iam import Iam
-from simulator.cloud.operations import Answer
-from simulator.cloud.remote_endpoint import RemoteEndpoint
+from simulator.cloud.operations import Answer, Params
 
 _EXISTS = "EntityAlreadyExists"
 
 
-class RemoteIam:
-    """What follows an `Iam` in the endpoint."""
+_OF_AWS = "arn:aws:iam::aws:policy/"
+"""Policies that AWS manages; they are there, or are not, and nobody makes them."""
 
-    def __init__(self, iam: Iam, remote: RemoteEndpoint) -> None:
+
+class Executes(Protocol):
+    """What does an operation elsewhere."""
+
+    def forward(self, service: str, operation: str, params: Params) -> Answer:
+        """Do one operation; raise AwsError with what is refused."""
+
+
+class RemoteIam:
+    """What follows an `Iam` elsewhere."""
+
+    def __init__(self, iam: Iam, remote: Executes) -> None:
         self._iam = iam
         self._remote = remote
         self._done = 0
@@ -50,7 +60,7 @@ class RemoteIam:
 
     def _put_role(self, arn: str, trust: Any, inline: Any) -> None:
         path, name = _path_and_name(arn)
-        document = json.dumps(trust)
+        document = _text(trust)
         try:
             self._forward("CreateRole", RoleName=name, Path=path, AssumeRolePolicyDocument=document)
         except AwsError as error:
@@ -72,7 +82,7 @@ class RemoteIam:
 
     def _put_role_policy(self, arn: str, policy: str, document: Any) -> None:
         _, name = _path_and_name(arn)
-        text = json.dumps(document)
+        text = _text(document)
         self._forward("PutRolePolicy", RoleName=name, PolicyName=policy, PolicyDocument=text)
 
     def _remove_role_policy(self, arn: str, policy: str) -> None:
@@ -81,7 +91,7 @@ class RemoteIam:
 
     def _put_managed_policy(self, arn: str, document: Any) -> None:
         path, name = _path_and_name(arn)
-        text = json.dumps(document)
+        text = _text(document)
         try:
             self._forward("CreatePolicy", PolicyName=name, Path=path, PolicyDocument=text)
         except AwsError as error:
@@ -94,6 +104,11 @@ class RemoteIam:
     def _attach(self, arn: str, policy_arn: str) -> None:
         _, name = _path_and_name(arn)
         self._forward("AttachRolePolicy", RoleName=name, PolicyArn=policy_arn)
+
+
+def _text(document: Any) -> str:
+    """Return a policy's text; one without a version, which the twin takes, gets the usual one."""
+    return json.dumps({"Version": "2012-10-17", **document})
 
 
 def _path_and_name(arn: str) -> tuple[str, str]:

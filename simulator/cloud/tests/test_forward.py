@@ -12,6 +12,7 @@ from simulator.cloud import validation
 from simulator.cloud.context import Context
 from simulator.cloud.errors import NotSupportedByTwin
 from simulator.cloud.forward import Forwarder
+from simulator.cloud.iam import Iam
 from simulator.cloud.operations import Call
 from simulator.cloud.tests.twin import ROOT, context_of
 from simulator.cloud.tests.wire import client_of
@@ -55,6 +56,27 @@ def test_errors_come_back_with_the_codes_of_aws(forwarder: Forwarder) -> None:
     (ssm,) = clients(forwarder, "ssm")
     with pytest.raises(ssm.exceptions.ParameterNotFound):
         ssm.get_parameter(Name="/none")
+
+
+def test_reads_of_iam_answer_with_what_templates_made_up_to_then(
+    context: Context,
+) -> None:
+    context.iam = Iam(context.account, context.region)
+    (iam,) = clients(Forwarder(context), "iam")
+    role = f"arn:aws:iam::{context.account}:role/service/reader"
+    statement = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
+    may = {"Version": "2012-10-17", "Statement": [statement]}
+    service = {"Service": "glue.amazonaws.com"}
+    trust = {"Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": service}]}
+    context.iam.put_role(role, trust, {"inline": may})
+    shown = iam.get_role(RoleName="reader")["Role"]
+    assert (shown["Arn"], shown["Path"]) == (role, "/service/")
+    assert iam.get_role_policy(RoleName="reader", PolicyName="inline")["PolicyDocument"] == may
+    context.iam.put_role_policy(role, "more", may)
+    assert iam.list_role_policies(RoleName="reader")["PolicyNames"] == ["inline", "more"]
+    context.iam.remove_role(role)
+    with pytest.raises(iam.exceptions.NoSuchEntityException):
+        iam.get_role(RoleName="reader")
 
 
 def test_a_new_forwarder_knows_nothing_and_draws_the_same_ids(context: Context) -> None:
