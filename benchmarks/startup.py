@@ -31,6 +31,7 @@ EVERYTHING = {
     "MaintenanceServer": "plant",
     "AgentActivationKey": "-".join(["LOCAL"] * 5),
     "QuickSightPrincipal": "arn:aws:quicksight:us-east-1:000000000000:user/default/reader",
+    "AccountLogs": "true",
 }
 """The parameters with which no condition leaves a resource of the template out."""
 

@@ -61,7 +61,7 @@ class BatchScoring(Construct):
             name=f"{config.prefix}-scores-job",
             service="glue.amazonaws.com",
             description="The scores job writes rows for transform jobs and keeps what they say",
-            statements=_job_statements(assets, lake, catalog),
+            statements=_job_statements(config, assets, lake, catalog),
         )
         self.job = _job(self, config, self.job_role, assets, lake, catalog, feature_spec)
         role = service_role(
@@ -131,6 +131,7 @@ def _job(
 ) -> glue.CfnJob:
     return glue_job(
         scope,
+        config,
         name=f"{config.prefix}-scores",
         description="Feature rows to lines, and scored lines to the table of scores",
         role=role,
@@ -145,7 +146,9 @@ def _job(
     )
 
 
-def _job_statements(assets: PipelineAssets, lake: Lake, catalog: Catalog) -> list[Statement]:
+def _job_statements(
+    config: StageConfig, assets: PipelineAssets, lake: Lake, catalog: Catalog
+) -> list[Statement]:
     return [
         reads_code(assets.scores_job),
         Statement(
@@ -168,5 +171,5 @@ def _job_statements(assets: PipelineAssets, lake: Lake, catalog: Catalog) -> lis
             NEW_KEYS,
         ),
         registers_partitions(catalog, catalog.scores.table_name),
-        writes_job_logs(),
+        writes_job_logs(config),
     ]

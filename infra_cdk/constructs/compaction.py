@@ -90,11 +90,12 @@ def _job(scope: Construct, config: StageConfig, assets: PipelineAssets, lake: La
             Statement(
                 "Rewrite", ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], objects, NEW_KEYS
             ),
-            writes_job_logs(),
+            writes_job_logs(config),
         ],
     )
     return glue_job(
         scope,
+        config,
         name=f"{config.prefix}-compaction",
         description="Many small objects of an hour to one",
         role=role,

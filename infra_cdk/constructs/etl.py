@@ -44,6 +44,7 @@ class FeaturesJob(Construct):
         )
         self.job = glue_job(
             self,
+            config,
             name=f"{config.prefix}-features",
             description="Raw readings to features, by date and hour of the event",
             role=self.role,
@@ -88,5 +89,5 @@ def _statements(
         # A sensor that is new in the feature spec is a new column.
         registers_partitions(catalog, catalog.features.table_name, "glue:UpdateTable"),
         *([uses_governed_table()] if config.is_lake_governed else []),
-        writes_job_logs(),
+        writes_job_logs(config),
     ]

@@ -10,14 +10,17 @@ from aws_cdk import aws_iam as iam
 from aws_cdk.aws_s3_assets import Asset
 from constructs import Construct
 
+from infra_cdk.config import StageConfig
 from infra_cdk.constructs import arns
 from infra_cdk.constructs.assets import PipelineAssets
 from infra_cdk.constructs.catalog import Catalog
+from infra_cdk.constructs.log_groups import glue_log_prefix
 from infra_cdk.constructs.permissions import NEW_LOG_STREAMS, Statement
 
 
 def glue_job(
     scope: Construct,
+    config: StageConfig,
     *,
     name: str,
     description: str,
@@ -44,6 +47,8 @@ def glue_job(
             "--extra-py-files": assets.pipeline.s3_object_url,
             # What the package needs and Glue does not bring.
             "--additional-python-modules": "orjson==3.13.0",
+            # From Glue 5.0 on; the default groups are those of all jobs of the account.
+            "--custom-logGroup-prefix": glue_log_prefix(config),
             **arguments,
         },
         # Pinned: a job without a version gets the newest one.
@@ -66,12 +71,12 @@ def reads_code(script: Asset) -> Statement:
     )
 
 
-def writes_job_logs() -> Statement:
+def writes_job_logs(config: StageConfig) -> Statement:
     """Return what a job needs to write its log."""
     return Statement(
         "WriteLogs",
         ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
-        [arns.regional("logs", "log-group:/aws-glue/jobs/*")],
+        [arns.regional("logs", f"log-group:{glue_log_prefix(config)}/*")],
         NEW_LOG_STREAMS,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_kinesis as kinesis
 from aws_cdk import aws_lambda as lambda_
@@ -14,6 +14,7 @@ from constructs import Construct
 
 from infra_cdk.config import METRIC_NAMESPACE, StageConfig
 from infra_cdk.constructs.lake import MAPPING_FAILURES, Lake
+from infra_cdk.constructs.log_groups import log_group
 from infra_cdk.constructs.permissions import NEW_KEYS, Statement, service_role
 
 TIMEOUTS = "Timeouts"
@@ -43,13 +44,7 @@ class StreamFunction(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         function_name = f"{config.prefix}-{name}"
-        self.log_group = logs.LogGroup(
-            self,
-            "Logs",
-            log_group_name=f"/aws/lambda/{function_name}",
-            retention=_retention(config.log_retention_days),
-            removal_policy=RemovalPolicy.DESTROY,
-        )
+        self.log_group = log_group(self, "Logs", config, f"/aws/lambda/{function_name}")
         # AWS/Lambda Errors does not tell a time-out from an exception.
         self.log_group.add_metric_filter(
             "Timeouts",
@@ -139,8 +134,3 @@ def _mapping_statements(
             [log_group.log_group_arn],
         ),
     ]
-
-
-def _retention(days: int) -> logs.RetentionDays:
-    names = {7: "ONE_WEEK", 14: "TWO_WEEKS", 30: "ONE_MONTH", 90: "THREE_MONTHS", 365: "ONE_YEAR"}
-    return logs.RetentionDays[names[days]]

@@ -19,6 +19,7 @@ from infra_cdk.constructs.governance import Governance
 from infra_cdk.constructs.ingestion import Detector, RawWriter
 from infra_cdk.constructs.kept import KeptRecords
 from infra_cdk.constructs.lake import Lake
+from infra_cdk.constructs.log_groups import JobLogs
 from infra_cdk.constructs.maintenance import MaintenanceLog
 from infra_cdk.constructs.monitoring import Monitoring
 from infra_cdk.constructs.nightly import Nightly
@@ -85,6 +86,7 @@ class FleetwinStack(Stack):
         stream = Stream(self, "Ingestion", config, lake)
         Devices(self, "Devices", config)
         alerting = Alerting(self, "Alerting", config)
+        JobLogs(self, "JobLogs", config)
         kept = KeptRecords(self, "Kept", config, lake=lake)
         raw_writer = RawWriter(
             self,

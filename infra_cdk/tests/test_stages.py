@@ -14,6 +14,7 @@ from types import ModuleType
 import pytest
 
 from infra_cdk.config import DEV, PROD, STAGES, StageConfig
+from infra_cdk.constructs.log_groups import OF_ACCOUNT as OF_ALL_JOBS
 from infra_cdk.tests.snapshot import Body, template, text_of
 from simulator.tests.once import prod_assembly
 
@@ -50,6 +51,10 @@ def prod(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "FleetwinProd.template.json"
 
 
+OF_ACCOUNT = {f"/aws/sagemaker/{kind}" for kind in OF_ALL_JOBS}
+"""Groups that a stack owns where its parameter says so; no two of an account may."""
+
+
 def physical_names(body: Body) -> Iterator[tuple[str, str]]:
     """Yield (type, name) of every resource that has a name of its own."""
     for resource in body["Resources"].values():
@@ -58,7 +63,9 @@ def physical_names(body: Body) -> Iterator[tuple[str, str]]:
             for key in NAME_KEYS:
                 value = scope.get(key)
                 # A name begins with words; what begins with a reference is another's name.
-                if value is not None and not text_of(value).startswith("<"):
+                if value is None or text_of(value) in OF_ACCOUNT:
+                    continue
+                if not text_of(value).startswith("<"):
                     yield resource["Type"], text_of(value)
 
 

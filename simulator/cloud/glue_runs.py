@@ -8,7 +8,7 @@ committed to S3.
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -31,7 +31,12 @@ ROWS_PER_S = 20_000.0
 DEFAULT_TIMEOUT_MIN = 480
 ENDED = frozenset({"SUCCEEDED", "FAILED", "STOPPED", "TIMEOUT", "ERROR"})
 SESSION = "GlueJobRunnerSession"
-LOG_GROUP = "/aws-glue/jobs/output"
+LOG_PREFIX = "/aws-glue/jobs"
+"""What stands before `/output` in the group of what jobs print, unless an argument says so.
+
+Source: Glue developer guide, "Logging for AWS Glue jobs".
+"""
+PREFIX_ARGUMENT = "--custom-logGroup-prefix"
 METRICS_ARGUMENT = "--enable-metrics"
 """Glue's own switch; being there is enough, whatever its value."""
 
@@ -174,7 +179,7 @@ class RunLife:
         answered = self._host.run(
             script,
             worker,
-            role_logs.writer(self._context, principal, LOG_GROUP, run.run_id),
+            role_logs.writer(self._context, principal, log_group_of(run.arguments), run.run_id),
         )
         run.computing = True
         yield answered | self._context.engine.env.timeout(run.timeout_s) | run.stop
@@ -228,3 +233,8 @@ class RunLife:
         else:
             return _Outcome("SUCCEEDED", "", modelled_s, answer.rows_in, writes)
         return _Outcome("FAILED", error, rows_in=answer.rows_in, writes=writes)
+
+
+def log_group_of(arguments: Mapping[str, str]) -> str:
+    """Return the group of what a run prints; the twin writes no `/error`."""
+    return f"{arguments.get(PREFIX_ARGUMENT, LOG_PREFIX)}/output"

@@ -170,9 +170,8 @@ def test_a_job_is_its_script_and_its_archive(built: Path) -> None:
         run_id = twin.call("glue", "StartJobRun", JobName=job)["JobRunId"]
         twin.advance(600.0)
         run = twin.call("glue", "GetJobRun", JobName=job, RunId=run_id)["JobRun"]
-        printed = twin.call(
-            "logs", "GetLogEvents", logGroupName="/aws-glue/jobs/output", logStreamName=run_id
-        )["events"]
+        where = {"logGroupName": "/aws-glue/fleetwin-dev/output", "logStreamName": run_id}
+        printed = twin.call("logs", "GetLogEvents", **where)["events"]
         archive = twin.target.cloud.context.state / "assets/pipeline/pipeline.zip"
     assert run["JobRunState"] == "FAILED"
     assert "No module named 'pipeline.etl.raw_lines'" in run["ErrorMessage"]
@@ -206,7 +205,7 @@ def test_a_run_of_the_archives_finds_what_a_run_of_the_sources_does(
     for file, name in (
         ("aws/lambda/fleetwin-dev-raw-writer.log", "function"),
         ("aws/lambda/fleetwin-dev-detector.log", "function"),
-        ("aws-glue/jobs/output.log", "pipeline"),
+        ("aws-glue/fleetwin-dev/output.log", "pipeline"),
         ("aws/sagemaker/TrainingJobs.log", "model-image"),
     ):
         written = ((run.out / "twin/logs" / file).read_text() for run in tiny_runs)

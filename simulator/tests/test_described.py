@@ -21,7 +21,8 @@ from simulator.cloud.stack_state import Live
 from simulator.targets import SNAPSHOT
 
 PARAMETERS = {"MaintenanceServer": "plant", "AgentActivationKey": "-".join(["LOCAL"] * 5)} | {
-    "QuickSightPrincipal": "arn:aws:quicksight:us-east-1:000000000000:user/default/reader"
+    "QuickSightPrincipal": "arn:aws:quicksight:us-east-1:000000000000:user/default/reader",
+    "AccountLogs": "true",
 }
 """With them there is a resource of every type in the template."""
 

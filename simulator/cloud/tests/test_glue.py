@@ -126,6 +126,15 @@ def test_a_run_really_computes_and_its_effects_show_at_its_modelled_end(
     assert "wrote 1000 as copy" in twin.logs.text("/aws-glue/jobs/output")
 
 
+def test_what_a_run_prints_is_in_the_group_that_its_job_says(twin: JobTwin, glue: Glue) -> None:
+    _create(twin, "told", READ_WRITE)
+    own = {"--custom-logGroup-prefix": "/aws-glue/of-a-stage"}
+    run_id = twin.do("glue", "StartJobRun", JobName="told", Arguments=own)["JobRunId"]
+    twin.engine.run(glue.wait_event(run_id))
+    assert "wrote 1000 as told" in twin.logs.text("/aws-glue/of-a-stage/output")
+    assert "as told" not in twin.logs.text("/aws-glue/jobs/output")
+
+
 WHAT_SPARK_IS = """
 import sys
 from pyspark.sql import SparkSession
