@@ -66,9 +66,7 @@ def local_source(context: Context, principal: Principal, uri: str) -> Path:
     """
     bucket, key = split_uri(uri)
     context.iam.authorise(principal, "s3:GetObject", f"arn:aws:s3:::{bucket}/{key}")
-    encrypted_with = context.keys.of_bucket(bucket)
-    if encrypted_with is not None:
-        context.keys.require(principal, DECRYPT, encrypted_with, "s3")
+    _require_key(context, principal, DECRYPT, bucket)
     asset = context.assets.get(key.rpartition("/")[2].partition(".")[0])
     if asset is None:
         context.stage()
@@ -174,6 +172,13 @@ def _may_decrypt(context: Context, principal: Principal, bucket: str) -> bool:
     return key is None or context.keys.may(principal, DECRYPT, key, "s3")
 
 
+def _require_key(context: Context, principal: Principal, action: str, bucket: str) -> None:
+    """Raise AccessDenied or KeyUnusable where a role may not use the key of a bucket."""
+    key = context.keys.of_bucket(bucket)
+    if key is not None:
+        context.keys.require(principal, action, key, "s3")
+
+
 def denial(context: Context, principal: Principal, place: str) -> str:
     """Return AWS's words for a bucket or bucket/folder that the job was not shown."""
     bucket, _, folder = place.partition("/")
@@ -185,12 +190,10 @@ def denial(context: Context, principal: Principal, place: str) -> str:
     action, resource = "s3:ListBucket", f"arn:aws:s3:::{bucket}"
     if folder and _may_list(context, principal, bucket, folder):
         action, resource = "s3:GetObject", f"arn:aws:s3:::{bucket}/{folder}/*"
-        key = context.keys.of_bucket(bucket)
-        if key is not None:
-            try:
-                context.keys.require(principal, DECRYPT, key, "s3")
-            except AwsError as error:
-                return denied_words(error)
+        try:
+            _require_key(context, principal, DECRYPT, bucket)
+        except AwsError as error:
+            return denied_words(error)
     return denied_words(AccessDenied(principal.arn, action, resource, explicit=False))
 
 
@@ -230,9 +233,8 @@ def refuse_unauthorised(
             for key in sorted(keys):
                 try:
                     context.iam.authorise(principal, action, f"arn:aws:s3:::{bucket}/{key}")
-                    encrypted_with = context.keys.of_bucket(bucket)
-                    if encrypted_with is not None and action == "s3:PutObject":
-                        context.keys.require(principal, ENCRYPT, encrypted_with, "s3")
+                    if action == "s3:PutObject":
+                        _require_key(context, principal, ENCRYPT, bucket)
                 except (AccessDenied, KeyUnusable) as error:
                     told = told or denied_words(error)
                     if action == "s3:PutObject":

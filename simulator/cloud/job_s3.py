@@ -22,15 +22,17 @@ from simulator.unpacking import unpack
 Steps = Generator[simpy.Event, Any, Any]
 
 
+def session_of(context: Context, role: str) -> Principal:
+    """Assume a role as SageMaker does; raises AccessDenied where it may not."""
+    return context.iam.principal_for_role(role, "SageMaker", service="sagemaker.amazonaws.com")
+
+
 def check_input(context: Context, uri: str, role: str) -> None:
     """Check, as CreateTrainingJob does, that a role finds objects; the words are recorded ones."""
     bucket, prefix = split_uri(uri)
     asked = {"Bucket": bucket, "Prefix": prefix, "MaxKeys": 1}
     try:
-        principal = context.iam.principal_for_role(
-            role, "SageMaker", service="sagemaker.amazonaws.com"
-        )
-        page = context.dispatch(principal, "s3", "ListObjectsV2", asked)
+        page = context.dispatch(session_of(context, role), "s3", "ListObjectsV2", asked)
         found = isinstance(page, simpy.Event) or bool(page["KeyCount"])
     except AwsError:
         found = False

@@ -70,7 +70,7 @@ class KeyUse:
         """
         if is_aws_managed(key):
             return key
-        arn, state = self._states.get(key) or self._look_up(key)
+        arn, state = self._known(key)
         self._iam.authorise(principal, action, arn, self.context(service))
         if state != "Enabled":
             raise _unusable(arn, state)
@@ -81,7 +81,7 @@ class KeyUse:
         if is_aws_managed(key):
             return True
         try:
-            arn, state = self._states.get(key) or self._look_up(key)
+            arn, state = self._known(key)
         except KeyUnusable:
             return False
         allowed = self._iam.may(principal, action, arn, self.context(service))
@@ -89,7 +89,7 @@ class KeyUse:
 
     def arn(self, key: str) -> str:
         """Return the ARN of a key; raises KeyUnusable for one that is unknown."""
-        return key if is_aws_managed(key) else (self._states.get(key) or self._look_up(key))[0]
+        return key if is_aws_managed(key) else self._known(key)[0]
 
     def context(self, service: str) -> dict[str, str]:
         """Return the condition keys of a call to KMS that a service makes for its caller."""
@@ -98,13 +98,15 @@ class KeyUse:
             found = self._contexts[service] = via(self._iam, service)
         return found
 
-    def _look_up(self, key: str) -> tuple[str, str]:
-        try:
-            found = self.describe(key)
-        except AwsError as error:
-            raise KeyUnusable("NotFoundException", error.message) from None
-        known = self._states[key] = str(found["Arn"]), str(found["KeyState"])
-        return known
+    def _known(self, key: str) -> tuple[str, str]:
+        """Return a key's ARN and state; raises KeyUnusable for one that is unknown."""
+        if key not in self._states:
+            try:
+                found = self.describe(key)
+            except AwsError as error:
+                raise KeyUnusable("NotFoundException", error.message) from None
+            self._states[key] = str(found["Arn"]), str(found["KeyState"])
+        return self._states[key]
 
 
 def via(iam: Iam, service: str) -> dict[str, str]:

@@ -15,7 +15,7 @@ from simulator.cloud.errors import AwsError, ValidationError
 from simulator.cloud.key_use import ENCRYPT
 from simulator.cloud.operations import Answer, Call, Params
 from simulator.cloud.shards import MIB, Shard
-from simulator.cloud.streams import HASH_KEYS, Stream, Streams, invalid, require_key
+from simulator.cloud.streams import HASH_KEYS, Stream, Streams, invalid, not_active, require_key
 
 MAX_KEY_CHARS = 256
 MAX_RECORDS = 500
@@ -151,11 +151,7 @@ class Writes:
     def _writable(self, call: Call) -> Stream:
         stream = self._streams.named(call.params)
         if stream.status == "CREATING":
-            raise AwsError(
-                "ResourceInUseException",
-                f"Stream {stream.name} under account {self._context.account} not ACTIVE, "
-                "instead in state CREATING",
-            )
+            raise not_active(self._context, stream)
         if stream.key is not None:
             require_key(self._context, stream, call.principal, ENCRYPT)
         return stream

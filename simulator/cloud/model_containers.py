@@ -18,7 +18,7 @@ from simulator.cloud.containers import Image
 from simulator.cloud.context import Context
 from simulator.cloud.errors import AwsError
 from simulator.cloud.image_pulls import denied_action
-from simulator.cloud.job_s3 import RoleS3, extract
+from simulator.cloud.job_s3 import RoleS3, extract, session_of
 from simulator.cloud.operations import Params
 
 
@@ -38,7 +38,7 @@ def laid_out(
 
     Raises AwsError, in recorded words, when the role cannot read the archive or it is none.
     """
-    principal = context.iam.principal_for_role(role, "SageMaker", service="sagemaker.amazonaws.com")
+    principal = session_of(context, role)
     (folder / "model").mkdir(parents=True, exist_ok=True)
     if uri := container.get("ModelDataUrl"):
         try:

@@ -23,7 +23,7 @@ from simulator.cloud.errors import AwsError
 from simulator.cloud.function_workers import Watchdog
 from simulator.cloud.image_pulls import CANNOT_PULL, denied_action
 from simulator.cloud.job_records import JobBook, JobError, JobRecord
-from simulator.cloud.job_s3 import Mirror, RoleS3
+from simulator.cloud.job_s3 import Mirror, RoleS3, session_of
 from simulator.cloud.operations import Principal
 from simulator.cloud.training_runs import (
     DOWNLOAD_BASE_S,
@@ -78,9 +78,7 @@ class ProcessingLife:
     def _work(self, job: ProcessingJob) -> Generator[simpy.Event, Any, tuple[str, str]]:
         if job.stop.triggered:
             return "Stopped", ""
-        principal = self._context.iam.principal_for_role(
-            job.params["RoleArn"], "SageMaker", service="sagemaker.amazonaws.com"
-        )
+        principal = session_of(self._context, job.params["RoleArn"])
         s3 = RoleS3(self._context, principal)
         folder = self._context.state / "sagemaker" / "processing" / job.name
         # Job names of a twin that has ended are free again, and its folders are still there.

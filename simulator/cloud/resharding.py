@@ -14,7 +14,7 @@ from simulator.cloud.context import Context
 from simulator.cloud.errors import AwsError
 from simulator.cloud.operations import Answer, Call, Params
 from simulator.cloud.shards import Shard
-from simulator.cloud.streams import FIRST_HASH, HASH_KEYS, Stream, Streams, invalid
+from simulator.cloud.streams import FIRST_HASH, HASH_KEYS, Stream, Streams, invalid, not_active
 
 MAX_SHARDS = 10_000
 CHANGES_A_DAY = 10
@@ -87,11 +87,7 @@ class Resharding:
     def _active(self, params: Params) -> Stream:
         stream = self._streams.named(params)
         if stream.status != "ACTIVE":
-            raise AwsError(
-                "ResourceInUseException",
-                f"Stream {stream.name} under account {self._context.account} not ACTIVE, instead "
-                f"in state {stream.status}",
-            )
+            raise not_active(self._context, stream)
         return stream
 
     def _open(self, stream: Stream, shard_id: str) -> Shard:

@@ -19,7 +19,7 @@ import simpy
 from simulator.cloud.context import Context
 from simulator.cloud.endpoint_server import Reply
 from simulator.cloud.errors import AwsError
-from simulator.cloud.job_s3 import RoleS3
+from simulator.cloud.job_s3 import RoleS3, session_of
 from simulator.cloud.operations import Params
 
 FLUSH_S = 60.0
@@ -102,9 +102,7 @@ class Capture:
     def _write(self, buffer: _Buffer, uri: str, body: bytes) -> Generator[simpy.Event, Any, None]:
         """Write one file as the execution role; what it may not write is lost, and logged."""
         try:
-            principal = self._context.iam.principal_for_role(
-                buffer.role, "SageMaker", service="sagemaker.amazonaws.com"
-            )
+            principal = session_of(self._context, buffer.role)
             yield from RoleS3(self._context, principal).put(uri, body)
         except AwsError as error:
             self._context.logs.append(

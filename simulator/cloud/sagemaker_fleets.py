@@ -20,6 +20,7 @@ from simulator.cloud.context import Context
 from simulator.cloud.endpoint_server import PING_LIMIT_S, EndpointServer, Reply
 from simulator.cloud.errors import AwsError
 from simulator.cloud.function_workers import Watchdog
+from simulator.cloud.job_s3 import session_of
 from simulator.cloud.model_containers import laid_out
 from simulator.cloud.operations import Params
 from simulator.cloud.sagemaker_models import Models
@@ -232,9 +233,7 @@ class Launcher:
         folder = context.state / "sagemaker" / "endpoints" / f"{endpoint}-{next(self._launches)}"
         served = yield from laid_out(context, container, variant.role, folder, {})
         group = f"/aws/sagemaker/Endpoints/{endpoint}"
-        principal = context.iam.principal_for_role(
-            variant.role, "SageMaker", service="sagemaker.amazonaws.com"
-        )
+        principal = session_of(context, variant.role)
         return EndpointServer(
             context,
             self._watchdog,

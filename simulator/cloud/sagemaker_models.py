@@ -12,6 +12,7 @@ from simulator.cloud import containers
 from simulator.cloud.context import Context
 from simulator.cloud.errors import AwsError, NotSupportedByTwin
 from simulator.cloud.job_files import split_uri
+from simulator.cloud.job_s3 import session_of
 from simulator.cloud.operations import Answer, Call, Operation, Params
 from simulator.cloud.sagemaker_listing import listed
 
@@ -145,9 +146,7 @@ class Models:
 
     def _check_model_data(self, uri: str, role: str) -> None:
         """Check, as CreateModel does, that the archive is there for the role to read."""
-        principal = self._context.iam.principal_for_role(
-            role, "SageMaker", service="sagemaker.amazonaws.com"
-        )
+        principal = session_of(self._context, role)
         bucket, key = split_uri(uri)
         try:
             self._context.dispatch(principal, "s3", "HeadObject", {"Bucket": bucket, "Key": key})

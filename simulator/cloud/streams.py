@@ -67,6 +67,15 @@ def invalid(message: str) -> AwsError:
     return AwsError("InvalidArgumentException", message)
 
 
+def not_active(context: Context, stream: Stream) -> AwsError:
+    """Return AWS's error for what a stream cannot do in its state."""
+    return AwsError(
+        "ResourceInUseException",
+        f"Stream {stream.name} under account {context.account} not ACTIVE, instead in state "
+        f"{stream.status}",
+    )
+
+
 def require_key(context: Context, stream: Stream, principal: Principal, action: str) -> None:
     """Raise what Kinesis says of a caller who may not use the stream's key, or of the key.
 

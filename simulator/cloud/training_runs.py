@@ -27,7 +27,7 @@ from simulator.cloud.errors import AwsError
 from simulator.cloud.function_workers import Watchdog
 from simulator.cloud.image_pulls import CANNOT_PULL, denied_action
 from simulator.cloud.job_records import FAILURE_CHARS, JobError
-from simulator.cloud.job_s3 import Mirror, RoleS3, archive, files_below
+from simulator.cloud.job_s3 import Mirror, RoleS3, archive, files_below, session_of
 from simulator.cloud.operations import Answer, Params, Principal
 from simulator.cloud.unsent_checkpoints import UnsentCheckpoints
 
@@ -151,9 +151,7 @@ class TrainingLife:
     def _work(self, job: TrainingJob, folder: Path) -> Generator[simpy.Event, Any, str]:
         if job.stop.triggered:
             return "Stopped"
-        principal = self._context.iam.principal_for_role(
-            job.params["RoleArn"], "SageMaker", service="sagemaker.amazonaws.com"
-        )
+        principal = session_of(self._context, job.params["RoleArn"])
         s3 = RoleS3(self._context, principal)
         self._enter(job, "Downloading")
         job.started = self._engine.now()

@@ -24,7 +24,7 @@ from simulator.cloud.errors import AwsError
 from simulator.cloud.function_workers import Watchdog
 from simulator.cloud.job_files import split_uri
 from simulator.cloud.job_records import JobBook, JobError, JobRecord
-from simulator.cloud.job_s3 import RoleS3
+from simulator.cloud.job_s3 import RoleS3, session_of
 from simulator.cloud.model_containers import laid_out
 from simulator.cloud.operations import Params, Principal
 from simulator.cloud.sagemaker_fleets import Instance
@@ -159,9 +159,7 @@ class TransformLife:
         role_logs.append(self._context, self._principal(job), LOG_GROUP, stream, [line])
 
     def _principal(self, job: TransformJob) -> Principal:
-        return self._context.iam.principal_for_role(
-            job.role, "SageMaker", service="sagemaker.amazonaws.com"
-        )
+        return session_of(self._context, job.role)
 
 
 def _variables(params: Params) -> dict[str, str]:
