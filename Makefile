@@ -17,7 +17,7 @@ help:
 	@echo "make parity  the parity tests, and their report in out/parity"
 	@echo "make lint    ruff, mypy, import contracts"
 	@echo "make format  have ruff rewrite what it can"
-	@echo "make synth   rewrite infra_cdk/snapshots and its diagram (needs Node 20 or newer)"
+	@echo "make synth   rewrite the committed templates of both stages, and the diagram (needs Node 20 or newer)"
 	@echo "make assets  pack what is deployed to build/assets; ARGS=--wheels with its wheels (needs a package index)"
 	@echo "make localstack  LocalStack without Docker on 127.0.0.1:4566 (needs Python 3.13 and Node)"
 	@echo "make sagemaker   SageMaker's SDK in .venv-sagemaker, so that the tests of its local mode run"

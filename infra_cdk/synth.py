@@ -1,7 +1,7 @@
-"""Write a stage's templates without hashes: ``python -m infra_cdk.synth [--stage STAGE] [FOLDER]``.
+"""Write stages' templates without hashes: ``python -m infra_cdk.synth [--stage STAGE] [FOLDER]``.
 
-By default the stage dev to infra_cdk/snapshots, which is committed, and its diagram to
-docs/images; another stage to build/snapshots-STAGE, which is only looked at.
+By default every stage to where it is committed: dev, from which the twin boots, to
+infra_cdk/snapshots, with its diagram in docs/images, another to infra_cdk/snapshots-STAGE.
 """
 
 from __future__ import annotations
@@ -33,19 +33,23 @@ def write_snapshot(folder: Path, config: StageConfig = DEV) -> None:
         (folder / name).write_text(text, encoding="utf-8")
 
 
+def place_of(config: StageConfig) -> Path:
+    """Return the folder of a stage's committed templates."""
+    return SNAPSHOTS if config == DEV else SNAPSHOTS.with_name(f"snapshots-{config.stage}")
+
+
 def _main() -> None:
     parser = argparse.ArgumentParser(prog="python -m infra_cdk.synth")
-    parser.add_argument("--stage", choices=sorted(STAGES), default=DEV.stage)
+    parser.add_argument("--stage", choices=sorted(STAGES))
     parser.add_argument("folder", type=Path, nargs="?")
     given = parser.parse_args()
-    usual = (
-        SNAPSHOTS if given.stage == DEV.stage else REPOSITORY / "build" / f"snapshots-{given.stage}"
-    )
-    folder = given.folder or usual
-    write_snapshot(folder, STAGES[given.stage])
-    if folder == SNAPSHOTS:
-        write_diagram()
-    print(folder)
+    named = given.stage or (DEV.stage if given.folder else None)
+    for config in STAGES.values() if named is None else (STAGES[named],):
+        folder = given.folder or place_of(config)
+        write_snapshot(folder, config)
+        if folder == SNAPSHOTS:
+            write_diagram()
+        print(folder)
 
 
 if __name__ == "__main__":

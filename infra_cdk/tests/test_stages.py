@@ -15,9 +15,10 @@ import pytest
 
 from infra_cdk.config import DEV, PROD, STAGES, StageConfig
 from infra_cdk.constructs.log_groups import OF_ACCOUNT as OF_ALL_JOBS
-from infra_cdk.tests.snapshot import Body, template, text_of
+from infra_cdk.tests.snapshot import SNAPSHOTS, Body, template, text_of
 from simulator.tests.once import prod_assembly
 
+PROD_SNAPSHOT = SNAPSHOTS.with_name("snapshots-prod")
 INFRA = "the extra 'infra' is not installed: pip install -e '.[infra]'"
 NAME_KEYS = (
     *("AlarmName", "BucketName", "DashboardName", "FunctionName", "LogGroupName"),
@@ -53,6 +54,12 @@ def prod(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 OF_ACCOUNT = {f"/aws/sagemaker/{kind}" for kind in OF_ALL_JOBS}
 """Groups that a stack owns where its parameter says so; no two of an account may."""
+
+
+def test_a_fresh_synthesis_of_prod_is_byte_for_byte_its_snapshot(prod: Path) -> None:
+    fresh = {file.name: file.read_bytes() for file in prod.parent.iterdir()}
+    committed = {file.name: file.read_bytes() for file in PROD_SNAPSHOT.iterdir()}
+    assert fresh == committed, "run `make synth` and review the difference"
 
 
 def physical_names(body: Body) -> Iterator[tuple[str, str]]:
