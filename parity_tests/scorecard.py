@@ -47,11 +47,21 @@ JOURNEYS = {
     "embedded, twice": ("the same", _JOURNEY),
     "embedded against features from SQL": ("the same", _JOURNEY),
     "embedded against localstack": ("the same, where one was prepared", _JOURNEY),
+    "embedded against a run recorded on localstack": (
+        "the same",
+        "../simulator/tests/test_recorded_localstack.py"
+        "::test_tiny_leads_to_what_was_recorded_on_localstack",
+    ),
     "embedded against aws": (NOT_YET, ""),
 }
 """L3, stated by hand: what a test holds, and which. It is not asked again for the card."""
 
 LATENCIES = {
+    "an endpoint with hidden delays": (
+        "means within 10 %, p99 within 20 %",
+        "latency/test_slow_endpoint.py"
+        "::test_delays_hidden_behind_an_endpoint_are_recovered_on_held_out_traces",
+    ),
     "a stand-in with hidden delays": (
         "means within 10 %, p99 within 20 %",
         "latency/test_hidden_delays.py::test_hidden_delays_are_recovered_on_held_out_traces",

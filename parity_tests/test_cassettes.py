@@ -105,7 +105,7 @@ def test_no_cassette_names_the_machine_that_recorded_it() -> None:
     for path in COMMITTED.parent.glob("*.jsonl"):
         text = path.read_text("utf-8")
         assert not re.findall(r"127\.0\.0\.1|localhost|:\d{4,5}/|/home/|/root/|/tmp/", text)
-        assert len(text) < 50_000
+        assert len(text) < (150_000 if '"report"' in text else 50_000)
 
 
 def test_a_recording_leaves_out_services_that_the_endpoint_lacks(
