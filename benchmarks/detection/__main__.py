@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from multiprocessing import get_context
@@ -23,6 +24,7 @@ from benchmarks.detection import (
     figures,
     fleet,
     fleet_reporting,
+    fleet_rules,
     fleet_scenarios,
     judging,
     plots,
@@ -45,16 +47,22 @@ def there(chosen: Sequence[str]) -> list[str]:
     return found
 
 
-def fleets(workers: int, seeds: fleet_scenarios.Seeds, *, quick: bool) -> dict[str, Any]:
+def fleets(
+    workers: int,
+    seeds: fleet_scenarios.Seeds,
+    sizes: fleet_scenarios.Sizes,
+    names: Sequence[str],
+) -> dict[str, Any]:
     """Return three answers of the fleets of these seeds as values for the report."""
-    machines, days_of_faults, healthy_days = (4, 1.0, 1.0) if quick else (20, 4.0, 16.0)
     print("fleet: bearings that run to failure ...", flush=True)
-    leads = fleet.run_to_failure(workers, seeds.bearings, machines=6 if quick else 60)
+    leads = fleet.run_to_failure(workers, seeds.bearings, sizes.bearings, names)
     print("fleet: faults of all kinds ...", flush=True)
-    faults = fleet.faults(workers, seeds.faults, machines, days_of_faults)
+    size = sizes.faulty_machines, sizes.faulty_d
+    faults = fleet.faults(workers, seeds.faults, *size, names)
     print("fleet: healthy plants ...", flush=True)
-    plants = seeds.healthy[:1] if quick else seeds.healthy
-    healthy = fleet.healthy(workers, plants, machines=machines, live_d=healthy_days)
+    healthy = fleet.healthy(
+        workers, seeds.healthy, sizes.machines, live_d=sizes.healthy_d, names=names
+    )
     return fleet_reporting.values(leads, faults, healthy)
 
 
@@ -102,13 +110,18 @@ def main(arguments: Sequence[str]) -> int:
             if task.seed == 0:
                 traces[task.set_name, task.detector] = found
     body = reporting.merged(body, names, lines, sweep, unlabelled)
+    pipeline, every = (fleet_reporting.PIPELINE,), fleet_rules.RULES
+    full, some = fleet_scenarios.FULL, fleet_scenarios.SOME
     plants = {
-        tasks.FLEET: fleet_scenarios.USUAL,
-        tasks.FLEET_HELD_OUT: fleet_scenarios.HELD_OUT,
+        tasks.FLEET: (fleet_scenarios.USUAL, full, pipeline),
+        tasks.FLEET_HELD_OUT: (fleet_scenarios.HELD_OUT, full, pipeline),
+        tasks.FLEET_RULES: (fleet_scenarios.COMPARED, some, every),
     }
-    for name, seeds in plants.items():
+    for name, (seeds, sizes, rules) in plants.items():
         if name in names:
-            body[name] = fleets(chosen.workers, seeds, quick=chosen.quick)
+            first = replace(seeds, healthy=seeds.healthy[:1]), fleet_scenarios.QUICK
+            which = first if chosen.quick else (seeds, sizes)
+            body[name] = fleets(chosen.workers, *which, rules)
             print(fleet_reporting.text(body[name]))
     today = f"{datetime.now(UTC):%Y-%m-%d}"
     body["renewed"] = {**body.get("renewed", {}), **dict.fromkeys(names, today)}

@@ -2,8 +2,8 @@
 
 Three questions, each on machines that live for days: how often does it call somebody for nothing
 (healthy plants, against the designed rate), how early does it see bearings that run to their
-failure, and which faults of some ten minutes to an hour does it see at all. Every rule of
-`fleet_rules` answers each, on the same rows, calibrated on its plant's own history.
+failure, and which faults of some ten minutes to an hour does it see at all. The rules of
+`fleet_rules` that are named answer each, on the same rows, calibrated on its plant's own history.
 """
 
 from __future__ import annotations
@@ -86,6 +86,7 @@ def healthy(
     machines: int = 20,
     history_d: float = 2.0,
     live_d: float = 16.0,
+    names: Sequence[str] = RULES,
 ) -> dict[str, HealthyReport]:
     """Count episodes on healthy plants by rule, one model a plant."""
     designed = Hyperparameters(feature_spec="").false_alarms_per_machine_day
@@ -96,7 +97,7 @@ def healthy(
         rows = rows_of(healthy_plant(seed, machines, history_d, live_d), spec(), workers)
         live = sum(int((m.event_time_ms >= rows.live_start_ms).sum()) for m in rows.machines)
         all_rows += live
-        for name, judge in judges(rows).items():
+        for name, judge in judges(rows, names).items():
             found = [judge(machine) for machine in rows.machines]
             count = sum(len(each.episodes) for each in found)
             days = live * spec().hop_ms / calibration.MS_PER_DAY

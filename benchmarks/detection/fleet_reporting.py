@@ -108,7 +108,7 @@ def text(stored: Mapping[str, Any]) -> str:
             "| fault | found | median delay (s) |",
             "|---|---|---|",
             *kinds,
-            *(_rules_table(stored["rules"]) if "rules" in stored else ()),
+            *(_rules_table(stored["rules"]) if len(stored.get("rules", ())) > 1 else ()),
         ]
     )
 

@@ -24,10 +24,29 @@ class Seeds:
     faults: int
 
 
+@dataclass(frozen=True)
+class Sizes:
+    """How many machines there are of each question, and how many days they live."""
+
+    bearings: int
+    machines: int
+    faulty_machines: int
+    faulty_d: float
+    healthy_d: float
+
+
 USUAL = Seeds(healthy=(1, 2, 3), bearings=1, faults=3)
 """The detector was made with these plants in view."""
-HELD_OUT = Seeds(healthy=(12, 13, 14), bearings=12, faults=12)
-"""Nobody looked at these before the detector was finished."""
+HELD_OUT = Seeds(healthy=(12, 22, 23), bearings=12, faults=12)
+"""Nobody looked at these before the detector was finished. Plant 12 alone has too few machine-days:
+22 and 23 were added to it later, and the detector was not changed in between."""
+COMPARED = Seeds(healthy=(21,), bearings=21, faults=21)
+"""Every rule is judged on these, not the pipeline's alone."""
+
+FULL = Sizes(bearings=60, machines=20, faulty_machines=20, faulty_d=4.0, healthy_d=16.0)
+SOME = Sizes(bearings=20, machines=20, faulty_machines=8, faulty_d=4.0, healthy_d=16.0)
+"""For the comparison of rules: six take six times as long to judge, two of them train."""
+QUICK = Sizes(bearings=6, machines=4, faulty_machines=4, faulty_d=1.0, healthy_d=1.0)
 
 FAULTS: tuple[tuple[str, str], ...] = (
     ("bearing_outer_race", ""),

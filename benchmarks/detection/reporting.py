@@ -105,6 +105,12 @@ def page(body: Mapping[str, Any]) -> str:
             "Plants of other seeds, which nobody looked at before the detector was finished.",
             fleet_reporting.text(body["fleet_held_out"]),
         ]
+    if "fleet_rules" in body:
+        parts += [
+            "## Fleet, every rule",
+            "Smaller plants of other seeds again, with all rules on the same rows.",
+            fleet_reporting.text(body["fleet_rules"]),
+        ]
     parts += [
         "## Plots",
         "![Precision against recall on SKAB](detection-precision-recall.svg)",

@@ -25,8 +25,8 @@ READERS: dict[str, Callable[[Path], list[datasets.Run]]] = {
     "smap": datasets.smap,
     "nab": datasets.nab,
 }
-FLEET, FLEET_HELD_OUT = "fleet", "fleet_held_out"
-FLEETS = (FLEET, FLEET_HELD_OUT)
+FLEET, FLEET_HELD_OUT, FLEET_RULES = "fleet", "fleet_held_out", "fleet_rules"
+FLEETS = (FLEET, FLEET_HELD_OUT, FLEET_RULES)
 WINDOWS = ((3, 9), (3, 15), (4, 16), (5, 15), (5, 20), (6, 30))
 """Lengths of the two windows that are tried on SKAB, to show how much hangs on the choice."""
 UNLABELLED = ("skab", "tep", "msl", "nab")

@@ -91,6 +91,18 @@ def test_a_small_fleet_is_measured_from_its_samples_to_the_page() -> None:
     assert f"{low / 0.05:.2f} to {high / 0.05:.2f} times" in rate.against
 
 
+def test_the_design_is_held_against_all_unseen_plants_together() -> None:
+    def part(*plants: tuple[int, float]) -> dict[str, object]:
+        stored = [{"episodes": count, "machine_days": days} for count, days in plants]
+        return {"healthy_plants": stored, "designed_per_machine_day": 0.05}
+
+    row = figures._pooled([part((6, 320.0), (20, 320.0)), part((22, 360.0))])
+    assert row.against.startswith("48 in 1000 machine-days (95 %: 0.79 to 1.41 times)")
+    assert row.ratio == pytest.approx(0.05 / 0.048)
+    assert row.met
+    assert not figures._pooled([part((6, 320.0))]).met
+
+
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_both_faults_of_the_scenario_that_a_new_user_runs_are_found(seed: int) -> None:
     rows = rows_of(Scenario.load("tiny").with_seed(seed), spec(), 1)
