@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from pipeline.job_log import say
 from pipeline.model.checkpoints import Checkpoints, Interrupted
 from pipeline.model.scoring import INPUT_LIMIT, Layers
 
@@ -176,7 +177,7 @@ def fit(
     stored = kept.load(name)
     if stored is not None:
         run.restore(stored)
-        print(f"{name}: goes on after epoch {run.epoch}", flush=True)
+        say(f"{name}: goes on after epoch {run.epoch}")
     while not run.ended:
         if kept.stop.requested:
             kept.save(name, run.state())
@@ -184,7 +185,7 @@ def fit(
         if run.step():
             kept.save(name, run.state())
             if _is_worth_a_line(run.epoch, settings.epochs) or run.ended:
-                print(run.progress(name), flush=True)
+                say(run.progress(name))
     return run.fitted()
 
 

@@ -16,6 +16,8 @@ from typing import Any
 
 import torch
 
+from pipeline.job_log import say
+
 CHECKPOINT_DIR = "CHECKPOINT_DIR"
 
 
@@ -57,13 +59,13 @@ class Checkpoints:
             stored = torch.load(path, weights_only=True)
             usable = stored["key"] == self.key
         except (OSError, RuntimeError, EOFError, ValueError, KeyError, TypeError) as error:
-            print(f"checkpoint {path.name} cannot be read, starting afresh: {error}", flush=True)
+            say(f"checkpoint {path.name} cannot be read, starting afresh: {error}")
             return None
         except pickle.UnpicklingError:
-            print(f"checkpoint {path.name} cannot be read, starting afresh", flush=True)
+            say(f"checkpoint {path.name} cannot be read, starting afresh")
             return None
         if not usable:
-            print(f"checkpoint {path.name} is of other data or settings, not used", flush=True)
+            say(f"checkpoint {path.name} is of other data or settings, not used")
             return None
         state: dict[str, Any] = stored["state"]
         return state

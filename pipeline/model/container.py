@@ -21,6 +21,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.job_log import say
+
 BASE_DIR = "SAGEMAKER_BASE_DIR"
 BIND_TO_PORT = "SAGEMAKER_BIND_TO_PORT"
 BIND_TO_HOST = "SAGEMAKER_BIND_TO_HOST"
@@ -99,10 +101,10 @@ def train(base: Path) -> int:
         try:
             done = script.run(os.environ, stop)
         except Interrupted as reached:
-            print(f"{reached}: no usable model yet, the checkpoint is kept", flush=True)
+            say(f"{reached}: no usable model yet, the checkpoint is kept")
             return STOPPED_EXIT_CODE
         if not done.complete:
-            print("stopped: the model is calibrated on a part of the rows", flush=True)
+            say("stopped: the model is calibrated on a part of the rows")
             return STOPPED_EXIT_CODE
     except Exception as error:
         traceback.print_exc()

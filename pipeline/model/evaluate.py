@@ -24,6 +24,7 @@ import numpy as np
 
 from pipeline.errors import DatasetError
 from pipeline.features import feature_names
+from pipeline.job_log import say
 from pipeline.model import evaluation
 from pipeline.model.dataset import Dataset, read_features
 from pipeline.model.evaluation import Event, Metrics, Task
@@ -216,7 +217,7 @@ def main(env: Mapping[str, str]) -> int:
     except Exception as error:
         traceback.print_exc()
         message, code = f"{type(error).__name__}: {error}", 1
-    print(message, flush=True)
+    say(message)
     output = base / "output"
     output.mkdir(parents=True, exist_ok=True)
     (output / "message").write_text(message[:MAX_MESSAGE_CHARACTERS], encoding="utf-8")

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import DatasetError
 from pipeline.features import feature_names, sensor_of_feature
+from pipeline.job_log import say
 from pipeline.model import autoencoder, calibration
 from pipeline.model.artefact import LEVEL_SUFFIX, Artefact, EpisodeRule
 from pipeline.model.baseline import fit_baselines
@@ -83,7 +84,7 @@ def train(
         found = standing_out(fit.scored, fit.held, fit.levels, chosen) if fit.complete else None
         if found is None or not found.rows.any():
             break
-        print(f"search {search}: left out {found.rows.sum()} rows that stand out", flush=True)
+        say(f"search {search}: left out {found.rows.sum()} rows that stand out")
         for device, own in found.spans.items():
             spans[device] = sorted([*spans.get(device, []), *own])
         try:

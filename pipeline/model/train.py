@@ -21,6 +21,7 @@ import torch
 
 from pipeline.errors import SettingsError
 from pipeline.features import feature_names
+from pipeline.job_log import say
 from pipeline.model import (
     artefact,
     fitting,
@@ -73,8 +74,8 @@ def run(env: Mapping[str, str], stop: StopRequest | None = None) -> fitting.Trai
     model_card.save(card, model_dir)
     # Last: a folder with a description has all the rest.
     artefact.save(made, model_dir)
-    print(metrics.line(training.metrics), flush=True)
-    print(f"model_version={made.version};", flush=True)
+    say(metrics.line(training.metrics))
+    say(f"model_version={made.version};", model_version=made.version)
     return training
 
 
@@ -110,18 +111,17 @@ def _rows(
     _say_rows(in_range)
     data = data.at(np.flatnonzero(inside & ~found.rows))
     told = found.to_json(sorted(set(in_range.device_ids) - set(data.device_ids)))
-    print(
+    say(
         f"left out by model {served.version}: {told['rows_in_alarm']} rows in alarm, "
         f"{told['rows_until_a_work_order']} more until a work order; "
         f"{told['hours_of_a_common_cause']} hours of a common cause kept; "
         f"machines without a row left: {', '.join(told['devices_without_rows']) or 'none'}",
-        flush=True,
     )
     return data, told | {"model_version": served.version}
 
 
 def _say_rows(data: Dataset) -> None:
-    print(f"read {len(data)} feature rows of {len(set(data.device_ids))} machines", flush=True)
+    say(f"read {len(data)} feature rows of {len(set(data.device_ids))} machines")
 
 
 def _held_out(
@@ -132,7 +132,7 @@ def _held_out(
         return data, None
     end_ms = int(data.event_time_ms.max()) + 1
     kept, cut_ms = data.hold_out(chosen.holdout_share, chosen.spec.reach_ms)
-    print(f"held out the last rows of {len(cut_ms)} machines", flush=True)
+    say(f"held out the last rows of {len(cut_ms)} machines")
     return kept, {"share": chosen.holdout_share, "from_ms": cut_ms, "end_ms": end_ms}
 
 

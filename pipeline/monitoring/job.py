@@ -25,6 +25,7 @@ import boto3
 
 from pipeline.aws import CLIENT_CONFIG
 from pipeline.errors import JobInputError, PipelineError
+from pipeline.job_log import say
 from pipeline.model import artefact, hyperparameters
 from pipeline.model.artefact import Artefact
 from pipeline.model.dataset import read_features
@@ -79,7 +80,7 @@ def _make_baseline(settings: JobSettings, model: Artefact) -> str:
     made = baselines.make(model, data, settings.window_ms, settings.margin_ms)
     made.save(settings.output_path)
     rows, blocks = made.reference["dataset"]["item_count"], made.reference["blocks"]
-    print(f"baseline of model {model.version}: {rows} healthy rows, {blocks} blocks", flush=True)
+    say(f"baseline of model {model.version}: {rows} healthy rows, {blocks} blocks")
     return f"Completed: baseline of {rows} rows"
 
 
@@ -187,7 +188,7 @@ def main(env: Mapping[str, str]) -> int:
         if not isinstance(error, PipelineError):
             traceback.print_exc()
         message, code = f"{type(error).__name__}: {error}", 1
-    print(message, flush=True)
+    say(message)
     output = Path(env.get(job_settings.BASE_DIR) or "/opt/ml") / "output"
     output.mkdir(parents=True, exist_ok=True)
     (output / "message").write_text(message[:MAX_MESSAGE_CHARACTERS], encoding="utf-8")

@@ -144,7 +144,7 @@ def test_a_stopped_training_ends_soon_and_leaves_no_failure(tmp_path: Path) -> N
     )
     with process:
         assert process.stdout is not None
-        assert process.stdout.readline().startswith("read ")
+        assert json.loads(process.stdout.readline())["message"].startswith("read ")
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=30) == STOPPED_EXIT_CODE
     assert not (tmp_path / "output" / "failure").exists()
