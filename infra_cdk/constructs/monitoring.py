@@ -26,7 +26,7 @@ from infra_cdk.constructs.machines import (
 )
 from infra_cdk.constructs.parameters import keep_name
 from infra_cdk.constructs.permissions import NEW_KEYS, NEW_NAMES, Statement, service_role
-from infra_cdk.constructs.training import container_statements
+from infra_cdk.constructs.training import container_statements, lists_inputs
 
 MONITORING_PREFIX = "monitoring/*"
 EVENT_SOURCE = "fleetwin.monitoring"
@@ -126,11 +126,7 @@ class Monitoring(Construct):
                     [files],
                     NEW_KEYS,
                 ),
-                Statement(
-                    "ListInputs",
-                    ["s3:ListBucket"],
-                    [lake.artefacts.bucket_arn, lake.processed.bucket_arn],
-                ),
+                lists_inputs(lake),
                 Statement(
                     "PutMetrics",
                     ["cloudwatch:PutMetricData"],

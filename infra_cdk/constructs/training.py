@@ -50,11 +50,7 @@ class SageMakerRoles(Construct):
                     ],
                     NEW_KEYS,
                 ),
-                Statement(
-                    "ListInputs",
-                    ["s3:ListBucket"],
-                    [lake.artefacts.bucket_arn, lake.processed.bucket_arn],
-                ),
+                lists_inputs(lake),
                 Statement(
                     "WriteModels",
                     ["s3:PutObject"],
@@ -115,11 +111,7 @@ class SageMakerRoles(Construct):
                     ],
                     NEW_KEYS,
                 ),
-                Statement(
-                    "ListInputs",
-                    ["s3:ListBucket"],
-                    [lake.artefacts.bucket_arn, lake.processed.bucket_arn],
-                ),
+                lists_inputs(lake),
                 Statement(
                     "WriteEvaluations",
                     ["s3:PutObject"],
@@ -139,6 +131,12 @@ class SageMakerRoles(Construct):
         # A group with versions in it cannot be deleted.
         group.cfn_options.deletion_policy = CfnDeletionPolicy.RETAIN
         group.cfn_options.update_replace_policy = CfnDeletionPolicy.RETAIN
+
+
+def lists_inputs(lake: Lake) -> Statement:
+    """Return what lets a job find its input: models among the artefacts, rows in the lake."""
+    buckets = [lake.artefacts.bucket_arn, lake.processed.bucket_arn]
+    return Statement("ListInputs", ["s3:ListBucket"], buckets)
 
 
 def container_statements(assets: PipelineAssets, *log_groups: str) -> list[Statement]:

@@ -61,3 +61,15 @@ def text_of(value: Any) -> str:
 def _statements(role: Body) -> Iterator[Body]:
     for policy in role["Policies"]:
         yield from policy["PolicyDocument"]["Statement"]
+
+
+def sagemaker_job(kind: str, *, passes_role: bool = True) -> set[str]:
+    """Return what `.sync` needs for one kind of SageMaker's jobs.
+
+    Source: Step Functions Developer Guide, "How Step Functions generates IAM policies for
+    integrated services".
+    """
+    of_jobs = {f"sagemaker:{verb}{kind}Job" for verb in ("Create", "Describe", "Stop")}
+    of_rules = {"events:PutTargets", "events:PutRule", "events:DescribeRule"}
+    passed = {"iam:PassRole"} if passes_role else set()
+    return {*of_jobs, "sagemaker:ListTags", "sagemaker:AddTags", *of_rules, *passed}

@@ -9,7 +9,14 @@ from typing import Any
 
 import pytest
 
-from infra_cdk.tests.snapshot import listed, resources, role_statements, template, text_of
+from infra_cdk.tests.snapshot import (
+    listed,
+    resources,
+    role_statements,
+    sagemaker_job,
+    template,
+    text_of,
+)
 from pipeline.etl import scores_job
 
 FOLDER = Path(__file__).parents[2] / "pipeline" / "workflow"
@@ -44,14 +51,9 @@ NEEDED = {
         "glue:BatchStopJobRun",
     },
     # No role is passed: a transform job acts as its model's.
-    "arn:aws:states:::sagemaker:createTransformJob.sync": {
-        "sagemaker:CreateTransformJob",
-        "sagemaker:DescribeTransformJob",
-        "sagemaker:StopTransformJob",
-        "sagemaker:ListTags",
-        "sagemaker:AddTags",
-        *OF_RULES,
-    },
+    "arn:aws:states:::sagemaker:createTransformJob.sync": sagemaker_job(
+        "Transform", passes_role=False
+    ),
     "arn:aws:states:::states:startExecution.sync:2": {
         "states:StartExecution",
         "states:DescribeExecution",

@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from infra_cdk.tests.snapshot import listed, resources, role_statements, template, text_of
+from infra_cdk.tests.snapshot import (
+    listed,
+    resources,
+    role_statements,
+    sagemaker_job,
+    template,
+    text_of,
+)
 from pipeline.monitoring import job_settings, publishing
 
 MACHINE = next(
@@ -30,17 +37,7 @@ NEEDED = {
     "arn:aws:states:::aws-sdk:sagemaker:describeEndpoint": {"sagemaker:DescribeEndpoint"},
     "arn:aws:states:::aws-sdk:sagemaker:describeModel": {"sagemaker:DescribeModel"},
     "arn:aws:states:::aws-sdk:s3:listObjectsV2": {"s3:ListBucket"},
-    "arn:aws:states:::sagemaker:createProcessingJob.sync": {
-        "sagemaker:CreateProcessingJob",
-        "sagemaker:DescribeProcessingJob",
-        "sagemaker:StopProcessingJob",
-        "sagemaker:ListTags",
-        "sagemaker:AddTags",
-        "events:PutTargets",
-        "events:PutRule",
-        "events:DescribeRule",
-        "iam:PassRole",
-    },
+    "arn:aws:states:::sagemaker:createProcessingJob.sync": sagemaker_job("Processing"),
     "arn:aws:states:::aws-sdk:s3:putObject": {"s3:PutObject"},
     "arn:aws:states:::sns:publish": {"sns:Publish"},
 }

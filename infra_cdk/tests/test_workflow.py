@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from infra_cdk.config import STAGES
-from infra_cdk.tests.snapshot import listed, resources, role_statements
+from infra_cdk.tests.snapshot import listed, resources, role_statements, sagemaker_job
 from pipeline.model.hyperparameters import Hyperparameters
 from pipeline.model.training_metrics import METRIC_DEFINITIONS
 from simulator.cloud.sagemaker_models import MOST_INSTANCES
@@ -37,28 +37,10 @@ NEEDED = {
         "glue:GetJobRuns",
         "glue:BatchStopJobRun",
     },
-    "arn:aws:states:::sagemaker:createTrainingJob.sync": {
-        "sagemaker:CreateTrainingJob",
-        "sagemaker:DescribeTrainingJob",
-        "sagemaker:StopTrainingJob",
-        "sagemaker:ListTags",
-        "sagemaker:AddTags",
-        "events:PutTargets",
-        "events:PutRule",
-        "events:DescribeRule",
-        "iam:PassRole",
-    },
-    "arn:aws:states:::sagemaker:createHyperParameterTuningJob.sync": {
-        "sagemaker:CreateHyperParameterTuningJob",
-        "sagemaker:DescribeHyperParameterTuningJob",
-        "sagemaker:StopHyperParameterTuningJob",
-        "sagemaker:ListTags",
-        "sagemaker:AddTags",
-        "events:PutTargets",
-        "events:PutRule",
-        "events:DescribeRule",
-        "iam:PassRole",
-    },
+    "arn:aws:states:::sagemaker:createTrainingJob.sync": sagemaker_job("Training"),
+    "arn:aws:states:::sagemaker:createHyperParameterTuningJob.sync": sagemaker_job(
+        "HyperParameterTuning"
+    ),
     "arn:aws:states:::aws-sdk:sagemaker:describeTrainingJob": {"sagemaker:DescribeTrainingJob"},
     "arn:aws:states:::sagemaker:createModel": {"sagemaker:CreateModel", "iam:PassRole"},
     "arn:aws:states:::sagemaker:createEndpointConfig": {"sagemaker:CreateEndpointConfig"},
@@ -68,17 +50,7 @@ NEEDED = {
         "sagemaker:UpdateEndpoint",
         "cloudwatch:DescribeAlarms",
     },
-    "arn:aws:states:::sagemaker:createProcessingJob.sync": {
-        "sagemaker:CreateProcessingJob",
-        "sagemaker:DescribeProcessingJob",
-        "sagemaker:StopProcessingJob",
-        "sagemaker:ListTags",
-        "sagemaker:AddTags",
-        "events:PutTargets",
-        "events:PutRule",
-        "events:DescribeRule",
-        "iam:PassRole",
-    },
+    "arn:aws:states:::sagemaker:createProcessingJob.sync": sagemaker_job("Processing"),
     "arn:aws:states:::aws-sdk:sagemaker:listModelPackages": {"sagemaker:ListModelPackages"},
     "arn:aws:states:::aws-sdk:sagemaker:describeModelPackage": {"sagemaker:DescribeModelPackage"},
     "arn:aws:states:::aws-sdk:sagemaker:createModelPackage": {"sagemaker:CreateModelPackage"},
