@@ -18,10 +18,11 @@ from urllib.parse import parse_qsl, unquote
 
 from botocore.model import StructureShape
 
-from simulator.cloud import json_codec, rest_headers
+from simulator.cloud import json_codec, rest_headers, xml_lists
 from simulator.cloud.aws_chunked import is_chunked, unchunk
 from simulator.cloud.errors import AwsError, NotSupportedByTwin
 from simulator.cloud.validation import operation_model, service_model, service_names
+from simulator.cloud.xml_lists import list_body
 
 Wire = tuple[int, dict[str, str], bytes]
 """HTTP status, headers, body."""
@@ -217,6 +218,8 @@ def _serialize_rest(
         return status, headers, _rest_json_body(shape, payload, answer)
     if len(located) == len(shape.members):
         return status, headers, b""
+    if service == "s3" and operation in xml_lists.OPERATIONS:
+        return status, {"Content-Type": "application/xml", **headers}, list_body(shape, answer)
     _, extra, body = _serialize_with_moto(service, operation, answer)
     return status, {**extra, **headers}, body
 
