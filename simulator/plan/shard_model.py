@@ -126,6 +126,9 @@ class Sample:
         reader = _Reader(env, rate, lambda: self._draw("read"))
         yield env.timeout(phase * POLL_EVERY_S)
         while True:
+            # A batch is gathered when it can be handed over: with one at a time, after the last.
+            turn = functions.request()
+            yield turn
             while not reader.held:
                 yield from reader.sleep(1, math.inf)
                 yield from reader.poll()
@@ -134,8 +137,6 @@ class Sample:
                 yield from reader.sleep(work.batch_size - reader.held, until_s)
                 yield from reader.poll()
             count = min(reader.held, work.batch_size)
-            turn = functions.request()
-            yield turn
             self.outcome.backlog = max(0, math.floor(rate * env.now) - reader.cut - count)
             env.process(self._batch(reader.cut, count, functions, turn))
             reader.cut += count
