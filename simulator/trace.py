@@ -23,6 +23,8 @@ from simulator.errors import EnvironmentMissing, ScenarioError
 UNTRAINED_REACH_MS = 5 * 60_000
 """How long a row's window is taken to be where the run has no model that says it."""
 
+TRAINING_LOGS = "/aws/sagemaker/TrainingJobs"
+
 SHORTEST_ID = 6
 """Characters of an alert's id that name it."""
 
@@ -31,7 +33,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class LogLine:
-    """One line of a function's log: when it was written (ISO, UTC), by whom, what it says."""
+    """One line of a log: when it was written (ISO, UTC), by which function or job, what it says."""
 
     at: str
     group: str
@@ -61,6 +63,8 @@ class Trace:
     """Episodes as in `report.json`, with the ``alert`` that a person got of each."""
     nearest: tuple[str, ...] = ()
     """Where there is no reading: the ids of those before and after the time."""
+    training: tuple[LogLine, ...] = ()
+    """What the job printed that trained the model of the score."""
 
     @property
     def correlation_id(self) -> str:
@@ -113,7 +117,10 @@ class Run:
                 f"{text}: the run has nothing of {device_id} at that time; {self._has(device_id)}"
             )
         nearest = () if reading else tuple(self._nearest(device_id, time_ms))
-        return Trace(device_id, time_ms, reading, logs, features, score, detections, nearest)
+        training = tuple(self._training(score.row["model_version"])) if score else ()
+        return Trace(
+            *(device_id, time_ms, reading, logs, features, score, detections, nearest, training)
+        )
 
     def _meant(self, text: str) -> tuple[str, int | None, int | None]:
         """Return device, event time and sequence number that a text names."""
@@ -220,6 +227,22 @@ class Run:
                 if sent & alerts or _covers(document, device_id, time_ms, reading):
                     found.append(LogLine(at, group, stream, document))
         yield from sorted(found, key=lambda line: (line.at, line.group))
+
+    def _training(self, model_version: str | None) -> Iterator[LogLine]:
+        """Yield the lines of the training job that says it made a model."""
+        path = self._state / "logs" / f"{TRAINING_LOGS.removeprefix('/')}.log"
+        if model_version is None or not path.is_file():
+            return
+        found = []
+        for line in path.read_text("utf-8").splitlines():
+            at, stream, said = line.split(" ", 2)
+            # Tracebacks, and what a library prints, are no JSON.
+            if said.startswith('{"event"'):
+                found.append(LogLine(at, TRAINING_LOGS, stream, json.loads(said)))
+        made = {
+            line.said["job"] for line in found if line.said.get("model_version") == model_version
+        }
+        yield from (line for line in found if line.said["job"] in made)
 
     def _detections(self, device_id: str, time_ms: int, row_ms: int) -> Iterator[Row]:
         """Yield the episodes that were open between the reading and its row."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -31,6 +31,7 @@ def _lines(trace: Trace) -> Iterator[str]:
         yield from _log(line)
     yield from _features(trace.features)
     yield from _score(trace.score)
+    yield from _training(trace.training)
     if not trace.detections:
         yield _row("alert", "none: no episode was open then")
     for found in trace.detections:
@@ -82,6 +83,13 @@ def _score(found: Placed | None) -> Iterator[str]:
     level = "none" if row["score"] is None else f"{row['score']:.3f} thresholds"
     yield _row("score", f"{_time(row)} {level}, model {row['model_version']}")
     yield _more(found.place)
+
+
+def _training(lines: Sequence[LogLine]) -> Iterator[str]:
+    """Yield where the model's training is in the logs, and what it began with."""
+    if lines:
+        yield _row("training", f"{lines[0].said['job']}, {len(lines)} lines in {lines[0].group}")
+        yield _more(f"{lines[0].at} {lines[0].said['message']}")
 
 
 def _time(row: Mapping[str, Any]) -> str:

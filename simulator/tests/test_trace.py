@@ -64,6 +64,13 @@ def out(tmp_path: Path) -> Path:
     score = {"device_id": "pump-004", "score": 1.908734, "model_version": "e605fc5e"}
     scores = [{**score, "event_time_ms": START_MS + at} for at in (20_000, 10_000)]
     write(s3 / "processed/scores" / HOUR / "shardId-000000000000-1.jsonl", *scores)
+    training = tmp_path / "twin/logs/aws/sagemaker/TrainingJobs.log"
+    for job, model in (("older", "0a0a0a0a"), ("newer", "e605fc5e")):
+        said = {"event": "training_job", "job": job, "message": f"read rows of {job}"}
+        at = f"2026-01-05T00:00:00Z {job}/algo-1-1 "
+        write(training, said, {**said, "message": "made", "model_version": model}, before=at)
+    with training.open("a") as file:
+        file.write(f"{at}Traceback (most recent call last):\n")
     found = {
         "detection_id": ALERT,
         "device_id": "pump-004",
@@ -125,6 +132,7 @@ def test_the_trace_is_also_there_for_programs(out: Path) -> None:
     assert found["correlation_id"] == "pump-004@2026-01-05T00:00:03.497Z"
     assert found["reading"]["row"]["values"]["current_a"] == 20.11
     assert [one["detection_id"] for one in found["detections"]] == [ALERT]
+    assert [line["said"]["job"] for line in found["training"]] == ["newer", "newer"]
 
 
 @pytest.mark.parametrize("text", ["pump-004", "pump-004#99", "pump-9@2026-01-05T00:00:00Z", "x@y"])
@@ -192,3 +200,5 @@ def test_an_alert_of_a_run_leads_back_to_a_reading_and_every_line_about_it(
         assert groups.count("detector") >= 1
         sent = [alert for line in trace.logs for alert in line.said.get("alerts", [])]
         assert detection["detection_id"] in {alert["alert_id"] for alert in sent}
+        assert trace.training[-1].said["model_version"] == trace.score.row["model_version"]
+        assert trace.training[0].said["message"].startswith("read ")
