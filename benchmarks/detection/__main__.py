@@ -66,6 +66,16 @@ def fleets(
     return fleet_reporting.values(leads, faults, healthy)
 
 
+def defects(workers: int, machines: int) -> dict[str, Any]:
+    """Return the leads of each defect of a bearing, by every rule, as values for the report."""
+    found = {}
+    for defect in fleet_scenarios.DEFECTS:
+        print(f"fleet: {defect} that runs to failure ...", flush=True)
+        leads = fleet.run_to_failure(workers, fleet_scenarios.DEFECTS_SEED, machines, defect=defect)
+        found[defect] = {name: fleet_reporting.leads_of(each) for name, each in leads.items()}
+    return found
+
+
 def again(chosen: argparse.Namespace) -> int:
     """Make rows and page of the stored lines and fleets; the date stays that of the measurement."""
     found = load(RESULTS / reporting.JSON_FILE)
@@ -123,6 +133,10 @@ def main(arguments: Sequence[str]) -> int:
             which = first if chosen.quick else (seeds, sizes)
             body[name] = fleets(chosen.workers, *which, rules)
             print(fleet_reporting.text(body[name]))
+    if tasks.FLEET_DEFECTS in names:
+        machines = (fleet_scenarios.QUICK if chosen.quick else fleet_scenarios.SOME).bearings
+        body[tasks.FLEET_DEFECTS] = defects(chosen.workers, machines)
+        print(fleet_reporting.defects_table(body[tasks.FLEET_DEFECTS]))
     today = f"{datetime.now(UTC):%Y-%m-%d}"
     body["renewed"] = {**body.get("renewed", {}), **dict.fromkeys(names, today)}
     if not chosen.quick:

@@ -60,6 +60,8 @@ def rows_of(body: Mapping[str, Any]) -> list[Row]:
         found += _fleet(body[name], title) if name in body else []
     if all(name in body for name in UNSEEN_FLEETS):
         found.append(_pooled([body[name] for name in UNSEEN_FLEETS]))
+    if "fleet_defects" in body:
+        found += _defects(body["fleet_defects"])
     return found
 
 
@@ -140,6 +142,35 @@ def _false_alarms(title: str, by: Mapping[str, Seeds], ceiling: float) -> Row:
         _least(by["always_alarm"], "false_alarm_rate"),
         ceiling=ceiling,
     )
+
+
+def _defects(stored: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[Row]:
+    """Return all defects together, and the one that is found latest."""
+    mine = {defect: rules["pipeline"] for defect, rules in stored.items()}
+    failures = sum(each["failures"] for each in mine.values())
+    found = sum(each["found_before_failure"] * each["failures"] for each in mine.values())
+    latest = min(mine, key=lambda defect: float(mine[defect]["median_lead_share"]))
+    lead_s, share = mine[latest]["median_lead_s"], mine[latest]["median_lead_share"]
+    return [
+        Row(
+            f"bearings of {len(mine)} defects found before they fail",
+            float(round(found)),
+            "failures",
+            "all of them",
+            float(failures),
+            floor=0.95,
+            limits="ratio",
+        ),
+        Row(
+            f"median lead of the defect that is found latest ({latest.replace('_', ' ')})",
+            lead_s,
+            "s",
+            "the time that it grows",
+            lead_s / max(share, 1e-9),
+            floor=0.2,
+            limits="ratio",
+        ),
+    ]
 
 
 def _pooled(fleets: Seeds) -> Row:

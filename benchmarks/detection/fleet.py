@@ -16,6 +16,7 @@ import numpy as np
 from benchmarks.detection.fleet_data import FleetRows, rows_of
 from benchmarks.detection.fleet_rules import RULES, Judged, judges
 from benchmarks.detection.fleet_scenarios import (
+    DEFECTS,
     USUAL,
     bearings,
     faulty_plant,
@@ -115,9 +116,10 @@ def run_to_failure(
     seed: int = USUAL.bearings,
     machines: int = 60,
     names: Sequence[str] = RULES,
+    defect: str = DEFECTS[0],
 ) -> dict[str, LeadReport]:
     """Measure how long before the failure each bearing was found; its first live failure counts."""
-    rows = rows_of(bearings(seed, machines), spec(), workers)
+    rows = rows_of(bearings(seed, machines, defect), spec(), workers)
     found = {}
     for name, judge in judges(rows, names).items():
         leads, shares = [], []

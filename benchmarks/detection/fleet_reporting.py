@@ -59,17 +59,41 @@ def _of_rule(leads: LeadReport, faults: FaultsReport, healthy: HealthyReport) ->
         "measured_per_machine_day": round(rate.value, 4),
         "measured_interval": [round(bound, 4) for bound in rate.interval],
         "ratio": round(rate.value / designed, 3),
-        "failures": len(leads.shares),
-        "found_before_failure": round(leads.found_share, 4),
-        "median_lead_share": round(leads.median_share, 3),
-        "p10_lead_share": round(float(np.quantile(leads.shares, 0.1)), 3),
-        "median_lead_s": round(float(np.median(leads.leads_s)), 0),
+        **leads_of(leads),
         "in_alarm": round(healthy.in_alarm, 5),
         "faults_found": sum(map(len, faults.delays_s.values())),
         "faults_injected": sum(faults.injected.values()),
         "false_among_faults_episodes": faults.false.count,
         "auc_pr": round(faults.auc_pr, 4),
     }
+
+
+def leads_of(leads: LeadReport) -> dict[str, Any]:
+    """Return the leads of bearings that ran to failure as plain values."""
+    return {
+        "failures": len(leads.shares),
+        "found_before_failure": round(leads.found_share, 4),
+        "median_lead_share": round(leads.median_share, 3),
+        "p10_lead_share": round(float(np.quantile(leads.shares, 0.1)), 3),
+        "median_lead_s": round(float(np.median(leads.leads_s)), 0),
+    }
+
+
+def defects_table(stored: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
+    """Return the leads by defect and rule as Markdown."""
+    return "\n".join(
+        [
+            "| defect | rule | found before failure | median lead | one in ten below |",
+            "|---|---|---|---|---|",
+            *(
+                f"| {defect} | {name} | {rule['found_before_failure']:.0%} of {rule['failures']} "
+                f"| {rule['median_lead_share']:.0%} ({rule['median_lead_s'] / 60:.0f} min) "
+                f"| {rule['p10_lead_share']:.0%} |"
+                for defect, rules in stored.items()
+                for name, rule in rules.items()
+            ),
+        ]
+    )
 
 
 def _median(found: Sequence[float]) -> float | None:

@@ -111,6 +111,12 @@ def page(body: Mapping[str, Any]) -> str:
             "Smaller plants of other seeds again, with all rules on the same rows.",
             fleet_reporting.text(body["fleet_rules"]),
         ]
+    if "fleet_defects" in body:
+        parts += [
+            "## Fleet, each defect of a bearing",
+            "Plants of a seed of their own, in which all bearings fail by one defect.",
+            fleet_reporting.defects_table(body["fleet_defects"]),
+        ]
     parts += [
         "## Plots",
         "![Precision against recall on SKAB](detection-precision-recall.svg)",

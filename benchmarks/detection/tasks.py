@@ -26,7 +26,8 @@ READERS: dict[str, Callable[[Path], list[datasets.Run]]] = {
     "nab": datasets.nab,
 }
 FLEET, FLEET_HELD_OUT, FLEET_RULES = "fleet", "fleet_held_out", "fleet_rules"
-FLEETS = (FLEET, FLEET_HELD_OUT, FLEET_RULES)
+FLEET_DEFECTS = "fleet_defects"
+FLEETS = (FLEET, FLEET_HELD_OUT, FLEET_RULES, FLEET_DEFECTS)
 WINDOWS = ((3, 9), (3, 15), (4, 16), (5, 15), (5, 20), (6, 30))
 """Lengths of the two windows that are tried on SKAB, to show how much hangs on the choice."""
 UNLABELLED = ("skab", "tep", "msl", "nab")

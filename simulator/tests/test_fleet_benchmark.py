@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from benchmarks.detection import figures, fleet, fleet_reporting, fleet_rules, reporting
 from benchmarks.detection.fleet_data import MachineRows, rows_of
-from benchmarks.detection.fleet_scenarios import healthy_plant, spec
+from benchmarks.detection.fleet_scenarios import bearings, healthy_plant, spec
 from pipeline.detection import episodes
 from simulator.scenario import Scenario
 
@@ -89,6 +89,31 @@ def test_a_small_fleet_is_measured_from_its_samples_to_the_page() -> None:
     low, high = stored["measured_interval"]
     rate = figures.rows_of(body)[0]
     assert f"{low / 0.05:.2f} to {high / 0.05:.2f} times" in rate.against
+
+
+def test_each_defect_of_a_bearing_is_told_and_the_latest_has_a_row_of_its_own() -> None:
+    def leads(found: int, share: float) -> dict[str, float]:
+        shares = (share,) * found + (0.0,) * (10 - found)
+        return fleet_reporting.leads_of(
+            fleet.LeadReport(tuple(part * 4_800.0 for part in shares), shares)
+        )
+
+    stored = {
+        "bearing_outer_race": {"pipeline": leads(10, 0.8), "no_model": leads(1, 0.1)},
+        "bearing_cage": {"pipeline": leads(8, 0.15), "no_model": leads(10, 0.9)},
+    }
+    found, lead = figures.rows_of({"fleet_defects": stored})
+    assert (found.value, found.against_value, found.met) == (18.0, 20.0, False)
+    assert "bearing cage" in lead.name
+    assert (lead.value, lead.met) == (720.0, False)
+    page = reporting.page({"fleet_defects": stored})
+    assert "| bearing_cage | pipeline | 80% of 10 | 15% (12 min) | 0% |" in page
+
+
+def test_bearings_fail_by_the_defect_that_is_asked_for() -> None:
+    rows = rows_of(bearings(24, 2, "bearing_cage"), spec(), 1)
+    faults = [fault for one in rows.machines for fault in rows.truth.of(one.device_id)]
+    assert {fault.kind for fault in faults} == {"bearing_cage"}
 
 
 def test_the_design_is_held_against_all_unseen_plants_together() -> None:
