@@ -198,7 +198,8 @@ def prepare(cloud: Cloud, path: Path) -> None:
     cloud.context.assets["pipeline"] = PIPELINE
     principal = {"Service": "sagemaker.amazonaws.com"}
     trust = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
-    allowed = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+    # The image is pulled with the role's permissions.
+    allowed = {"Effect": "Allow", "Action": ["s3:*", "ecr:*"], "Resource": "*"}
     version = "2012-10-17"
     cloud.iam.put_role(
         ROLE,
