@@ -18,9 +18,7 @@ from simulator.cloud.resources.mapping import Outcome, Resource, maps
         "AssumeRolePolicyDocument": enforced(
             "test_iam.test_only_the_trusted_service_gets_a_session_of_the_role"
         ),
-        "Policies": enforced(
-            "test_statement_removal.test_without_a_statement_a_call_is_denied_or_it_is_listed_why_not"
-        ),
+        "Policies": enforced("test_statement_removal.test_without_a_statement_a_call_is_denied"),
         "ManagedPolicyArns": enforced("test_iam.test_a_managed_policy_allows_once_it_is_attached"),
         "Path": honoured("test_iam.test_a_denial_is_worded_as_aws_words_it"),
         "Description": kept("text for people"),
