@@ -136,7 +136,7 @@ class Iot:
         denied = self.access.denied(messages, in_time) if self.access.decides else frozenset()
         dropped = {i for i in in_time if i in denied or not self._admit(messages[i])}
         taken = [messages[i] for i in in_time if i not in dropped]
-        self._context.dispatch.metered.published(len(each.payload) for each in taken)
+        self._context.dispatch.metered.published([len(each.payload) for each in taken])
         self._apply(taken)
         return PublishResult(
             len(messages) - len(dropped), len(dropped), tuple(sorted(dropped)), len(denied)
