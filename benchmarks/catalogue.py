@@ -46,10 +46,10 @@ class Benchmark:
 
 
 BENCHMARKS = (
-    Benchmark("startup", "start-up", "imports, boot of the stack, twins in tests", 47.0, 12.0),
-    Benchmark("latency", "latency", "each hop in real time and on the run's clock", 42.0, 8.0),
-    Benchmark("http_services", "throughput", "S3, Kinesis and SQS over HTTP", 30.0, 8.0),
-    Benchmark("pipeline", "throughput", "readings through the pipeline, PutRecords", 78.0, 12.0),
+    Benchmark("startup", "start-up", "imports, boot of the stack, twins in tests", 34.0, 12.0),
+    Benchmark("latency", "latency", "each hop in real time and on the run's clock", 38.0, 8.0),
+    Benchmark("http_services", "throughput", "S3, Kinesis and SQS over HTTP", 72.0, 8.0),
+    Benchmark("pipeline", "throughput", "readings through the pipeline, PutRecords", 110.0, 12.0),
     Benchmark(
         "fleet",
         "throughput",
@@ -66,10 +66,10 @@ BENCHMARKS = (
         left_out="three minutes; --only month",
         alone=True,
     ),
-    Benchmark("memory", "memory", "by machines and by length of a run", 36.0, 10.0),
-    Benchmark("model", "the model", "serving, scoring, an epoch of training", 40.0, 12.0),
-    Benchmark("endpoint_update", "the model", "an endpoint's model replaced under load", 30.0, 8.0),
-    Benchmark("etl", "the features job", "kernel, cold and warm job, large inputs", 130.0, 22.0),
+    Benchmark("memory", "memory", "by machines and by length of a run", 40.0, 10.0),
+    Benchmark("model", "the model", "serving, scoring, an epoch of training", 32.0, 12.0),
+    Benchmark("endpoint_update", "the model", "an endpoint's model replaced under load", 22.0, 8.0),
+    Benchmark("etl", "the features job", "kernel, cold and warm job, large inputs", 100.0, 22.0),
     Benchmark(
         "skab_rule", "detection", "faults found on SKAB's runs", 5.0, 5.0, data="skab/valve1"
     ),
@@ -100,7 +100,7 @@ BENCHMARKS = (
         "detection",
         "detection",
         "detectors on fleets, and on recorded sets when they are asked for",
-        370.0,
+        340.0,
         left_out="a thousand machine-days",
         arguments=("--sets", "fleet"),
     ),
