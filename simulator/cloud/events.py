@@ -25,6 +25,7 @@ from simulator.cloud.errors import AwsError, NotSupportedByTwin
 from simulator.cloud.event_patterns import compile_pattern
 from simulator.cloud.event_targets import arguments_of, service_of
 from simulator.cloud.json_patterns import Wants
+from simulator.cloud.object_events import GIVEN_LATE, OBJECT_CREATED, REASONS, detail_of
 from simulator.cloud.operations import Answer, Call, Operation, Params, Principal
 from simulator.cloud.pages import page
 from simulator.cloud.s3_index import Entry
@@ -35,11 +36,6 @@ DELIVERY_S = 0.5
 MOST_TARGETS = 5
 """Targets of a rule (EventBridge quotas)."""
 _BUS = "default"
-_REASONS = {
-    "ObjectCreated:Put": "PutObject",
-    "ObjectCreated:Copy": "CopyObject",
-    "ObjectCreated:CompleteMultipartUpload": "CompleteMultipartUpload",
-}
 
 
 @dataclass
@@ -55,6 +51,13 @@ class _Rule:
     @property
     def is_on(self) -> bool:
         return bool(self.params.get("State", "ENABLED") != "DISABLED")
+
+    def might_want(self, about: Mapping[str, Any]) -> bool:
+        """Tell whether it may want an event of which it is not yet known what is given late."""
+        if not self.is_on or self.wants is None:
+            return False
+        late = any(name in self.params["EventPattern"] for name in GIVEN_LATE)
+        return late or self.wants(about)
 
 
 class Events:
@@ -89,44 +92,43 @@ class Events:
 
     def object_created(self, bucket: str, entry: Entry, event: str) -> None:
         """Be a listener of the buckets: S3's "Object Created" where EventBridge is on."""
-        if event not in _REASONS or not self._rules or not self._bridged(bucket):
+        if event not in REASONS or not self._rules or not self._bridged(bucket):
             return
-        order = self._context.engine.order
-        order.after(order.acting, partial(self._tell_of_object, bucket, entry, event))
+        context, order = self._context, self._context.engine.order
+        detail = detail_of(context.account, bucket, entry, event)
+        arns = [context.arn("s3", bucket, regional=False)]
+        about = self._about(OBJECT_CREATED, detail, arns)
+        # Most objects are for no rule: to keep their order would hold up the functions beside.
+        if any(rule.might_want(about) for rule in self._rules.values()):
+            order.after(order.acting, partial(self._tell_of_object, detail, arns))
 
-    def _tell_of_object(self, bucket: str, entry: Entry, event: str) -> None:
-        detail = {
+    def _tell_of_object(self, detail: Mapping[str, Any], arns: Sequence[str]) -> None:
+        request_id = self._context.engine.new_id().replace("-", "")[:16].upper()
+        self.emit(*OBJECT_CREATED, {**detail, "request-id": request_id}, arns)
+
+    def _about(
+        self, kind: tuple[str, str], detail: Mapping[str, Any], resources: Sequence[str]
+    ) -> dict[str, Any]:
+        """Return an event without its id and time."""
+        source, detail_type = kind
+        return {
             "version": "0",
-            "bucket": {"name": bucket},
-            "object": {
-                "key": entry.key,
-                "size": entry.size,
-                "etag": entry.etag,
-                "sequencer": f"{entry.mtime_ns:016X}",
-            },
-            "request-id": self._context.engine.new_id().replace("-", "")[:16].upper(),
-            "requester": self._context.account,
-            "source-ip-address": "127.0.0.1",
-            "reason": _REASONS[event],
+            "detail-type": detail_type,
+            "source": source,
+            "account": self._context.account,
+            "region": self._context.region,
+            "resources": list(resources),
+            "detail": dict(detail),
         }
-        arn = self._context.arn("s3", bucket, regional=False)
-        self.emit("aws.s3", "Object Created", detail, [arn])
 
     def emit(
         self, source: str, detail_type: str, detail: Mapping[str, Any], resources: Sequence[str]
     ) -> str:
         """Offer an event to every rule; return its id."""
         engine = self._context.engine
-        event = {
-            "version": "0",
+        event = self._about((source, detail_type), detail, resources) | {
             "id": engine.new_id(),
-            "detail-type": detail_type,
-            "source": source,
-            "account": self._context.account,
             "time": engine.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "region": self._context.region,
-            "resources": list(resources),
-            "detail": dict(detail),
         }
         for rule in self._rules.values():
             if rule.is_on and rule.wants is not None and rule.wants(event):

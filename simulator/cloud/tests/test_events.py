@@ -230,6 +230,32 @@ def test_an_object_that_arrives_starts_the_machine(automation: Automation) -> No
     assert event["resources"] == ["arn:aws:s3:::raw"]
 
 
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        {"id": [{"exists": True}]},
+        {"time": [{"prefix": "20"}]},
+        {"detail": {"request-id": [{"anything-but": "none"}]}},
+    ],
+    ids=str,
+)
+def test_a_rule_may_ask_for_what_an_objects_event_is_given_last(
+    automation: Automation, pattern: dict[str, Any]
+) -> None:
+    automation.rule(EventPattern=json.dumps({"source": ["aws.s3"]} | pattern))
+    configuration: dict[str, Any] = {"EventBridgeConfiguration": {}}
+    automation.do(
+        "s3",
+        "PutBucketNotificationConfiguration",
+        Bucket="raw",
+        NotificationConfiguration=configuration,
+    )
+    automation.do("s3", "PutObject", Bucket="raw", Key="imports/a", Body=b"1")
+    automation.run(5)
+    (event,) = automation.started()
+    assert event["detail"]["request-id"]
+
+
 def test_a_role_that_may_not_start_it_does_not_and_the_queue_gets_the_event(
     automation: Automation,
 ) -> None:
