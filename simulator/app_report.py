@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -18,26 +17,21 @@ FORMAT = 1
 Report = dict[str, Any]
 
 
-@dataclass
-class Told:
-    """Messages by topic, counted as they are published."""
-
-    by_topic: Counter[str] = field(default_factory=Counter)
-
-
-def listen(target: Embedded) -> Told:
-    """Count what is published to SNS topics from now on."""
-    told = Told()
+def listen(target: Embedded) -> Counter[str]:
+    """Return a count by topic of what is published to SNS from now on."""
+    told: Counter[str] = Counter()
 
     def published(arn: str, message: str) -> None:
-        told.by_topic[arn.rpartition(":")[2]] += 1
+        told[arn.rpartition(":")[2]] += 1
 
     target.cloud.sns.on_publish.append(published)
     return told
 
 
-def gather(target: Embedded, told: Told, for_s: float, resources: int, published: int) -> Report:
-    """Return what an app did within a time, as JSON has it."""
+def gather(
+    target: Embedded, told: Counter[str], for_s: float, resources: int, published: int
+) -> Report:
+    """Return what an app did within a time, as JSON has it; ``told`` is what `listen` counted."""
     figures = _Figures(target, for_s)
     return {
         "format": FORMAT,
@@ -60,12 +54,12 @@ def gather(target: Embedded, told: Told, for_s: float, resources: int, published
             }
             for name in figures.named("AWS::Events::Rule")
         ],
-        "executions": list(_executions(target, figures)),
+        "executions": list(_executions(target)),
         "job_runs": list(_job_runs(target, figures)),
         "alarms": list(_alarms(target)),
         "topics": [
-            {"name": name, "messages": told.by_topic[name]}
-            for name in sorted({*told.by_topic, *figures.ends("AWS::SNS::Topic", ":")})
+            {"name": name, "messages": told[name]}
+            for name in sorted({*told, *figures.ends("AWS::SNS::Topic", ":")})
         ],
         "queues": list(_queues(target, figures)),
         "problems": target.cloud.mappings.problems(),
@@ -114,7 +108,7 @@ class _Figures:
         return int(sum(point["Sum"] for point in points))
 
 
-def _executions(target: Embedded, figures: _Figures) -> Iterator[Report]:
+def _executions(target: Embedded) -> Iterator[Report]:
     for execution in target.cloud.workflows.executions():
         yield {
             "workflow": execution.machine.name,

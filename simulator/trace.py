@@ -119,7 +119,15 @@ class Run:
         nearest = () if reading else tuple(self._nearest(device_id, time_ms))
         training = tuple(self._training(score.row["model_version"])) if score else ()
         return Trace(
-            *(device_id, time_ms, reading, logs, features, score, detections, nearest, training)
+            device_id,
+            time_ms,
+            reading,
+            logs,
+            features,
+            score,
+            detections,
+            nearest=nearest,
+            training=training,
         )
 
     def _meant(self, text: str) -> tuple[str, int | None, int | None]:

@@ -9,6 +9,8 @@ from typing import Any
 
 SNAPSHOTS = Path(__file__).parents[1] / "snapshots"
 Body = Mapping[str, Any]
+ACCOUNT_LOGS = {f"/aws/sagemaker/{kind}Jobs" for kind in ("Training", "Processing", "Transform")}
+"""Log groups of which an account has one each, whatever its stages."""
 
 
 def template() -> Body:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from infra_cdk.tests.snapshot import all_role_statements, listed, resources, template, text_of
+from infra_cdk.tests.snapshot import (
+    ACCOUNT_LOGS,
+    all_role_statements,
+    listed,
+    resources,
+    template,
+    text_of,
+)
 
 GROUPS = {
     body["LogGroupName"]: (logical_id, body)
@@ -17,11 +24,10 @@ OF_STAGE = {
     "/aws-glue/fleetwin-dev/output",
     "/aws-glue/fleetwin-dev/error",
 }
-OF_ACCOUNT = {f"/aws/sagemaker/{kind}Jobs" for kind in ("Training", "Processing", "Transform")}
 
 
 def test_the_groups_of_the_stage_and_of_the_account_are_there() -> None:
-    assert GROUPS.keys() == OF_STAGE | OF_ACCOUNT
+    assert GROUPS.keys() == OF_STAGE | ACCOUNT_LOGS
 
 
 @pytest.mark.parametrize("name", GROUPS)
@@ -29,7 +35,7 @@ def test_a_group_forgets(name: str) -> None:
     assert GROUPS[name][1]["RetentionInDays"] == 30
 
 
-@pytest.mark.parametrize("name", sorted(OF_STAGE | OF_ACCOUNT))
+@pytest.mark.parametrize("name", sorted(OF_STAGE | ACCOUNT_LOGS))
 def test_a_group_of_the_account_is_owned_by_choice_and_never_deleted(name: str) -> None:
     resource = template()["Resources"][GROUPS[name][0]]
     condition = resource.get("Condition")
@@ -50,7 +56,7 @@ def test_whoever_writes_logs_writes_to_groups_that_forget() -> None:
         for resource in listed(statement["Resource"])
         if ":log-group:" in text_of(resource)
     }
-    assert written == {"/aws-glue/fleetwin-dev"} | OF_ACCOUNT | {
+    assert written == {"/aws-glue/fleetwin-dev"} | ACCOUNT_LOGS | {
         "/aws/sagemaker/Endpoints/fleetwin-dev-detector"
     }
 

@@ -45,6 +45,23 @@ app.synthesize(pathlib.Path(sys.argv[1]))
 """A queue without a dead-letter queue, which is accepted, and without TLS alone, which is not."""
 
 
+def test_where_the_cdk_is_not_installed_all_tests_are_found_and_none_ends_the_others() -> None:
+    extra = ("aws_cdk", "cdk_nag", "cfnlint", "constructs")
+    collect = ["--collect-only", "-q", "-p", "no:cacheprovider", "infra_cdk"]
+    code = (
+        f"import sys; sys.modules |= dict.fromkeys({extra}); "
+        f"import pytest; sys.exit(pytest.main({collect}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=REPOSITORY,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout[-2_000:]
+
+
 def test_a_finding_that_nobody_acknowledged_fails_the_synthesis(tmp_path: Path) -> None:
     pytest.importorskip("aws_cdk", reason=INFRA)
     for acknowledged, missing in (("yes", {"SQS4"}), ("no", {"SQS3", "SQS4"})):

@@ -14,8 +14,7 @@ from types import ModuleType
 import pytest
 
 from infra_cdk.config import DEV, PROD, STAGES, StageConfig
-from infra_cdk.constructs.log_groups import OF_ACCOUNT as OF_ALL_JOBS
-from infra_cdk.tests.snapshot import SNAPSHOTS, Body, template, text_of
+from infra_cdk.tests.snapshot import ACCOUNT_LOGS, SNAPSHOTS, Body, template, text_of
 from simulator.tests.once import prod_assembly
 
 PROD_SNAPSHOT = SNAPSHOTS.with_name("snapshots-prod")
@@ -52,10 +51,6 @@ def prod(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "FleetwinProd.template.json"
 
 
-OF_ACCOUNT = {f"/aws/sagemaker/{kind}" for kind in OF_ALL_JOBS}
-"""Groups that a stack owns where its parameter says so; no two of an account may."""
-
-
 def test_a_fresh_synthesis_of_prod_is_byte_for_byte_its_snapshot(prod: Path) -> None:
     fresh = {file.name: file.read_bytes() for file in prod.parent.iterdir()}
     committed = {file.name: file.read_bytes() for file in PROD_SNAPSHOT.iterdir()}
@@ -70,7 +65,7 @@ def physical_names(body: Body) -> Iterator[tuple[str, str]]:
             for key in NAME_KEYS:
                 value = scope.get(key)
                 # A name begins with words; what begins with a reference is another's name.
-                if value is None or text_of(value) in OF_ACCOUNT:
+                if value is None or text_of(value) in ACCOUNT_LOGS:
                     continue
                 if not text_of(value).startswith("<"):
                     yield resource["Type"], text_of(value)

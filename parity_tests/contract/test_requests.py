@@ -14,6 +14,7 @@ import pytest
 from parity_tests.contract.malformed import least, malformed, not_refused
 from parity_tests.contract.world import START
 from simulator.cloud.cloud import Cloud
+from simulator.cloud.errors import AwsError
 from simulator.cloud.validation import operation_model, validate_request
 
 
@@ -27,10 +28,15 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 
 def test_the_least_request_of_each_operation_fits_its_model(cloud: Cloud) -> None:
     """Or else a request with one defect more would have two."""
+    refused = []
     for service, operation in cloud.dispatch.supported():
         shape = operation_model(service, operation).input_shape
-        if shape is not None:
-            validate_request(service, operation, least(shape))
+        try:
+            if shape is not None:
+                validate_request(service, operation, least(shape))
+        except AwsError as error:
+            refused.append(f"{service}:{operation}: {error.message}")
+    assert refused == []
 
 
 def test_each_malformed_request_is_refused_by_name_in_the_shape_of_an_error(cloud: Cloud) -> None:

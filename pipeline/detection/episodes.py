@@ -102,7 +102,7 @@ class EpisodeState:
         rows = [pair for pair in zip(self.recent, self.drivers, strict=False) if pair[1]]
         if not rows:
             return ()
-        # Of the largest: the sum of scores next to the largest number there is would be none.
+        # Shares of the largest: a sum of scores as large as numbers get would be infinite.
         largest = max(score for score, _ in rows)
         weights = [score / largest for score, _ in rows]
         total = sum(weights)

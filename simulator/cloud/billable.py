@@ -38,7 +38,7 @@ def billable_units(
     names of the Glue jobs; ``streams`` are asked for no answer, whose times are another clock's
     where an endpoint has the streams.
     """
-    # Before anything is asked, which would be counted.
+    # First of all: what is asked for the others below is counted as requests, too.
     found = {**_requests(metered), **_measured(metrics, ask)}
     found["Kinesis shard hours"] = sum(
         len(each.shards) * _hours(each.created_at, now) for each in streams

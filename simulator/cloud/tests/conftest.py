@@ -1,14 +1,16 @@
-"""A twin that forwards to another endpoint, for the tests of what it forwards."""
+"""Twins for tests: one that forwards to another endpoint, and those with tuning jobs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from simulator.cloud.cloud import Cloud
 from simulator.cloud.remote_endpoint import RemoteEndpoint
 from simulator.cloud.tests.remote_server import moto_server
+from simulator.cloud.tests.tuning_fakes import Make, twins
 from simulator.cloud.tests.twin import START
 
 
@@ -39,3 +41,11 @@ def forwarding_twin(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> 
     cloud = Cloud(START, tmp_path_factory.mktemp("twin"), remote=remote)
     yield cloud
     cloud.close()
+
+
+@pytest.fixture
+def new_twin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
+    """Return what makes a twin with training and tuning jobs; a job that hangs ends in time."""
+    monkeypatch.setattr("simulator.cloud.engine.STALL_S", 30.0)
+    with twins(tmp_path) as make:
+        yield make

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,15 +18,7 @@ from simulator.cloud.tests.tuning_fakes import (
     finish,
     objective,
     trials,
-    twins,
 )
-
-
-@pytest.fixture
-def new_twin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
-    monkeypatch.setattr("simulator.cloud.engine.STALL_S", 30.0)
-    with twins(tmp_path) as make:
-        yield make
 
 
 def _x(found: list[dict[str, object]], *statuses: str) -> list[str]:

@@ -37,6 +37,8 @@ def test_the_folder_is_free_when_its_twin_has_ended_whoever_is_written_in_it(
 
 def test_a_lock_is_released_once_and_again(tmp_path: Path) -> None:
     lock = StateLock(tmp_path)
+    with pytest.raises(EnvironmentMissing):
+        refuse_if_held(tmp_path)
     lock.release()
     lock.release()
     refuse_if_held(tmp_path)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,17 +15,9 @@ from simulator.cloud.tests.tuning_fakes import (
     finish,
     objective,
     trials,
-    twins,
 )
 
 PAUSED = HEAD + "time.sleep(0.3 * ((number + int(os.environ['ODD'])) % 2))" + TRAIN[len(HEAD) :]
-
-
-@pytest.fixture
-def new_twin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
-    monkeypatch.setattr("simulator.cloud.engine.STALL_S", 30.0)
-    with twins(tmp_path) as make:
-        yield make
 
 
 def test_a_job_trains_with_other_values_each_time_and_names_the_best(new_twin: Make) -> None:

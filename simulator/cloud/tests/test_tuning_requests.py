@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,15 +14,7 @@ from simulator.cloud.tests.tuning_fakes import (
     create,
     finish,
     request,
-    twins,
 )
-
-
-@pytest.fixture
-def new_twin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
-    monkeypatch.setattr("simulator.cloud.engine.STALL_S", 30.0)
-    with twins(tmp_path) as make:
-        yield make
 
 
 def _integers(low: str, high: str) -> dict[str, Any]:

@@ -52,8 +52,10 @@ def test_a_machine_that_waits_needs_each_permission_on_the_rule_of_its_kind_of_j
 def test_a_machine_that_does_not_wait_or_whose_job_is_polled_needs_no_rule(bench: Bench) -> None:
     definition = starting(bench, "")
     deny(bench, "events:*", "*")
-    bench.create(definition)
-    bench.create(machine(Run=task(RUN_JOB)))
+    bench.create(definition, "starts")
+    bench.create(machine(Run=task(RUN_JOB)), "polls")
+    listed = bench.do("ListStateMachines")["stateMachines"]
+    assert {"starts", "polls"} <= {each["name"] for each in listed}
 
 
 def test_a_change_is_refused_and_changes_nothing(bench: Bench) -> None:
