@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -45,6 +46,40 @@ _REFUSED = (
 _NEEDED = ("EvaluationPeriods", "Threshold", "ComparisonOperator")
 _OF_A_METRIC = ("MetricName", "Namespace", "Period")
 _NOT_WITH_METRICS = (*_OF_A_METRIC, "Dimensions", "Unit", "Statistic", "ExtendedStatistic")
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What each minute's evaluation needs of a metric alarm's definition, looked up once.
+
+    ``least`` samples make a period count; ``needed`` of the newest ``of`` periods must breach.
+    """
+
+    statistic: str
+    unit: str | None
+    period_s: int
+    least: float
+    breaches: Callable[[float, float], bool]
+    threshold: float
+    needed: int
+    of: int
+    missing: str
+
+    @classmethod
+    def read(cls, definition: dict[str, Any], period_s: int) -> Terms:
+        """Return the terms of a definition that `check_definition` has passed."""
+        of = int(definition["EvaluationPeriods"])
+        return cls(
+            statistic=definition.get("Statistic") or definition.get("ExtendedStatistic", ""),
+            unit=definition.get("Unit"),
+            period_s=period_s,
+            least=samples_needed(definition),
+            breaches=COMPARISONS[definition["ComparisonOperator"]][0],
+            threshold=definition["Threshold"],
+            needed=int(definition.get("DatapointsToAlarm", of)),
+            of=of,
+            missing=str(definition.get("TreatMissingData", "missing")),
+        )
 
 
 def check_definition(params: dict[str, Any]) -> None:

@@ -16,13 +16,12 @@ from simulator.cloud.alarm_lists import AlarmLists
 from simulator.cloud.alarm_messages import REGION_NAMES, change_event, message, shown
 from simulator.cloud.alarm_rules import (
     ACTIONS,
-    COMPARISONS,
     EXTRA_PERIODS,
+    Terms,
     check_actions,
     check_definition,
     evaluate,
     reason,
-    samples_needed,
 )
 from simulator.cloud.asl_payload import dumps
 from simulator.cloud.composite_rules import Rule, parse_rule
@@ -48,8 +47,9 @@ class Alarm:
     rule: Rule | None = None
     queries: Queries | None = None
     key: MetricKey | None = None
-    was_silent: bool = False
-    """When it was last evaluated there was no value in any period, nor has it changed since."""
+    terms: Terms | None = None
+    values: list[float | None] | None = None
+    """What the last evaluation saw, if neither the state nor the definition changed since."""
     state: str = "INSUFFICIENT_DATA"
     reason: str = "Unchecked: Initial alarm creation"
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -116,10 +116,10 @@ class Alarms:
     def recent(self, name: str, periods: int) -> list[float]:
         """Return the values of an alarm's last complete periods, without those that have none."""
         alarm = self._alarms[name]
-        period_s = int(alarm.definition["Period"])
-        start_s = self._context.engine.epoch_s() // period_s * period_s - periods * period_s
-        statistic = str(alarm.definition["Statistic"])
-        found = self._values(alarm, statistic, start_s, period_s, periods)
+        terms = alarm.terms
+        assert terms is not None  # a composite alarm tracks nothing
+        start_s = _start_s(terms, self._context.engine.epoch_s(), periods)
+        found = self._values(alarm, terms.statistic, start_s, periods)
         return [value for value in found if value is not None]
 
     # -- definitions
@@ -144,6 +144,8 @@ class Alarms:
             alarm.queries = None
             named = {d["Name"]: d["Value"] for d in alarm.definition.setdefault("Dimensions", [])}
             alarm.key = metric_key(call.params["Namespace"], call.params["MetricName"], named)
+        period_s = alarm.queries.period_s if alarm.queries else int(call.params["Period"])
+        alarm.terms = Terms.read(alarm.definition, period_s)
         if not self._running:
             self._running = True
             self._context.engine.process(self._watch())
@@ -187,7 +189,7 @@ class Alarms:
             self._alarms[name] = known
         # An update keeps the state (PutMetricAlarm API reference).
         known.definition, known.configured = definition, now
-        known.rule, known.was_silent = rule, False
+        known.rule, known.terms, known.values = rule, None, None
         return known
 
     def _switch(self, on: bool) -> Callable[[Call], Answer]:
@@ -209,9 +211,10 @@ class Alarms:
     def _watch(self) -> SimGenerator:
         while True:
             yield self._context.engine.env.timeout(RESOLUTION_S)
-            for name in sorted(self._alarms):
-                if self._alarms[name].rule is None:
-                    self._check(self._alarms[name])
+            now_s = self._context.engine.epoch_s()
+            for _, alarm in sorted(self._alarms.items()):
+                if alarm.terms is not None:
+                    self._check(alarm, alarm.terms, now_s)
             for listener in self.on_evaluated:
                 listener()
 
@@ -238,53 +241,47 @@ class Alarms:
         return self._alarms[name].state if name in self._alarms else "INSUFFICIENT_DATA"
 
     def _values(
-        self, alarm: Alarm, statistic: str, start_s: float, period_s: int, periods: int
+        self, alarm: Alarm, statistic: str, start_s: float, periods: int
     ) -> list[float | None]:
         if alarm.queries is not None:
             found = alarm.queries.values(self._metrics, start_s, periods)
             series = found[alarm.queries.returned[0]]
             assert isinstance(series, list)  # checked when the alarm was put
             return series
-        key, unit = alarm.key, alarm.definition.get("Unit")
-        assert key is not None  # of the two it has one
-        return self._metrics.statistics(key, statistic, start_s, period_s, periods, unit)
-
-    def _check(self, alarm: Alarm) -> None:
-        definition = alarm.definition
-        of = int(definition["EvaluationPeriods"])
-        period_s = alarm.queries.period_s if alarm.queries else int(definition["Period"])
-        periods = of + EXTRA_PERIODS
-        start_s = self._context.engine.epoch_s() // period_s * period_s - periods * period_s
-        silent = alarm.key is not None and self._metrics.silent_since(alarm.key, start_s)
-        if silent and alarm.was_silent:
-            return  # No value then and none now: the outcome is what it was.
-        alarm.was_silent = silent
-        statistic = definition.get("Statistic") or definition.get("ExtendedStatistic", "")
-        values = self._values(alarm, statistic, start_s, period_s, periods)
-        least = samples_needed(definition)
-        if least:
-            counts = self._values(alarm, "SampleCount", start_s, period_s, periods)
-            if any(count is not None and count < least for count in counts[-of:]):
-                return
-        compare = COMPARISONS[definition["ComparisonOperator"]][0]
-        breaches = [None if v is None else compare(v, definition["Threshold"]) for v in values]
-        state = evaluate(
-            breaches,
-            int(definition.get("DatapointsToAlarm", of)),
-            of,
-            str(definition.get("TreatMissingData", "missing")),
-            alarm.state,
+        terms = alarm.terms
+        assert alarm.key is not None  # of the two it has one
+        assert terms is not None
+        return self._metrics.statistics(
+            alarm.key, statistic, start_s, terms.period_s, periods, terms.unit
         )
+
+    def _check(self, alarm: Alarm, terms: Terms, now_s: float) -> None:
+        periods = terms.of + EXTRA_PERIODS
+        start_s = _start_s(terms, now_s, periods)
+        if alarm.key is not None and self._metrics.silent_since(alarm.key, start_s):
+            values: list[float | None] = [None] * periods
+        else:
+            values = self._values(alarm, terms.statistic, start_s, periods)
+        if terms.least:
+            counts = self._values(alarm, "SampleCount", start_s, periods)
+            if any(count is not None and count < terms.least for count in counts[-terms.of :]):
+                return
+        if values == alarm.values:
+            return  # The outcome is what it was: most minutes are like the one before.
+        alarm.values = values
+        breaches = [None if v is None else terms.breaches(v, terms.threshold) for v in values]
+        state = evaluate(breaches, terms.needed, terms.of, terms.missing, alarm.state)
         if state != alarm.state:
             timed = [
-                None if v is None else (v, start_s + n * period_s) for n, v in enumerate(values)
+                None if v is None else (v, start_s + n * terms.period_s)
+                for n, v in enumerate(values)
             ]
-            self._change(alarm, state, reason(timed, breaches, definition, state))
+            self._change(alarm, state, reason(timed, breaches, alarm.definition, state))
 
     def _change(self, alarm: Alarm, state: str, why: str) -> None:
         now = self._context.engine.now()
         states = {"oldState": _state(alarm)}
-        old, alarm.state, alarm.was_silent = alarm.state, state, False
+        old, alarm.state, alarm.values = alarm.state, state, None
         alarm.reason, alarm.changed = why, now
         states["newState"] = _state(alarm)
         alarm.changes.append((now, str(alarm.definition["AlarmName"]), state))
@@ -346,3 +343,8 @@ class Alarms:
 
 def _state(alarm: Alarm) -> dict[str, str]:
     return {"stateValue": alarm.state, "stateReason": alarm.reason}
+
+
+def _start_s(terms: Terms, now_s: float, periods: int) -> float:
+    """Return where the last complete periods begin, in seconds since 1970."""
+    return now_s // terms.period_s * terms.period_s - periods * terms.period_s

@@ -160,7 +160,7 @@ class Scaler:
         AWS adds more there, too, if the metric asks for more than what was added before.
         """
         tracking = policy.tracking
-        if target.suspended.get("DynamicScalingOutSuspended"):
+        if count >= target.maximum or target.suspended.get("DynamicScalingOutSuspended"):
             return
         if self._now_s() - target.scaled_out_s < tracking.out_cooldown_s:
             return
@@ -172,7 +172,7 @@ class Scaler:
     def _in(self, target: Target, policy: Policy, count: int, cause: str) -> None:
         """Take instances away, unless some were taken in the cooldown before."""
         tracking = policy.tracking
-        if target.suspended.get("DynamicScalingInSuspended"):
+        if count <= target.minimum or target.suspended.get("DynamicScalingInSuspended"):
             return
         if self._now_s() - target.scaled_in_s < tracking.in_cooldown_s:
             return

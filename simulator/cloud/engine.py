@@ -8,6 +8,7 @@ It does not know any service, nor whether anybody simulates machines on the same
 
 from __future__ import annotations
 
+import heapq
 import queue
 import random
 import threading
@@ -16,7 +17,7 @@ import uuid
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import simpy
 
@@ -28,6 +29,9 @@ SimGenerator = Generator[simpy.Event, Any, Any]
 
 FUNCTIONS_AT_ONCE = 4
 """How many functions compute side by side; their outcomes are taken in the order of their start."""
+
+CANCELLED: Final[Any] = ()
+"""The callbacks of a timer that nobody waits for any more, nor can."""
 
 STALL_S = 600.0
 """Real seconds without a sign of life from a computing worker before the run is given up."""
@@ -69,9 +73,9 @@ class Engine:
         """Return the virtual time as an aware UTC datetime (microsecond resolution)."""
         return self.start + timedelta(microseconds=round(self.env.now * 1e6))
 
-    def epoch_s(self) -> float:
-        """Return the virtual time in seconds since 1970."""
-        return float(self._start_epoch_s + self.env.now)
+    def epoch_s(self, at_s: float | None = None) -> float:
+        """Return a virtual time in seconds since 1970: the present one, or one since the start."""
+        return float(self._start_epoch_s + (self.env.now if at_s is None else at_s))
 
     def new_id(self) -> str:
         """Return a UUID drawn from the run's seed, so that two runs give the same ids."""
@@ -80,6 +84,14 @@ class Engine:
     def process(self, generator: SimGenerator) -> simpy.Process:
         """Start a SimPy process on this clock."""
         return self.env.process(generator)
+
+    def cancel(self, timer: simpy.Event) -> None:
+        """Have a timer forgotten that nobody waits for any more; nobody may do so later.
+
+        Left alone it would be a moment like any other, and what goes together would be parted.
+        """
+        if timer.callbacks is not None:
+            timer.callbacks = CANCELLED
 
     # -- who computes
 
@@ -233,6 +245,7 @@ class Engine:
         """Do one piece of work or one event; False when there is nothing left to wait for."""
         if (self._computing or self.order.waiting) and self._at_this_moment():
             return True
+        self._forget_cancelled()
         if self.before_moving is not None and not self._computing and self.speed is None:
             self.before_moving(self.env.peek())
         wait_s = self._wait_s(waiting_for_ever)
@@ -255,6 +268,11 @@ class Engine:
         self._catch_up()
         work()
         return True
+
+    def _forget_cancelled(self) -> None:
+        upcoming = self.env._queue
+        while upcoming and upcoming[0][3].callbacks is CANCELLED:
+            heapq.heappop(upcoming)
 
     def _wait(self, most_s: float) -> Callable[[], None] | None:
         """Wait for work; meanwhile whoever calls may do its own."""

@@ -209,7 +209,9 @@ class Invocations:
         }
         limit_s = max(float(function.timeout_s), self._wall_floor_s)
         answered = worker.invoke(self._how(function, worker), head, event, limit_s)
-        yield answered | self._engine.env.timeout(function.timeout_s)
+        time_out = self._engine.env.timeout(function.timeout_s)
+        yield answered | time_out
+        self._engine.cancel(time_out)
         if not answered.triggered:
             worker.end("timeout")
         answer: WorkerAnswer = yield answered

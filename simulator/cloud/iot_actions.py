@@ -196,11 +196,11 @@ class Actions:
         assert isinstance(answer, dict)
         failed = answer["FailedRecordCount"]
         if len(chunk) == 1 and not failed:  # As a slow fleet's all are.
-            self._count("Success", chunk[0].rule.name, action, 1)
+            self._count("Success", chunk[0].rule.name, action, 1, chunk[0].at_s)
             return []
         stored = [r for r, a in zip(chunk, answer["Records"], strict=True) if "ErrorCode" not in a]
         for name, count in Counter(r.rule.name for r in stored).items():
-            self._count("Success", name, action, count)
+            self._count("Success", name, action, count, chunk[-1].at_s)
         if not failed:
             return []
         return [r for r, a in zip(chunk, answer["Records"], strict=True) if "ErrorCode" in a]
@@ -285,10 +285,13 @@ class Actions:
         else:
             self._count("ErrorActionSuccess", rule.name, error_action, 1)
 
-    def _count(self, metric: str, rule: str, action: Action, count: int) -> None:
-        if count:
-            dimensions = {"RuleName": rule, "ActionType": action.kind}
-            self._context.cloudwatch.record("AWS/IoT", metric, dimensions, count, "Count")
+    def _count(
+        self, metric: str, rule: str, action: Action, count: int, at_s: float | None = None
+    ) -> None:
+        """Count now, or when the last message of a batch arrived."""
+        dimensions = {"RuleName": rule, "ActionType": action.kind}
+        at_s = None if at_s is None else self._engine.epoch_s(min(at_s, self._engine.env.now))
+        self._context.cloudwatch.record("AWS/IoT", metric, dimensions, count, "Count", at_s)
 
 
 def _what_failed(action: Action) -> str:

@@ -66,9 +66,9 @@ class Writes:
         kind = _encryption(stream)
         sequence = shard.put([key], [data], [size], [self._engine.env.now], kind)[0]
         if sequence is None:
-            self._count(stream, 0, 0, 1)
+            self._count(stream, 0, 0, 1, self._engine.env.now)
             raise AwsError(THROTTLED, self._throttle_message(stream, shard))
-        self._count(stream, 1, size, 0)
+        self._count(stream, 1, size, 0, self._engine.env.now)
         shard.announce(1, size)
         answer: Answer = {"ShardId": shard.id, "SequenceNumber": sequence}
         return answer | ({"EncryptionType": kind} if kind else {})
@@ -103,7 +103,8 @@ class Writes:
             volume += told_bytes
             if told:
                 shard.announce(told, told_bytes)
-        self._count(stream, stored, volume, len(keys) - stored)
+        # A batch is written up to a second after its records arrived, and never over two minutes.
+        self._count(stream, stored, volume, len(keys) - stored, arrivals_s[-1])
         answer: Answer = {"FailedRecordCount": len(keys) - stored, "Records": answers}
         return answer | ({"EncryptionType": kind} if kind else {})
 
@@ -182,15 +183,17 @@ class Writes:
             f"under account {self._context.account}."
         )
 
-    def _count(self, stream: Stream, stored: int, volume: int, throttled: int) -> None:
+    def _count(
+        self, stream: Stream, stored: int, volume: int, throttled: int, arrival_s: float
+    ) -> None:
         record = self._context.cloudwatch.record
-        dimensions = {"StreamName": stream.name}
+        dimensions, at_s = {"StreamName": stream.name}, self._engine.epoch_s(arrival_s)
         if stored:
-            record("AWS/Kinesis", "IncomingRecords", dimensions, stored, "Count")
-            record("AWS/Kinesis", "IncomingBytes", dimensions, volume, "Bytes")
+            record("AWS/Kinesis", "IncomingRecords", dimensions, stored, "Count", at_s)
+            record("AWS/Kinesis", "IncomingBytes", dimensions, volume, "Bytes", at_s)
         if throttled:
             name = "WriteProvisionedThroughputExceeded"
-            record("AWS/Kinesis", name, dimensions, throttled, "Count")
+            record("AWS/Kinesis", name, dimensions, throttled, "Count", at_s)
 
 
 def _as_bytes(data: bytes | bytearray | str) -> bytes:

@@ -82,7 +82,8 @@ class Capture:
             self._engine.process(self._write(*self._taken(buffer)))
 
     def _later(self, buffer: _Buffer, generation: int) -> Generator[simpy.Event, Any, None]:
-        yield self._engine.env.timeout(FLUSH_S)
+        # All files at one moment, which is the alarms', too: fewer moments to look at.
+        yield self._engine.env.timeout(FLUSH_S - self._engine.env.now % FLUSH_S)
         if buffer.generation == generation:
             yield from self._write(*self._taken(buffer))
 

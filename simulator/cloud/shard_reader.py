@@ -32,7 +32,8 @@ POLL_EVERY_S = 1.0
 """Lambda polls each shard once a second; not adjustable."""
 
 DENIED_AGAIN_AFTER_S = 60.0
-ITERATOR_SAFE_S = 240.0
+ITERATOR_SAFE_S = 295.0
+"""An iterator is good for five minutes (GetRecords API reference); an older one is made anew."""
 
 RECORD_JSON = (
     b'{"kinesis":{"kinesisSchemaVersion":"1.0","partitionKey":%b,"sequenceNumber":"%b","data":"%b",'

@@ -46,4 +46,4 @@ class Unnoticed:
 
     def _minute(self, at_s: float) -> float:
         """Return the minute in which a message that arrives then is counted."""
-        return (self._start_s + int(at_s) + 1.0) // RESOLUTION_S
+        return (self._start_s + at_s) // RESOLUTION_S

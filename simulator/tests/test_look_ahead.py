@@ -27,6 +27,8 @@ from simulator.fleet.sent import NONE, Sent, Tally
 TO_STREAM = {"kinesis": {"roleArn": ROLE, "streamName": "s", "partitionKey": "${topic(2)}"}}
 TO_BUCKET = {"s3": {"roleArn": ROLE, "bucketName": "raw", "key": "${timestamp()}"}}
 
+COUNTED = [("AWS/Kinesis", "IncomingRecords"), ("AWS/IoT", "Success")]
+
 
 @dataclass(frozen=True)
 class Mapped:
@@ -55,8 +57,11 @@ def run(
         counts: defaultdict[tuple[str, str, int], float] = defaultdict(float)
         times: list[float] = []
 
-        def record(space: str, name: str, _: Any, value: float = 1.0, *__: Any, **___: Any) -> None:
-            counts[space, name, int(twin.engine.epoch_s() // RESOLUTION_S)] += value
+        def record(
+            space: str, name: str, _: Any, value: float, __: str, at_s: float | None = None
+        ) -> None:
+            at_s = twin.engine.epoch_s() if at_s is None else at_s
+            counts[space, name, int(at_s // RESOLUTION_S)] += value
 
         twin.context.cloudwatch.record = record  # type: ignore[method-assign, assignment]
         iot = Iot(twin.context)
@@ -147,6 +152,14 @@ def test_a_minute_of_a_slow_fleet_is_handed_over_at_once() -> None:
     assert seen.handed_over == 6
     assert len(seen.batches) == 1
     assert [at for _, at in seen.batches[0][1]] == [START.timestamp() + at for at in seconds]
+
+
+def test_a_message_counts_in_the_minute_of_its_arrival_though_it_is_handed_over_after_it() -> None:
+    minute = int(START.timestamp() // RESOLUTION_S)
+    for ahead in (False, True):
+        seen = run({"a": [59.5, 59.75, 60.0]}, [], [[TO_STREAM]], ahead=ahead)
+        counted = {name: [seen.metrics[(*name, minute + n)] for n in (0, 1)] for name in COUNTED}
+        assert set(map(tuple, counted.values())) == {(2.0, 1.0)}
 
 
 def test_what_a_rule_does_besides_is_done_in_its_own_second() -> None:

@@ -121,6 +121,20 @@ def test_what_is_due_now_happens_even_while_the_clock_stands(engine: Engine) -> 
     assert seen == [["started", "went on"]]
 
 
+def test_a_cancelled_timer_is_no_moment_and_can_be_waited_for_no_more(engine: Engine) -> None:
+    asked: list[float] = []
+    engine.before_moving = asked.append
+    timer, over = engine.env.timeout(5.0), engine.env.timeout(2.0)
+    engine.cancel(timer)
+    engine.run(9.0)
+    assert asked == [2.0, 9.0]
+    assert timer.callbacks is not None
+    with pytest.raises(AttributeError):
+        timer.callbacks.append(lambda _: None)
+    engine.cancel(over)  # What is over has nothing to cancel.
+    assert over.processed
+
+
 def test_a_blocked_worker_lets_the_clock_move_and_stops_it_again(engine: Engine) -> None:
     engine.begin_computing("worker")
     engine.begin_computing("worker")
