@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -146,14 +147,25 @@ def test_the_best_of_the_trainings_that_tuning_started_is_put_in_service(fleet: 
     assert container["ModelDataUrl"] == described["ModelArtifacts"]["S3ModelArtifacts"]
     assert registered["ModelApprovalStatus"] == "Approved"
     serving = call("sagemaker", "DescribeEndpoint", EndpointName=ENDPOINT)
-    assert (serving["EndpointStatus"], serving["EndpointConfigName"]) == (
-        "InService",
-        f"{ENDPOINT}-tuned",
-    )
+    assert serving["EndpointStatus"] == "InService"
+    assert re.fullmatch(f"{ENDPOINT}-tuned-[0-9a-f]{{8}}", serving["EndpointConfigName"])
     settings = {one["TrainingJobName"]: one["TunedHyperParameters"] for one in tried}
     assert {frozenset(one) for one in settings.values()} == {
         frozenset({"learning_rate", "hidden", "bottleneck"})
     }
+
+
+def test_the_same_run_may_be_trained_without_tuning_after_it_was_trained_with_it(
+    fleet: Fleet,
+) -> None:
+    execution = fleet.run("training", "plain", {**HOURS_OF_DAY, "run": "tuned"})
+    assert execution.status == "SUCCEEDED", (execution.error, execution.cause)
+    evaluated = fleet.target.call(
+        "sagemaker", "DescribeProcessingJob", ProcessingJobName=f"{ENDPOINT}-tuned"
+    )
+    assert evaluated["ProcessingJobStatus"] == "Completed"
+    packages = fleet.target.call("sagemaker", "ListModelPackages", ModelPackageGroupName=GROUP)
+    assert len(packages["ModelPackageSummaryList"]) == 2
 
 
 def test_tuning_that_is_not_possible_fails_and_is_told_once(fleet: Fleet) -> None:
