@@ -27,7 +27,8 @@ ACCEPTED = {
         "its own in the lake, encrypted like it, the other two are told their hours"
     ),
     "AwsSolutions::AwsSolutions-SF1": (
-        "A standard workflow keeps its history for 90 days by itself; failures are published"
+        "What failed is logged, and published; a standard workflow keeps the history of all else for "
+        "90 days by itself"
     ),
     "AwsSolutions::AwsSolutions-SF2": (
         "The states call services that do not take part in a trace, so it would show one node"

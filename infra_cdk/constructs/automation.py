@@ -45,7 +45,7 @@ class Automation(Construct):
             statements=[
                 Statement("ReadManifest", ["s3:GetObject"], [imports], NEW_KEYS),
                 runs_glue_job("RunFeatures", features.job.ref),
-                records_failures(config, "features", lake),
+                *records_failures(config, "features", lake),
                 Statement("Notify", ["sns:Publish"], [topic.topic_arn]),
             ],
         )

@@ -115,7 +115,7 @@ def _machine_statements(
             NEW_NAMES,
         ),
         hears_of_the_end("SageMakerTransformJobs"),
-        records_failures(config, "batch", lake),
+        *records_failures(config, "batch", lake),
         Statement("Notify", ["sns:Publish"], [topic.topic_arn]),
     ]
 

@@ -47,7 +47,7 @@ class Compaction(Construct):
             description="The workflow runs the compaction job",
             statements=[
                 runs_glue_job("RunCompaction", self.job.ref),
-                records_failures(config, "compaction", lake),
+                *records_failures(config, "compaction", lake),
                 Statement("Notify", ["sns:Publish"], [topic.topic_arn]),
             ],
         )

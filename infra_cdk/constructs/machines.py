@@ -18,6 +18,7 @@ from constructs import Construct
 from infra_cdk.config import StageConfig
 from infra_cdk.constructs import arns
 from infra_cdk.constructs.lake import FAILURES_PREFIX, Lake
+from infra_cdk.constructs.log_groups import log_group
 from infra_cdk.constructs.parameters import keep_name
 from infra_cdk.constructs.permissions import Statement, service_role
 from infra_cdk.contents import REPOSITORY
@@ -28,17 +29,25 @@ def state_machine(
     config: StageConfig,
     name: str,
     *,
-    role: iam.IRole,
+    role: iam.Role,
     substitutions: Mapping[str, str],
 ) -> sfn.StateMachine:
-    """Return the standard machine of ``pipeline/workflow/NAME.asl.json``."""
+    """Return the standard machine of ``pipeline/workflow/NAME.asl.json``.
+
+    Its log group has what failed, also where no state could catch it: a time-out, an end by hand.
+    """
     definition = REPOSITORY / "pipeline" / "workflow" / f"{name}.asl.json"
+    # Below this prefix AWS needs no line for each group in the account's one resource policy.
+    group = log_group(scope, "Logs", config, f"/aws/vendedlogs/states/{config.prefix}-{name}")
     return sfn.StateMachine(
         scope,
         "Machine",
+        logs=sfn.LogOptions(
+            destination=group, level=sfn.LogLevel.ERROR, include_execution_data=True
+        ),
         state_machine_name=f"{config.prefix}-{name}",
         state_machine_type=sfn.StateMachineType.STANDARD,
-        role=role,
+        role=role.without_policy_updates(),
         definition_body=sfn.DefinitionBody.from_string(
             json.dumps(json.loads(definition.read_text()), separators=(",", ":"))
         ),
@@ -173,14 +182,35 @@ def finds_others(config: StageConfig, name: str) -> Statement:
     )
 
 
-def records_failures(config: StageConfig, name: str, lake: Lake) -> Statement:
-    """Return what a machine needs to keep what failed: an object named after the execution."""
-    return Statement(
-        "RecordFailure",
-        ["s3:PutObject"],
-        [lake.artefacts.arn_for_objects(f"{FAILURES_PREFIX}/{config.prefix}-{name}/*")],
-        "Executions are named as they start",
-    )
+def records_failures(config: StageConfig, name: str, lake: Lake) -> list[Statement]:
+    """Return what a machine needs to keep what failed: an object named after the execution, a log.
+
+    Source of the second: Step Functions Developer Guide, "IAM Policies for logging to CloudWatch
+    Logs".
+    """
+    return [
+        Statement(
+            "RecordFailure",
+            ["s3:PutObject"],
+            [lake.artefacts.arn_for_objects(f"{FAILURES_PREFIX}/{config.prefix}-{name}/*")],
+            "Executions are named as they start",
+        ),
+        Statement(
+            "DeliverLogs",
+            [
+                "logs:CreateLogDelivery",
+                "logs:GetLogDelivery",
+                "logs:UpdateLogDelivery",
+                "logs:DeleteLogDelivery",
+                "logs:ListLogDeliveries",
+                "logs:PutResourcePolicy",
+                "logs:DescribeResourcePolicies",
+                "logs:DescribeLogGroups",
+            ],
+            ["*"],
+            "Deliveries of logs, and the account's policy of them, are no resources of IAM",
+        ),
+    ]
 
 
 def passes_role(sid: str, role: iam.IRole) -> Statement:

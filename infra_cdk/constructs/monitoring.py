@@ -176,7 +176,7 @@ class Monitoring(Construct):
                 ),
                 hears_of_the_end("SageMakerProcessingJobs"),
                 passes_role("PassJobRole", job_role),
-                records_failures(config, "monitoring", lake),
+                *records_failures(config, "monitoring", lake),
                 Statement("Notify", ["sns:Publish"], [topic.topic_arn]),
             ],
         )

@@ -117,6 +117,6 @@ def _statements(
             NEW_NAMES,
         ),
         hears_of_the_end("StepFunctionsExecution"),
-        records_failures(config, "nightly", lake),
+        *records_failures(config, "nightly", lake),
         Statement("Notify", ["sns:Publish"], [topic.topic_arn]),
     ]

@@ -76,7 +76,7 @@ class TrainingWorkflow(Construct):
                 *_scaling_statements(config),
                 finds_others(config, "training"),
                 Statement("ActivateModel", ["dynamodb:PutItem"], [tables.state.table_arn]),
-                records_failures(config, "training", lake),
+                *records_failures(config, "training", lake),
                 Statement("Notify", ["sns:Publish"], [topic.topic_arn]),
             ],
         )

@@ -12,6 +12,15 @@ Body = Mapping[str, Any]
 ACCOUNT_LOGS = {f"/aws/sagemaker/{kind}Jobs" for kind in ("Training", "Processing", "Transform")}
 """Log groups of which an account has one each, whatever its stages."""
 
+LOG_DELIVERY = {
+    *(f"logs:{verb}LogDelivery" for verb in ("Create", "Get", "Update", "Delete")),
+    "logs:ListLogDeliveries",
+    "logs:PutResourcePolicy",
+    "logs:DescribeResourcePolicies",
+    "logs:DescribeLogGroups",
+}
+"""What a state machine that logs may do besides what its states call."""
+
 
 def template() -> Body:
     """Return the template of the stage dev."""

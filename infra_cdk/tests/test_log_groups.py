@@ -23,6 +23,10 @@ OF_STAGE = {
     "/aws/sagemaker/Endpoints/fleetwin-dev-detector",
     "/aws-glue/fleetwin-dev/output",
     "/aws-glue/fleetwin-dev/error",
+    *(
+        f"/aws/vendedlogs/states/fleetwin-dev-{name}"
+        for name in ("batch", "compaction", "features", "monitoring", "nightly", "training")
+    ),
 }
 
 
@@ -59,6 +63,17 @@ def test_whoever_writes_logs_writes_to_groups_that_forget() -> None:
     assert written == {"/aws-glue/fleetwin-dev"} | ACCOUNT_LOGS | {
         "/aws/sagemaker/Endpoints/fleetwin-dev-detector"
     }
+
+
+@pytest.mark.parametrize("machine", sorted(resources("AWS::StepFunctions::StateMachine")))
+def test_a_state_machine_logs_what_failed_with_its_input_to_its_own_group(machine: str) -> None:
+    body = resources("AWS::StepFunctions::StateMachine")[machine]
+    logging = body["LoggingConfiguration"]
+    assert (logging["Level"], logging["IncludeExecutionData"]) == ("ERROR", True)
+    (destination,) = logging["Destinations"]
+    logical_id, _ = GROUPS[f"/aws/vendedlogs/states/{body['StateMachineName']}"]
+    arn = destination["CloudWatchLogsLogGroup"]["LogGroupArn"]
+    assert arn == {"Fn::GetAtt": [logical_id, "Arn"]}
 
 
 @pytest.mark.parametrize("job", sorted(resources("AWS::Glue::Job")))

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from infra_cdk.tests.snapshot import (
+    LOG_DELIVERY,
     Body,
     all_role_statements,
     listed,
@@ -27,7 +28,10 @@ ALARMS = {body["AlarmName"]: body for body in resources("AWS::CloudWatch::Alarm"
 
 # A resource that ends in a wildcard, and why it has to: keys, names and log streams that are
 # made up while the pipeline runs, and actions that know no resource at all.
+WORKFLOWS = ("features", "compaction", "batch", "nightly", "monitoring", "training")
 WILDCARDS = {
+    *((f"fleetwin-dev-{name}", "RecordFailure") for name in WORKFLOWS),
+    *((f"fleetwin-dev-{name}", "DeliverLogs") for name in WORKFLOWS),
     ("fleetwin-dev-topic-rule", "KeepFailedMessages"),
     ("fleetwin-dev-raw-writer", "KeepFailedBatches"),
     ("fleetwin-dev-raw-writer", "WriteRawZone"),
@@ -40,12 +44,6 @@ WILDCARDS = {
     ("fleetwin-dev-features-job", "UseGovernedTable"),
     ("fleetwin-dev-lake-formation", "LendTables"),
     ("fleetwin-dev-features", "ReadManifest"),
-    ("fleetwin-dev-features", "RecordFailure"),
-    ("fleetwin-dev-compaction", "RecordFailure"),
-    ("fleetwin-dev-batch", "RecordFailure"),
-    ("fleetwin-dev-nightly", "RecordFailure"),
-    ("fleetwin-dev-monitoring", "RecordFailure"),
-    ("fleetwin-dev-training", "RecordFailure"),
     ("fleetwin-dev-compaction-job", "ReadCode"),
     ("fleetwin-dev-compaction-job", "Rewrite"),
     ("fleetwin-dev-compaction-job", "WriteLogs"),
@@ -284,6 +282,7 @@ def test_only_actions_that_know_no_resource_are_on_every_one() -> None:
         "cloudwatch:PutMetricData",
         "lakeformation:GetDataAccess",
         "sagemaker:ListModelPackages",
+        *LOG_DELIVERY,
     }
 
 

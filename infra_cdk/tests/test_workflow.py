@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from infra_cdk.config import STAGES
-from infra_cdk.tests.snapshot import listed, resources, role_statements, sagemaker_job
+from infra_cdk.tests.snapshot import LOG_DELIVERY, listed, resources, role_statements, sagemaker_job
 from pipeline.model.hyperparameters import Hyperparameters
 from pipeline.model.training_metrics import METRIC_DEFINITIONS
 from simulator.cloud.sagemaker_models import MOST_INSTANCES
@@ -90,7 +90,7 @@ def test_the_role_may_do_what_the_states_call_and_nothing_else() -> None:
         for statement in role_statements("fleetwin-dev-training").values()
         for action in listed(statement["Action"])
     }
-    needed = set().union(*(NEEDED[state["Resource"]] for state in TASKS.values()))
+    needed = LOG_DELIVERY.union(*(NEEDED[state["Resource"]] for state in TASKS.values()))
     assert allowed == needed
 
 

@@ -70,6 +70,15 @@ def test_an_execution_that_is_stopped_or_out_of_time_alerts_with_its_link(
         }
         for status, workflow, execution in expected
     ]
+    assert logged(target, "features")[-1] == ("ExecutionAborted", stopped, {"cause": "by hand"})
+
+
+def logged(target: Embedded, workflow: str) -> list[tuple[str, str, dict[str, Any]]]:
+    """Return (type of event, execution, details) of what a workflow's log group has."""
+    group = f"/aws/vendedlogs/states/fleetwin-dev-{workflow}"
+    events = target.call("logs", "FilterLogEvents", logGroupName=group)["events"]
+    lines = [json.loads(event["message"]) for event in events]
+    return [(line["type"], line["execution_arn"], line["details"]) for line in lines]
 
 
 def ended(target: Embedded, ending: str, data: str) -> Any:
@@ -103,6 +112,8 @@ def test_an_execution_that_fails_anywhere_is_told_of_once(
     assert told["execution"] == "an-execution"
     assert told["link"] == f"{CONSOLE}#/v2/executions/details/{found['executionArn']}"
     assert ("state" in told) == is_caught, "the rule does not know it"
+    why = {name: found[name] for name in ("error", "cause")}
+    assert logged(target, ending)[-1] == ("ExecutionFailed", found["executionArn"], why)
 
 
 def test_a_failure_that_the_workflow_may_not_publish_is_told_by_the_rule(tmp_path: Path) -> None:
