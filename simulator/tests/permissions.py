@@ -16,6 +16,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from simulator.cloud.asl_notices import DELIVERY
 from simulator.cloud.assembly import load_assembly
 from simulator.cloud.cloud import Cloud
 from simulator.cloud.iam import Iam
@@ -180,6 +181,8 @@ def where(call: RecordedCall) -> str:
     service = call.action.partition(":")[0]
     if call.step:
         return call.step if service == "events" else f"the state {call.step}"
+    if call.action.partition(":")[2] in DELIVERY:
+        return "CreateStateMachine"
     if service in ("logs", "ecr"):
         return {"logs": "its log lines", "ecr": "its image"}[service]
     if call.action.startswith("kinesis:") and not call.action.startswith("kinesis:Put"):

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from simulator.cloud import iam_usage
+from simulator.cloud.asl_notices import DELIVERY
 from simulator.tests import permissions
 from simulator.tests.conftest import FinishedRun
 from simulator.tests.permissions import CALLS, STATEMENTS, TABLE, Account
@@ -89,6 +90,5 @@ def test_what_fails_without_each_statement_stands_in_a_table_for_people(account:
 def test_every_call_of_a_workflow_names_the_state_that_makes_it() -> None:
     workflows = {role for role, who in permissions.users().items() if "the workflow" in who[0]}
     assert len(workflows) >= 5
-    delivered = {"logs:CreateLogDelivery"}
     nameless = [each for each in CALLS if each.role in workflows and not each.step]
-    assert {each.action for each in nameless} <= delivered
+    assert {each.action for each in nameless} == {f"logs:{action}" for action in DELIVERY}
