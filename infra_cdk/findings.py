@@ -27,8 +27,8 @@ ACCEPTED = {
         "its own in the lake, encrypted like it, the other two are told their hours"
     ),
     "AwsSolutions::AwsSolutions-SF1": (
-        "What failed is logged, and published; a standard workflow keeps the history of all else for "
-        "90 days by itself"
+        "What failed is logged, and published; a standard workflow keeps the history of all else "
+        "for 90 days by itself"
     ),
     "AwsSolutions::AwsSolutions-SF2": (
         "The states call services that do not take part in a trace, so it would show one node"
