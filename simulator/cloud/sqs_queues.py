@@ -88,7 +88,9 @@ class Queue:
         self._ticks = itertools.count()
         self._numbers = itertools.count(1)
         self._locked: Counter[str] = Counter()
-        self._in_flight = 0
+        self._in_flight = self._hidden_now = 0
+        self._by_age: list[tuple[float, int, Message]] = []
+        """All messages, the oldest first, and some that are gone."""
         self._sent_lately: dict[tuple[str, str], tuple[float, Message]] = {}
         self._arrived = self.env.event()
 
@@ -118,6 +120,7 @@ class Queue:
         """Take a message, which can be received after a delay."""
         message.number = next(self._numbers)
         self.messages[message.id] = message
+        heapq.heappush(self._by_age, (message.sent_s, next(self._ticks), message))
         if self.is_fifo and "MessageDeduplicationId" in message.system:
             key = self._key(message.group or "", message.system["MessageDeduplicationId"])
             self._sent_lately[key] = self.env.now, message
@@ -199,6 +202,8 @@ class Queue:
         """Delete a message."""
         if self._has(message):
             del self.messages[message.id]
+            self._hidden_now -= message.hidden
+            message.hidden = False  # It may go to another queue.
             self._land(message)
             self._wake()
 
@@ -208,42 +213,64 @@ class Queue:
         self._ready.clear()
         self._hidden.clear()
         self._locked.clear()
-        self._in_flight = 0
+        self._by_age.clear()
+        self._in_flight = self._hidden_now = 0
 
     def counts(self) -> Counts:
-        """Count the messages."""
+        """Count the messages, without those whose time is over."""
         self.settle()
-        found = Counts()
-        for message in list(self.messages.values()):
-            if self._expired(message) and not message.in_flight:
-                self.remove(message)
-            elif not message.hidden:
-                found.visible += 1
-            elif message.in_flight:
-                found.in_flight += 1
-            else:
-                found.delayed += 1
-        return found
+        self._expire()
+        return Counts(
+            visible=len(self.messages) - self._hidden_now,
+            in_flight=self._in_flight,
+            delayed=self._hidden_now - self._in_flight,
+        )
 
     def oldest_s(self) -> float:
         """Return the age of the oldest message, in seconds; 0 of none."""
-        sent = min((each.sent_s for each in self.messages.values()), default=self.env.now)
-        return self.env.now - sent
+        while self._by_age and not self._is_here(self._by_age[0]):
+            heapq.heappop(self._by_age)
+        return self.env.now - self._by_age[0][0] if self._by_age else 0.0
+
+    def _expire(self) -> None:
+        """Delete the messages whose time is over; what is in flight may still be deleted by hand.
+
+        Each is looked at once, not each minute: a queue that nobody reads may hold thousands.
+        """
+        flying = []
+        while self._by_age:
+            entry = self._by_age[0]
+            if not self._is_here(entry):
+                heapq.heappop(self._by_age)
+            elif not self._expired(entry[2]):
+                break
+            elif entry[2].in_flight:
+                flying.append(heapq.heappop(self._by_age))
+            else:
+                self.remove(entry[2])
+        for entry in flying:
+            heapq.heappush(self._by_age, entry)
 
     # -- inside
 
     def _has(self, message: Message) -> bool:
         return self.messages.get(message.id) is message
 
+    def _is_here(self, entry: tuple[float, int, Message]) -> bool:
+        """Tell whether a message is in the queue, and was not sent anew since it was noted."""
+        return self._has(entry[2]) and entry[2].sent_s == entry[0]
+
     def _expired(self, message: Message) -> bool:
         return message.sent_s + self.number("MessageRetentionPeriod") <= self.env.now
 
     def _hide(self, message: Message, until_s: float) -> None:
+        self._hidden_now += not message.hidden
         message.hidden, message.visible_s = True, until_s
         entry = until_s, message.number, next(self._ticks), message
         heapq.heappush(self._hidden, entry)
 
     def _show(self, message: Message) -> None:
+        self._hidden_now -= message.hidden
         message.hidden = False
         self._land(message)
         heapq.heappush(self._ready, (message.number, next(self._ticks), message))

@@ -40,6 +40,36 @@ def test_a_queue_is_emptied_once_a_minute(bench: Bench) -> None:
     bench.client.purge_queue(QueueUrl=url)
 
 
+def test_a_message_is_gone_when_its_time_is_over_and_one_in_flight_when_it_is_back(
+    bench: Bench,
+) -> None:
+    url = bench.queue(MessageRetentionPeriod="60", VisibilityTimeout="100")
+    bench.send(url, "received")
+    bench.receive(url)
+    bench.run(30.0)
+    bench.send(url, "left alone")
+    bench.run(61.0)
+    assert bench.counts(url) == (0, 1, 0)
+    bench.run(40.0)
+    assert bench.counts(url) == (0, 0, 0)
+    # At the second whole minute both are gone.
+    assert bench.metric("ApproximateAgeOfOldestMessage", "Maximum") == 60.0
+
+
+def test_a_message_that_is_redriven_counts_where_it_is(bench: Bench) -> None:
+    dead = bench.queue("dead")
+    url = bench.queue(VisibilityTimeout="5", RedrivePolicy=redrive("dead", 1))
+    bench.send(url, "m")
+    for _ in range(2):
+        bench.receive(url)
+        bench.run(6.0)
+    assert (bench.counts(url), bench.counts(dead)) == ((0, 0, 0), (1, 0, 0))
+    bench.receive(dead)
+    assert bench.counts(dead) == (0, 1, 0)
+    bench.run(90.0)
+    assert bench.metric("ApproximateAgeOfOldestMessage", "Maximum", "dead") == 60.0
+
+
 def test_queues_are_listed_in_pages_and_by_prefix(bench: Bench) -> None:
     urls = [bench.queue(f"a{number}") for number in range(3)]
     bench.queue("b")
