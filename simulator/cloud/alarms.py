@@ -50,6 +50,8 @@ class Alarm:
     terms: Terms | None = None
     values: list[float | None] | None = None
     """What the last evaluation saw, if neither the state nor the definition changed since."""
+    asleep: int | None = None
+    """While this is its metric's newest minute, there is nothing that the next evaluation sees."""
     state: str = "INSUFFICIENT_DATA"
     reason: str = "Unchecked: Initial alarm creation"
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -189,7 +191,7 @@ class Alarms:
             self._alarms[name] = known
         # An update keeps the state (PutMetricAlarm API reference).
         known.definition, known.configured = definition, now
-        known.rule, known.terms, known.values = rule, None, None
+        known.rule, known.terms, known.values, known.asleep = rule, None, None, None
         return known
 
     def _switch(self, on: bool) -> Callable[[Call], Answer]:
@@ -213,6 +215,8 @@ class Alarms:
             yield self._context.engine.env.timeout(RESOLUTION_S)
             now_s = self._context.engine.epoch_s()
             for _, alarm in sorted(self._alarms.items()):
+                if alarm.asleep is not None and alarm.asleep == self._newest(alarm):
+                    continue
                 if alarm.terms is not None:
                     self._check(alarm, alarm.terms, now_s)
             for listener in self.on_evaluated:
@@ -255,19 +259,26 @@ class Alarms:
             alarm.key, statistic, start_s, terms.period_s, periods, terms.unit
         )
 
+    def _newest(self, alarm: Alarm) -> int | None:
+        """Return the newest minute of an alarm's metric; None where it is on an expression."""
+        return None if alarm.key is None else self._metrics.newest(alarm.key)
+
     def _check(self, alarm: Alarm, terms: Terms, now_s: float) -> None:
         periods = terms.of + EXTRA_PERIODS
         start_s = _start_s(terms, now_s, periods)
-        if alarm.key is not None and self._metrics.silent_since(alarm.key, start_s):
-            values: list[float | None] = [None] * periods
-        else:
+        newest = self._newest(alarm)
+        is_silent = newest is not None and newest < start_s // RESOLUTION_S
+        values: list[float | None] = [None] * periods
+        if not is_silent:
             values = self._values(alarm, terms.statistic, start_s, periods)
         if terms.least:
             counts = self._values(alarm, "SampleCount", start_s, periods)
             if any(count is not None and count < terms.least for count in counts[-terms.of :]):
                 return
         if values == alarm.values:
-            return  # The outcome is what it was: most minutes are like the one before.
+            # The outcome is what it was: most minutes are like the one before.
+            alarm.asleep = newest if is_silent else None
+            return
         alarm.values = values
         breaches = [None if v is None else terms.breaches(v, terms.threshold) for v in values]
         state = evaluate(breaches, terms.needed, terms.of, terms.missing, alarm.state)
@@ -281,7 +292,8 @@ class Alarms:
     def _change(self, alarm: Alarm, state: str, why: str) -> None:
         now = self._context.engine.now()
         states = {"oldState": _state(alarm)}
-        old, alarm.state, alarm.values = alarm.state, state, None
+        old, alarm.state = alarm.state, state
+        alarm.values = alarm.asleep = None
         alarm.reason, alarm.changed = why, now
         states["newState"] = _state(alarm)
         alarm.changes.append((now, str(alarm.definition["AlarmName"]), state))

@@ -142,9 +142,9 @@ class Metrics:
             added.add(float(value))
             self._tell(key, unit, at_s, added)
 
-    def silent_since(self, key: MetricKey, at_s: float) -> bool:
-        """Tell whether a metric has no value of the minute of ``at_s`` or a later one."""
-        return self._newest.get(key, -1) < at_s // RESOLUTION_S
+    def newest(self, key: MetricKey) -> int:
+        """Return the newest minute since 1970 of which a metric has a value; -1 without any."""
+        return self._newest.get(key, -1)
 
     def known(self) -> Iterable[MetricKey]:
         """Return every metric that has data."""

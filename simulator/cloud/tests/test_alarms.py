@@ -194,7 +194,8 @@ def test_an_alarm_that_is_not_evaluated_while_all_is_as_before_misses_nothing(
     account.put(**how)
     account.put(AlarmName="twin", **how)
     for minute in range(120):
-        account.alarms._alarms["twin"].values = None
+        twin = account.alarms._alarms["twin"]
+        twin.values = twin.asleep = None
         account.minute(rng.choice((25.0, 1.0)) if rng.random() < 0.15 else None)
         states = account.alarms.states()
         assert states["hot"] == states["twin"], minute
