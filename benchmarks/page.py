@@ -83,6 +83,7 @@ def origin(result: Result) -> str:
     """Return when and on what a result was measured."""
     machine = result.machine
     load = f", load before {machine['load_before']}" if "load_before" in machine else ""
+    load += f", a new file {machine['new_file_us']:.0f} us" if "new_file_us" in machine else ""
     took = f", in {result.took_s:.0f} s" if result.took_s else ""
     of = f"{machine['cores']} cores, {machine['memory_gb']} GB, Python {machine['python']}"
     when = f"{result.date}, commit {result.commit}"

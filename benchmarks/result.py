@@ -11,11 +11,14 @@ import argparse
 import json
 import os
 import platform
+import statistics
 import subprocess
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +81,7 @@ def load_all(folder: Path = RESULTS) -> list[Result]:
 
 def parser(name: str, description: str | None) -> argparse.ArgumentParser:
     """Return the parser that every benchmark has; more options may be added."""
+    new_file_us()  # Before the benchmark makes files itself.
     found = argparse.ArgumentParser(
         prog=f"python -m benchmarks.{name}",
         description=description,
@@ -129,14 +133,31 @@ def stored(found: Result, chosen: argparse.Namespace) -> int:
     return MISSED_EXIT if found.missed and chosen.strict else 0
 
 
+@cache
+def new_file_us() -> float:
+    """Return the median time to make an empty file where runs keep theirs, in microseconds.
+
+    A run makes tens of thousands. On ext4 without a journal each takes many times as long for some
+    minutes after many others were deleted: wait before you compare.
+    """
+    taken_s = []
+    with tempfile.TemporaryDirectory(prefix="fleetwin-bench-") as folder:
+        for number in range(100):
+            began_s = time.perf_counter()
+            os.close(os.open(f"{folder}/{number}", os.O_CREAT | os.O_WRONLY))
+            taken_s.append(time.perf_counter() - began_s)
+    return round(statistics.median(taken_s) * 1e6, 1)
+
+
 def machine() -> dict[str, Any]:
-    """Return cores, memory and Python, and how busy the cores were before."""
+    """Return cores, memory and Python, and how busy the cores and how quick files were before."""
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return {
         "cores": os.cpu_count(),
         "memory_gb": round(pages / 1e9),
         "python": platform.python_version(),
         "load_before": round(LOAD_BEFORE, 1),
+        "new_file_us": new_file_us(),
     }
 
 
