@@ -22,6 +22,9 @@ from simulator.fleet.delivery import Message
 from simulator.run import Options, run
 from simulator.scenario import Scenario
 
+WINDOW_S = 10.0
+"""How long a batch of readings waits for more: the template's default."""
+
 SCENARIO = """
 description = "two pumps, one of which cavitates"
 seed = 3
@@ -90,7 +93,8 @@ def test_a_run_reaches_a_stack_by_boto3_alone_and_is_scored_there(
 ) -> None:
     for name, value in stack.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(deployed, "QUIET_S", 5.0)
+    # Two windows are added to it, which pass here 120 times as fast as it takes them to.
+    monkeypatch.setattr(deployed, "QUIET_S", 10.0 - 2.0 * WINDOW_S)
     monkeypatch.setattr(deployed, "POLL_S", 0.5)
     others = tmp_path / "others.toml"
     others.write_text(SCENARIO + "\n[pipeline.features]\nhop_s = 20\n")
