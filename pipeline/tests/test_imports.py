@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FORBIDDEN = {"simulator", "infra_cdk", "benchmarks", "parity_tests", "simpy", "moto", "aws_cdk"}
-SOURCES = sorted(path for path in ROOT.rglob("*.py") if "tests" not in path.parts)
+SOURCES = sorted(path for path in ROOT.rglob("*.py") if "tests" not in path.relative_to(ROOT).parts)
 
 
 def imported(tree: ast.AST) -> Iterator[str]:
