@@ -125,7 +125,8 @@ def messages_of(file: Path, for_s: float) -> Iterator[Planned]:
     try:
         lines = file.read_text("utf-8").splitlines()
     except (OSError, ValueError) as error:
-        raise ScenarioError(f"--messages {file}: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ScenarioError(f"--messages {file}: {reason}; give a file of JSON lines") from error
     found = []
     for number, line in enumerate(lines, 1):
         if line.strip():

@@ -52,10 +52,15 @@ def dashboard(
 
     try:
         kept = dashboards_store.load(state)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise EnvironmentMissing(
             f"no run has left its dashboards in {state}: run `fleetwin run` first, "
             "or give --state FOLDER"
+        ) from None
+    except ValueError as error:
+        raise EnvironmentMissing(
+            f"{state}: its dashboards cannot be read ({error}): run `fleetwin run` again, "
+            "or give another --state FOLDER"
         ) from None
     found = [each for each in sorted(kept.bodies) if each.endswith(name)]
     if len(found) != 1:

@@ -36,10 +36,15 @@ def report(
 
     try:
         usage = iam_usage.load(state)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise EnvironmentMissing(
             f"no twin has left its permissions in {state}: run `fleetwin run` first, "
             "or give --state FOLDER"
+        ) from None
+    except ValueError as error:
+        raise EnvironmentMissing(
+            f"{state}: its permissions cannot be read ({error}): run `fleetwin run` again, "
+            "or give another --state FOLDER"
         ) from None
     used, unused = (
         [grant for grant in grants if role in _name(grant.role)]

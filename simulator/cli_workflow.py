@@ -18,7 +18,7 @@ from simulator.aws_endpoint import endpoint_of
 from simulator.errors import SimulatorError
 from simulator.host_errors import write_file
 from simulator.progress import Progress
-from simulator.workflow_runs import WorkflowRun
+from simulator.workflow_runs import STATUSES, WorkflowRun
 from simulator.workflow_sources import Endpoint, Folder, Source, checked_input, found
 
 app = typer.Typer(
@@ -55,6 +55,8 @@ def list_runs(
     """
     from simulator.workflow_text import table_of
 
+    if status.upper() not in ("", *STATUSES):
+        raise SimulatorError(f"--status {status}: choose one of {', '.join(STATUSES)}")
     with _source(state, target) as source:
         runs = [
             run

@@ -134,10 +134,15 @@ def _check_interval(
             f"s; use at least {-scenario.history_s:g} s"
         )
     live_s = scenario.live_s
+    if item.onset_s >= live_s:
+        raise ScenarioError(
+            f"{path}.onset_s: {item.onset_s:g} s lies after the end of a live part of {live_s:g} "
+            f"s; use less than {live_s:g} s or a longer live_s"
+        )
     if item.onset_s + item.duration_s > live_s:
         raise ScenarioError(
             f"{path}.duration_s: ends {item.onset_s + item.duration_s:g} s into a live part of "
-            f"{live_s:g} s; use at most {max(0.0, live_s - item.onset_s):g} s or a longer live_s"
+            f"{live_s:g} s; use at most {live_s - item.onset_s:g} s or a longer live_s"
         )
 
 

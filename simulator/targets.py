@@ -46,6 +46,7 @@ from simulator.target import LooksAhead, Packed, StateListener, WorkflowOutcome
 
 ROOT = Path(__file__).parents[1]
 SNAPSHOT = ROOT / "infra_cdk" / "snapshots"
+_SYNTH = "write them with `cdk synth`, ours with `make synth`"
 PARTNER_START = datetime(2026, 1, 5, tzinfo=UTC)
 
 
@@ -55,9 +56,7 @@ def template_default(parameter: str, assembly: Path = SNAPSHOT) -> str:
         declared = json.loads(path.read_text(encoding="utf-8")).get("Parameters", {})
         if parameter in declared:
             return str(declared[parameter]["Default"])
-    raise EnvironmentMissing(
-        f"no template in {assembly} has the parameter {parameter}: write them with `make synth`"
-    )
+    raise EnvironmentMissing(f"no template in {assembly} has the parameter {parameter}: {_SYNTH}")
 
 
 def quiet_twin(start: datetime, state: Path, assembly: Path = SNAPSHOT, **stack: str) -> Cloud:
@@ -202,7 +201,7 @@ class Embedded:
     ) -> None:
         """Start nothing yet. ``assets`` are run instead of the sources that the assembly names."""
         if not (assembly / "manifest.json").exists():
-            raise EnvironmentMissing(f"no templates in {assembly}: write them with `make synth`")
+            raise EnvironmentMissing(f"no templates in {assembly}: {_SYNTH}")
         find_java()  # Missed now, not when a job starts.
         if remote is not None:
             self.name = "localstack"

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+STATUSES = ("RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
+"""What a listed execution can be."""
+
 _BEGINS = {
     "TaskScheduled",
     "LambdaFunctionScheduled",

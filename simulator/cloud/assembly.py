@@ -141,7 +141,8 @@ def load_assembly(folder: Path, root: Path | None = None) -> Assembly:
     folder, from the assembly's own upwards, below which all of them exist. Raises TemplateError.
     """
     folder = Path(folder)
-    manifest = _read_json(folder / "manifest.json", "synthesize it with `make synth`")
+    cure = "write it with `cdk synth`, ours with `make synth`"
+    manifest = _read_json(folder / "manifest.json", cure)
     stacks = []
     environments = set()
     for name, artifact in sorted(manifest.get("artifacts", {}).items()):

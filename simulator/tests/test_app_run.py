@@ -191,6 +191,13 @@ def test_a_line_that_is_no_message_is_refused_by_its_number(
         list(messages_of(file, 60.0))
 
 
+def test_a_file_of_messages_that_is_not_there_is_named_once(tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError) as refused:
+        list(messages_of(tmp_path / "gone.jsonl", 60.0))
+    said = f"--messages {tmp_path}/gone.jsonl: No such file or directory; give a file of JSON lines"
+    assert str(refused.value) == said
+
+
 @given(st.lists(st.floats(0.0, 59.0), max_size=8))
 def test_messages_come_in_the_order_of_their_times(times: list[float]) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -66,3 +66,25 @@ def test_a_denied_call_is_named_in_the_report_which_then_ends_with_1(tmp_path: P
 def test_the_permissions_report_without_a_run_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(EnvironmentMissing, match="run `fleetwin run` first"):
         CliRunner().invoke(app, ["iam", "report", "--state", str(tmp_path)], catch_exceptions=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "why"),
+    [
+        ("", None, "run `fleetwin run` first"),
+        ("iam/usage.json", '{"format": 0}', "cannot be read .*format 0"),
+        ("iam/policies.json", "{", "cannot be read .*run `fleetwin run` again"),
+    ],
+)
+def test_what_is_no_folder_of_a_run_is_refused_in_one_line(
+    tmp_path: Path, name: str, text: str | None, why: str
+) -> None:
+    state = tmp_path / "twin"
+    if text is None:
+        state.write_text("a file, not a folder", "utf-8")
+    else:
+        (state / "iam").mkdir(parents=True)
+        (state / "iam" / "policies.json").write_text('{"history": []}', "utf-8")
+        (state / name).write_text(text, "utf-8")
+    with pytest.raises(EnvironmentMissing, match=why):
+        CliRunner().invoke(app, ["iam", "report", "--state", str(state)], catch_exceptions=False)

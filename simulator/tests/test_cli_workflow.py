@@ -56,6 +56,11 @@ def test_executions_of_ended_twins_are_listed(state: Path) -> None:
     assert command("list", "--state", str(state), "--workflow", "x").stdout == "no executions\n"
 
 
+def test_a_status_that_no_execution_can_have_is_refused_with_those_it_can(state: Path) -> None:
+    with pytest.raises(SimulatorError, match=r"--status FAILING: choose one of RUNNING, .*FAILED"):
+        command("list", "--state", str(state), "--status", "FAILING")
+
+
 def test_an_execution_is_shown_by_its_name_its_beginning_or_its_workflow(
     state: Path, tmp_path: Path
 ) -> None:
@@ -88,7 +93,7 @@ def test_what_cannot_be_found_says_what_there_is(state: Path, tmp_path: Path) ->
     (tmp_path / "workflows" / "executions.json").write_text('{"format": 0}', "utf-8")
     with pytest.raises(SimulatorError, match="another version wrote it"):
         command("list", "--state", str(tmp_path))
-    with pytest.raises(EnvironmentMissing, match="run `fleetwin run` first"):
+    with pytest.raises(EnvironmentMissing, match=r"run `fleetwin run` first"):
         command("list", "--state", str(tmp_path / "none"))
     with pytest.raises(WorkflowNotFound, match=r"no workflow x: .*fleetwin-dev-training"):
         command("run", "x", "--state", str(state))

@@ -154,8 +154,16 @@ def test_without_a_run_or_with_another_name_it_is_said_what_there_is(
     words = ["dashboard", "other", "--state", str(state)]
     with pytest.raises(ScenarioError, match="choose one of fleetwin-dev-pipeline"):
         CliRunner().invoke(app, words, catch_exceptions=False)
+    (tmp_path / "file").write_text("no folder", "utf-8")
+    (state / "cloudwatch" / "dashboards.json").write_text("{", "utf-8")
+    words = ["dashboard", "--state", str(state)]
+    with pytest.raises(EnvironmentMissing, match=r"cannot be read .*run `fleetwin run` again"):
+        CliRunner().invoke(app, words, catch_exceptions=False)
+    words = ["dashboard", "--state", str(tmp_path / "file")]
+    with pytest.raises(EnvironmentMissing, match=r"run `fleetwin run` first"):
+        CliRunner().invoke(app, words, catch_exceptions=False)
     words = ["dashboard", "--state", str(tmp_path / "none")]
-    with pytest.raises(EnvironmentMissing, match="run `fleetwin run` first"):
+    with pytest.raises(EnvironmentMissing, match=r"run `fleetwin run` first"):
         CliRunner().invoke(app, words, catch_exceptions=False)
 
 

@@ -139,6 +139,11 @@ def test_only_the_features_that_a_scenario_sets_are_changes() -> None:
             "longer live_s",
         ),
         (
+            {"live_s": 100, **fault(onset_s=150, duration_s=80)},
+            "faults[0].onset_s: 150 s lies after the end of a live part of 100 s; use less than "
+            "100 s or a longer live_s",
+        ),
+        (
             {"faults": fault()["faults"] * 2},
             "faults[1].onset_s: overlaps faults[0], the same fault of pump-001; move one of them",
         ),
