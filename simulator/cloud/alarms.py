@@ -73,6 +73,8 @@ class Alarms:
         self._running = False
         self.on_change: list[Callable[[str, str, str], None]] = []
         """Called with an alarm's name, its new state and the reason."""
+        self.on_tracking: list[Callable[[str, Params | None], None]] = []
+        """Called with the name and the definition of a scaling policy's alarm; None: it is gone."""
         self.on_evaluated: list[Callable[[], None]] = []
         """Called each minute after the metric alarms were evaluated."""
 
@@ -105,11 +107,15 @@ class Alarms:
         """Put an alarm of a scaling policy, whose owner looks at it by `on_evaluated`."""
         self._put(Call(self._context.dispatch.root, definition))
         self._alarms[definition["AlarmName"]].definition["AlarmActions"] = [policy_arn]
+        for listener in self.on_tracking:
+            listener(definition["AlarmName"], definition)
 
     def remove(self, names: Iterable[str]) -> None:
         """Remove alarms that their owner no longer needs."""
         for name in names:
-            self._alarms.pop(name, None)
+            if self._alarms.pop(name, None) is not None:
+                for listener in self.on_tracking:
+                    listener(name, None)
 
     def state(self, name: str) -> str:
         """Return an alarm's state; of one that somebody deleted, INSUFFICIENT_DATA."""

@@ -40,6 +40,7 @@ class RemoteCloudWatch:
         self._waiting: dict[tuple[MetricKey, str, int], StatisticSet] = {}
         metrics.on_values.append(self._valued)
         alarms.on_change.append(self._changed)
+        alarms.on_tracking.append(self._tracked)
 
     def executes(self) -> dict[str, Execute]:
         """Return an executor for each operation that is forwarded."""
@@ -128,6 +129,13 @@ class RemoteCloudWatch:
         answer: Answer = self._own["PutCompositeAlarm"].execute(call)
         self._forward("PutCompositeAlarm", {**call.params, "ActionsEnabled": False})
         return answer
+
+    def _tracked(self, name: str, definition: Params | None) -> None:
+        """Keep an alarm there, too, that Application Auto Scaling has put or removed."""
+        if definition is None:
+            self._forward("DeleteAlarms", {"AlarmNames": [name]})
+        else:
+            self._forward("PutMetricAlarm", _stored(definition))
 
     def _changed(self, name: str, state: str, why: str) -> None:
         reason = why[:_LATEST_REASON]

@@ -166,6 +166,34 @@ def test_an_alarms_definition_and_state_are_there_and_its_action_happens_once(
     ]
 
 
+def test_the_alarms_of_a_scaling_policy_are_there_and_go_with_it(
+    twin: Cloud, there: RemoteEndpoint
+) -> None:
+    tracked = {
+        "AlarmName": "TargetTracking-endpoint/e/variant/v-AlarmHigh-1",
+        "Namespace": "AWS/SageMaker",
+        "MetricName": "InvocationsPerInstance",
+        "Dimensions": [{"Name": "EndpointName", "Value": "e"}],
+        "Statistic": "Sum",
+        "Period": 60,
+        "EvaluationPeriods": 1,
+        "Threshold": 10.0,
+        "ComparisonOperator": "GreaterThanThreshold",
+    }
+    name = str(tracked["AlarmName"])
+    twin.alarms.put_tracking(tracked, "arn:aws:autoscaling:us-east-1:000000000000:scalingPolicy:1")
+    at_s = twin.engine.epoch_s()
+    twin.metrics.record(
+        "AWS/SageMaker", "InvocationsPerInstance", {"EndpointName": "e"}, 11.0, "None", at_s
+    )
+    later(twin, 120.0)
+    assert twin.alarms.state(name) == "ALARM"
+    (found,) = alarms(there, name)
+    assert (found["StateValue"], found["ActionsEnabled"]) == ("ALARM", False)
+    twin.alarms.remove([name])
+    assert alarms(there, name) == []
+
+
 def test_a_dashboard_is_there(twin: Cloud, there: RemoteEndpoint) -> None:
     body = json.dumps({"widgets": [{"type": "text", "properties": {"markdown": "pumps"}}]})
     twin.call("cloudwatch", "PutDashboard", DashboardName="fleet", DashboardBody=body)
