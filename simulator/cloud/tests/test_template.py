@@ -379,10 +379,10 @@ def test_an_assembly_for_another_account_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_readable_manifest_is_refused_with_the_cure(tmp_path: Path) -> None:
-    with pytest.raises(TemplateError, match=r"manifest\.json: no such file; synthesize it"):
+    with pytest.raises(TemplateError, match=r"manifest\.json: no such file; write it with"):
         load_assembly(tmp_path)
     (tmp_path / "manifest.json").write_text("{")
-    with pytest.raises(TemplateError, match=r"manifest\.json: no such file; synthesize it"):
+    with pytest.raises(TemplateError, match=r"manifest\.json: no such file; write it with"):
         load_assembly(tmp_path / "manifest.json")
     with pytest.raises(TemplateError, match="not JSON"):
         load_assembly(tmp_path)
