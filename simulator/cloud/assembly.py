@@ -1,6 +1,7 @@
 """Read a cloud assembly: the folder of templates, manifest and assets that CDK wrote.
 
-Used by `template`. Nothing is created here; the only judgement is whether the folder is one
+A stage of an app is an assembly of its own within it; its stacks and assets are read with the
+app's. Used by `template`. Nothing is created here; the only judgement is whether the folder is one
 that the twin can boot from.
 """
 
@@ -8,8 +9,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +27,12 @@ _BOOTSTRAP_RULE = "CheckBootstrapVersion"
 
 @dataclass(frozen=True)
 class Stack:
-    """One synthesized template and its name."""
+    """One synthesized template and its name, of an app or of a stage of it."""
 
     name: str
     template: Mapping[str, Any]
+    after: tuple[str, ...] = ()
+    """The stacks that have to be there before, as the manifest says."""
 
     @property
     def resources(self) -> Mapping[str, Mapping[str, Any]]:
@@ -134,50 +138,105 @@ class Archives:
         return replace(assembly, assets={**assembly.assets, **self.places})
 
 
-def load_assembly(folder: Path, root: Path | None = None) -> Assembly:
-    """Read the assembly in ``folder``.
+@dataclass(frozen=True)
+class _Folder:
+    """One manifest with its place: the app's own, or that of a stage (CDK's ``Stage``)."""
 
-    ``root`` is what the paths in ``sources.json`` are relative to; by default the nearest
-    folder, from the assembly's own upwards, below which all of them exist. Raises TemplateError.
+    place: Path
+    artifacts: Mapping[str, Mapping[str, Any]]
+
+    def of_type(self, kind: str) -> list[tuple[str, Mapping[str, Any]]]:
+        """Return the artifacts of one type in the order of their names."""
+        return [
+            (name, one) for name, one in sorted(self.artifacts.items()) if one.get("type") == kind
+        ]
+
+    def stack_name(self, artifact: str) -> str:
+        """Return the name that an artifact's stack has in the account."""
+        name: str = self.artifacts[artifact].get("properties", {}).get("stackName", artifact)
+        return name
+
+
+def load_assembly(folder: Path, root: Path | None = None) -> Assembly:
+    """Read the assembly in ``folder``, with those of its stages: all their stacks in one.
+
+    A stack comes after those that it depends on. ``root`` is what the paths in ``sources.json``
+    are relative to; by default the nearest folder, from the assembly's own upwards, below which
+    all of them exist. Raises TemplateError, also where two stages have a stack of one name.
     """
     folder = Path(folder)
-    cure = "write it with `cdk synth`, ours with `make synth`"
-    manifest = _read_json(folder / "manifest.json", cure)
-    stacks = []
-    environments = set()
-    for name, artifact in sorted(manifest.get("artifacts", {}).items()):
-        if artifact.get("type") != "aws:cloudformation:stack":
-            continue
-        properties = artifact.get("properties", {})
-        file = folder / properties.get("templateFile", f"{name}.template.json")
-        stack = Stack(properties.get("stackName", name), _read_json(file, "synthesize it again"))
-        _check_sections(stack)
-        stacks.append(stack)
-        environments.add(artifact.get("environment", ""))
-    if not stacks:
+    folders = _folders(folder, "write it with `cdk synth`, ours with `make synth`")
+    found = [(stack, where) for each in folders for stack, where in _stacks(each)]
+    if not found:
         raise TemplateError(f"{folder}: the manifest names no stack; synthesize it again")
-    account, region = _environment(folder, environments)
-    assets = _packed_assets(folder, manifest) | _sources(folder, root)
-    return Assembly(folder, tuple(stacks), assets, account, region)
+    account, region = _environment(folder, {where for _, where in found})
+    assets: dict[str, Path] = {}
+    for each in folders:
+        assets |= _packed_assets(each)
+    stacks = _in_order(folder, [stack for stack, _ in found])
+    return Assembly(folder, stacks, assets | _sources(folder, root), account, region)
 
 
-def _packed_assets(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Path]:
+def _folders(place: Path, cure: str) -> list[_Folder]:
+    """Return the manifest in a folder and those of the stages in it, the outermost first."""
+    folder = _Folder(place, _read_json(place / "manifest.json", cure).get("artifacts", {}))
+    found = [folder]
+    for name, artifact in folder.of_type("cdk:cloud-assembly"):
+        inner = artifact.get("properties", {}).get("directoryName")
+        if not isinstance(inner, str) or (place / inner).resolve() == place.resolve():
+            raise TemplateError(f"{place}: the stage {name} names no folder; synthesize it again")
+        found += _folders(place / inner, "synthesize it again")
+    return found
+
+
+def _stacks(folder: _Folder) -> Iterator[tuple[Stack, str]]:
+    """Yield the stacks of one manifest, each with the environment that it is for."""
+    kind = "aws:cloudformation:stack"
+    listed = dict(folder.of_type(kind))
+    for name, artifact in listed.items():
+        file = artifact.get("properties", {}).get("templateFile", f"{name}.template.json")
+        # Dependencies are on assets, too; on a stack of another stage CDK admits none.
+        after = (
+            folder.stack_name(one) for one in artifact.get("dependencies", []) if one in listed
+        )
+        template = _read_json(folder.place / file, "synthesize it again")
+        stack = Stack(folder.stack_name(name), template, tuple(sorted(after)))
+        _check_sections(stack)
+        yield stack, artifact.get("environment", "")
+
+
+def _in_order(folder: Path, stacks: list[Stack]) -> tuple[Stack, ...]:
+    by_name = {stack.name: stack for stack in stacks}
+    if len(by_name) < len(stacks):
+        names = [stack.name for stack in stacks]
+        twice = ", ".join(sorted(name for name in by_name if names.count(name) > 1))
+        raise TemplateError(
+            f"{folder}: more than one stack is called {twice}; the twin has one account and region"
+        )
+    needs = TopologicalSorter({stack.name: stack.after for stack in stacks})
+    try:
+        return tuple(by_name[name] for name in needs.static_order())
+    except CycleError as error:
+        circle = " -> ".join(reversed(error.args[1]))
+        raise TemplateError(f"{folder}: stacks need each other in a circle: {circle}") from None
+
+
+def _packed_assets(folder: _Folder) -> dict[str, Path]:
     """Return the assets that lie in the assembly itself, as ``cdk synth`` leaves them.
 
     The committed snapshot has none: ``sources.json`` leads to the working tree.
     """
     found: dict[str, Path] = {}
-    for artifact in manifest.get("artifacts", {}).values():
-        if artifact.get("type") != "cdk:asset-manifest":
-            continue
-        listed = folder / artifact["properties"]["file"]
+    for _, artifact in folder.of_type("cdk:asset-manifest"):
+        listed = folder.place / artifact["properties"]["file"]
         if not listed.exists():
             continue
         assets = _read_json(listed, "synthesize it again")
         for kind, place in (("files", "path"), ("dockerImages", "directory")):
             for key, asset in assets.get(kind, {}).items():
-                path = folder / asset.get("source", {}).get(place, "")
-                if path != folder and path.exists():
+                # What stages share lies in the app's folder: the path leads out of theirs.
+                path = folder.place / asset.get("source", {}).get(place, "")
+                if path != folder.place and path.exists():
                     found[key] = path.resolve()
     return found
 

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from simulator.cloud import survey
@@ -23,6 +22,7 @@ from simulator.cloud.intrinsics import Reference, Scope
 from simulator.cloud.resources import IGNORED_TYPES, MAPPINGS, Created, Resource
 from simulator.cloud.resources.declarations import RECORDED
 from simulator.cloud.stack_events import ASKED_FOR, Node
+from simulator.cloud.stack_order import in_order
 from simulator.cloud.stack_state import Live
 from simulator.cloud.stack_steps import name_claimed
 from simulator.errors import SimulatorError, TemplateError, UnknownResourceType
@@ -248,18 +248,8 @@ class Deployer:
                 raise TemplateError(f"{stack}: {logical_id}.{name}: not supported by the twin")
 
     def _order(self, bodies: Mapping[Node, Mapping[str, Any]]) -> list[Node]:
-        graph: TopologicalSorter[Node] = TopologicalSorter()
-        for node, body in bodies.items():
-            graph.add(node, *self._needs(node, body))
-        try:
-            return list(graph.static_order())
-        except CycleError as error:
-            # graphlib lists predecessors first, and the first node again at the end.
-            circle = " -> ".join(logical_id for _, logical_id in reversed(error.args[1]))
-            stack = error.args[1][0][0]
-            raise TemplateError(
-                f"{stack}: resources need each other in a circle: {circle}"
-            ) from None
+        needs = {node: list(self._needs(node, body)) for node, body in bodies.items()}
+        return in_order(needs, self.assembly.stacks)
 
     def _needs(self, node: Node, body: Mapping[str, Any]) -> Iterator[Node]:
         stack, logical_id = node
