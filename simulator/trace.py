@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -218,10 +218,13 @@ class Run:
     ) -> Iterator[LogLine]:
         """Yield the lines of the batches that had the reading or sent its alert, in order of time.
 
-        The raw writer's line names the object it put. A batch of another function has it when the
-        span of the device covers it; where messages overtake each other that may be two.
+        A batch has the reading when the span of its device covers it; where messages overtake each
+        other that may be two. Of the raw writer's lines the one that names the reading's object is
+        meant. Where compaction has replaced that object no line names it any more: then those are
+        meant that put an object into the reading's hour.
         """
         found: list[LogLine] = []
+        put: list[LogLine] = []
         mark = f'"{device_id}":['
         logs = self._state / "logs"
         for path in sorted(logs.glob("aws/lambda/*.log")):
@@ -232,8 +235,11 @@ class Run:
                 at, stream, said = line.split(" ", 2)
                 document = json.loads(said)
                 sent = {alert["alert_id"] for alert in document.get("alerts", [])}
-                if sent & alerts or _covers(document, device_id, time_ms, reading):
-                    found.append(LogLine(at, group, stream, document))
+                if sent & alerts or _covers(document, device_id, time_ms):
+                    is_writer = reading is not None and "objects" in document
+                    (put if is_writer else found).append(LogLine(at, group, stream, document))
+        if reading is not None:
+            found += _that_put(put, reading.place)
         yield from sorted(found, key=lambda line: (line.at, line.group))
 
     def _training(self, model_version: str | None) -> Iterator[LogLine]:
@@ -280,13 +286,20 @@ def _hours(first_ms: int, last_ms: int) -> range:
     return range(first_ms - first_ms % HOUR_MS, last_ms + 1, HOUR_MS)
 
 
-def _covers(document: Row, device_id: str, time_ms: int, reading: Placed | None) -> bool:
+def _covers(document: Row, device_id: str, time_ms: int) -> bool:
     span = document.get("devices", {}).get(device_id)
-    if span is None or not span[0] <= time_ms <= span[1]:
-        return False
-    if reading is None or "objects" not in document:
-        return True
-    return any(reading.place.endswith("/" + key) for key in document["objects"])
+    return span is not None and span[0] <= time_ms <= span[1]
+
+
+def _that_put(lines: Sequence[LogLine], place: str) -> list[LogLine]:
+    """Return the lines that name an object, or else those that name one of its folder."""
+    named = [line for line in lines if any(place.endswith(f"/{k}") for k in line.said["objects"])]
+    folder = place.rpartition("/")[0]
+    return named or [
+        line
+        for line in lines
+        if any(folder.endswith("/" + key.rpartition("/")[0]) for key in line.said["objects"])
+    ]
 
 
 def _is_of(detection: Row, text: str) -> bool:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import re
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+from pipeline.etl.compaction_job import Compaction
 from simulator.cli_commands import app
 from simulator.errors import EnvironmentMissing, ScenarioError
 from simulator.targets import ROOT
@@ -106,6 +110,106 @@ def test_only_the_batch_that_put_the_object_stored_the_reading(out: Path) -> Non
     assert stored == ["2026-01-05T00:00:14Z"]
     assert trace.score is not None
     assert trace.score.row["event_time_ms"] == START_MS + 20_000
+
+
+class Folder:
+    """A bucket that is a folder, as far as compaction calls it."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def get_object(self, **request: Any) -> Any:
+        return {"Body": io.BytesIO((self._root / request["Key"]).read_bytes())}
+
+    def put_object(self, **request: Any) -> None:
+        path = self._root / request["Key"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(request["Body"])
+
+    def list_objects_v2(self, **request: Any) -> Any:
+        paths = sorted(path for path in self._root.rglob("*") if path.is_file())
+        keys = [path.relative_to(self._root).as_posix() for path in paths]
+        found = [{"Key": k, "ETag": "e"} for k in keys if k.startswith(request["Prefix"])]
+        return {"Contents": found, "IsTruncated": False}
+
+    def delete_objects(self, **request: Any) -> Any:
+        for one in request["Delete"]["Objects"]:
+            (self._root / one["Key"]).unlink()
+        return {}
+
+
+def compact(bucket: Path, prefix: str) -> None:
+    made = Compaction(Folder(bucket), bucket.name, prefix, minimum_files=2)
+    made.compact(START_MS, START_MS + 3_600_000)
+    assert made.counts["objects_after"] == 1
+
+
+@pytest.mark.parametrize(
+    ("seq", "stored_at"), [(12, "2026-01-05T00:00:14Z"), (3, "2026-01-05T00:00:13Z")]
+)
+def test_compaction_takes_no_log_line_from_a_trace(out: Path, seq: int, stored_at: str) -> None:
+    writer = out / "twin/logs/aws/lambda/raw-writer.log"
+    span = {"devices": {"pump-004": [START_MS, START_MS + 20_000]}}
+    counts = {"shard_id": "s", "records": 1, **span, "Stored": 1}
+    repeated = {**counts, "Stored": 0, "objects": []}
+    earlier = {**counts, "objects": [f"telemetry/{HOUR.replace('=00', '=23')}/s-2.jsonl.gz"]}
+    write(writer, repeated, earlier, before="2026-01-05T00:00:15Z one ")
+    before = Run(out).trace(f"pump-004#{seq}")
+    compact(out / "twin/s3/raw", "telemetry")
+    after = Run(out).trace(f"pump-004#{seq}")
+    assert before.reading is not None
+    assert after.reading is not None
+    assert after.reading.row == before.reading.row
+    assert "/compact-" in after.reading.place
+    stored = [line for line in before.logs if "raw-writer" in line.group]
+    assert [line.at for line in stored] == [stored_at]
+    # Which of two overtaking batches it was the name alone has said.
+    assert set(map(str, stored)) <= set(map(str, after.logs))
+    both = [line.at for line in after.logs if "raw-writer" in line.group]
+    assert both == ["2026-01-05T00:00:13Z", "2026-01-05T00:00:14Z"]
+
+
+def feature_rows(path: Path, *rows: tuple[str, int, int]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    names = ("device_id", "event_time_ms", "n")
+    made = [dict(zip(names, (d, START_MS + at, n), strict=True)) for d, at, n in rows]
+    pq.write_table(pa.Table.from_pylist(made), path)
+
+
+def test_the_feature_row_of_a_reading_is_the_devices_first_one_at_its_time_or_after_it(
+    out: Path,
+) -> None:
+    zone = out / "twin/s3/processed/features"
+    next_hour = HOUR.replace("hour=00", "hour=01")
+    one, other = zone / HOUR / "part-0.parquet", zone / HOUR / "part-1.parquet"
+    feature_rows(one, ("pump-004", 0, 3), ("fan-001", 10_000, 9), ("pump-004", 20_000, 60))
+    feature_rows(other, ("pump-004", 10_000, 10))
+    feature_rows(zone / next_hour / "part-0.parquet", ("pump-004", 3_600_000, 1))
+    found = Run(out).trace("pump-004#3").features
+    assert found is not None
+    assert found.place == f"s3://processed/features/{HOUR}/part-1.parquet"
+    assert found.row == {"device_id": "pump-004", "event_time_ms": START_MS + 10_000, "n": 10}
+    said = traced(out, "pump-004#3")
+    assert f"features    2026-01-05T00:00:10Z of 10 readings\n{' ' * 14}{found.place}\n" in said
+    later = Run(out).trace("pump-004#12").features
+    assert later is not None
+    assert later.row["n"] == 60
+    compact(out / "twin/s3/processed", "features")
+    same = Run(out).trace("pump-004#3").features
+    assert same is not None
+    assert "/compact-" in same.place
+    assert same.row == found.row
+
+
+def test_a_feature_row_of_the_next_hour_is_that_of_a_reading_at_the_end_of_one(out: Path) -> None:
+    last = reading(3_599) | {"device_id": "fan-001"}
+    write(out / "twin/s3/raw/telemetry" / HOUR / "shardId-000000000000-2.jsonl.gz", last)
+    next_hour = HOUR.replace("hour=00", "hour=01")
+    zone = out / "twin/s3/processed/features"
+    feature_rows(zone / next_hour / "part-0.parquet", ("fan-001", 3_600_000, 60))
+    found = Run(out).trace("fan-001#3599").features
+    assert found is not None
+    assert found.row["event_time_ms"] == START_MS + 3_600_000
 
 
 @pytest.mark.parametrize("seq", [1, 299])
