@@ -11,38 +11,19 @@ from pathlib import Path
 import pytest
 
 from infra_cdk.tests.snapshot import SNAPSHOTS
+from simulator.tests.once import fresh_snapshot, small_assemblies
 
 REPOSITORY = Path(__file__).parents[2]
 INFRA = "the extra 'infra' is not installed: pip install -e '.[infra]'"
 
 
-def test_a_fresh_synthesis_is_byte_for_byte_the_snapshot(tmp_path: Path) -> None:
-    pytest.importorskip("aws_cdk", reason=INFRA)
-    subprocess.run(
-        [sys.executable, "-m", "infra_cdk.synth", str(tmp_path / "fresh")],
-        cwd=REPOSITORY,
-        check=True,
-        capture_output=True,
-    )
-    fresh = {file.name: file.read_bytes() for file in (tmp_path / "fresh").iterdir()}
+def test_a_fresh_synthesis_is_byte_for_byte_the_snapshot(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    made = fresh_snapshot(tmp_path_factory)
+    fresh = {file.name: file.read_bytes() for file in made.iterdir()}
     committed = {file.name: file.read_bytes() for file in SNAPSHOTS.iterdir()}
     assert fresh == committed, "run `make synth` and review the difference"
-
-
-FINDING = """
-import pathlib, sys
-from aws_cdk import App, Stack, aws_sqs
-from infra_cdk import app
-class Small(Stack):
-    def __init__(self, scope, config):
-        super().__init__(scope, "Small")
-        aws_sqs.CfnQueue(self, "Open")
-app.FleetwinStack = Small
-if sys.argv[2] == "no":
-    app.acknowledge = lambda stack: None
-app.synthesize(pathlib.Path(sys.argv[1]))
-"""
-"""A queue without a dead-letter queue, which is accepted, and without TLS alone, which is not."""
 
 
 def test_where_the_cdk_is_not_installed_all_tests_are_found_and_none_ends_the_others() -> None:
@@ -62,19 +43,15 @@ def test_where_the_cdk_is_not_installed_all_tests_are_found_and_none_ends_the_ot
     assert done.returncode == 0, done.stdout[-2_000:]
 
 
-def test_a_finding_that_nobody_acknowledged_fails_the_synthesis(tmp_path: Path) -> None:
-    pytest.importorskip("aws_cdk", reason=INFRA)
-    for acknowledged, missing in (("yes", {"SQS4"}), ("no", {"SQS3", "SQS4"})):
-        done = subprocess.run(
-            [sys.executable, "-c", FINDING, str(tmp_path / acknowledged), acknowledged],
-            cwd=REPOSITORY,
-            check=False,
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode != 0
-        said = done.stdout + done.stderr
-        assert {name for name in ("SQS3", "SQS4") if f"AwsSolutions-{name}" in said} == missing
+def test_a_finding_that_nobody_acknowledged_fails_the_synthesis(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    acknowledged, unacknowledged = small_assemblies(tmp_path_factory)
+    for folder, missing in ((acknowledged, {"SQS4"}), (unacknowledged, {"SQS3", "SQS4"})):
+        assert "ValidationFailed" in (folder / "failed").read_text("utf-8")
+        report = json.loads((folder / "validation-report.json").read_text("utf-8"))
+        found = [each for plugin in report["pluginReports"] for each in plugin["violations"]]
+        assert {each["ruleName"] for each in found} == {f"AwsSolutions-{name}" for name in missing}
 
 
 def test_cfn_lint_finds_no_error() -> None:

@@ -50,6 +50,21 @@ def ungoverned_assembly(factory: pytest.TempPathFactory) -> Path:
     return _synthesized(factory) / "ungoverned"
 
 
+def fresh_snapshot(factory: pytest.TempPathFactory) -> Path:
+    """Return what `python -m infra_cdk.synth FOLDER` writes now; skips as `prod_assembly`."""
+    return _synthesized(factory) / "fresh"
+
+
+def small_assemblies(factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Return what is left of two syntheses of an open queue; skips as `prod_assembly`.
+
+    Of the first our findings were acknowledged, of the second none. Where one failed, its
+    RuntimeError is in a file ``failed`` in it.
+    """
+    made = _synthesized(factory)
+    return made / "acknowledged", made / "unacknowledged"
+
+
 SYNTHESIZE = """
 import dataclasses, pathlib, runpy, sys
 folder = pathlib.Path(sys.argv[1])
@@ -57,7 +72,28 @@ sys.argv[1] = str(folder / "prod")
 app = runpy.run_module("infra_cdk.app", run_name="__main__")
 config = dataclasses.replace(app["DEV"], is_lake_governed=False)
 app["synthesize"](folder / "ungoverned", config)
+
+sys.argv[1] = str(folder / "fresh")
+runpy.run_module("infra_cdk.synth", run_name="__main__")
+
+from aws_cdk import Stack, aws_sqs
+from infra_cdk import app
+
+class Small(Stack):
+    def __init__(self, scope, config):
+        super().__init__(scope, "Small")
+        aws_sqs.CfnQueue(self, "Open")
+
+app.FleetwinStack = Small
+for name in ("acknowledged", "unacknowledged"):
+    if name == "unacknowledged":
+        app.acknowledge = lambda stack: None
+    try:
+        app.synthesize(folder / name)
+    except RuntimeError as error:
+        (folder / name / "failed").write_text(str(error))
 """
+"""The small queue has no dead-letter queue, which is accepted, and no TLS alone, which is not."""
 
 
 def _synthesized(factory: pytest.TempPathFactory) -> Path:
