@@ -284,7 +284,10 @@ def run(
 def up(
     speed: Speed = "1",
     port: Port = 0,
-    seed: Seed = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="Seed of the ids; default: from the clock, so that no id comes twice."),
+    ] = None,
     state: Annotated[
         Path | None, typer.Option(help="Folder for the twin's state; default: a temporary one.")
     ] = None,
@@ -324,12 +327,14 @@ def up(
     pace, remote = _speed(speed), remote_of(target, endpoint)
     if state is not None:
         make_folder(state, "--state")
+    now = datetime.now(UTC)
     with tempfile.TemporaryDirectory(prefix="fleetwin-") as folder:
         twin = Embedded(
-            datetime.now(UTC),
+            now,
             state or Path(folder),
             speed=pace or 1.0,
-            seed=seed or 0,
+            # What an earlier twin has left in the folder must not be taken for this one's.
+            seed=round(now.timestamp() * 1e6) if seed is None else seed,
             port=port,
             assembly=place,
             isolation=isolation,

@@ -117,23 +117,29 @@ def _end(attempt: Attempt, state: StateRun, run: WorkflowRun) -> datetime:
 
 
 def table_of(runs: Sequence[WorkflowRun]) -> str:
-    """Return a list of executions, one a line."""
+    """Return a list of executions, one a line; errors only where some are known.
+
+    ListExecutions does not name them.
+    """
     rows = [
         (
             f"{run.started:%Y-%m-%d %H:%M:%S}",
             run.machine,
             run.name,
             run.status,
-            lasting(_seconds(run.started, run.ended)),
+            "" if run.stopped is None else lasting(_seconds(run.started, run.stopped)),
             "" if run.error is None else shortened(run.error, 40),
         )
         for run in runs
     ]
     head = ("started (UTC)", "workflow", "execution", "status", "time", "error")
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    columns = list(zip(head, *rows, strict=True))
+    if not any(row[-1] for row in rows):
+        del columns[-1]
+    widths = [max(map(len, column)) for column in columns]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in (head, *rows)
+        for row in zip(*columns, strict=True)
     )
 
 

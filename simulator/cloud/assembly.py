@@ -170,11 +170,11 @@ def load_assembly(folder: Path, root: Path | None = None) -> Assembly:
     if not found:
         raise TemplateError(f"{folder}: the manifest names no stack; synthesize it again")
     account, region = _environment(folder, {where for _, where in found})
-    assets: dict[str, Path] = {}
+    assets = sources = _sources(folder, root)
     for each in folders:
-        assets |= _packed_assets(each)
+        assets = _packed_assets(each, sources) | assets
     stacks = _in_order(folder, [stack for stack, _ in found])
-    return Assembly(folder, stacks, assets | _sources(folder, root), account, region)
+    return Assembly(folder, stacks, assets, account, region)
 
 
 def _folders(place: Path, cure: str) -> list[_Folder]:
@@ -221,10 +221,11 @@ def _in_order(folder: Path, stacks: list[Stack]) -> tuple[Stack, ...]:
         raise TemplateError(f"{folder}: stacks need each other in a circle: {circle}") from None
 
 
-def _packed_assets(folder: _Folder) -> dict[str, Path]:
+def _packed_assets(folder: _Folder, sources: Mapping[str, Path]) -> dict[str, Path]:
     """Return the assets that lie in the assembly itself, as ``cdk synth`` leaves them.
 
-    The committed snapshot has none: ``sources.json`` leads to the working tree.
+    The committed snapshot has none: ``sources.json`` leads to the working tree. Raises
+    TemplateError where one that has no source there is listed and missing.
     """
     found: dict[str, Path] = {}
     for _, artifact in folder.of_type("cdk:asset-manifest"):
@@ -238,6 +239,8 @@ def _packed_assets(folder: _Folder) -> dict[str, Path]:
                 path = folder.place / asset.get("source", {}).get(place, "")
                 if path != folder.place and path.exists():
                     found[key] = path.resolve()
+                elif path != folder.place and key not in sources:
+                    raise TemplateError(f"{path}: {listed.name} names it; synthesize it again")
     return found
 
 

@@ -108,6 +108,14 @@ def test_all_that_is_missing_is_listed_before_anything_is_created(tmp_path: Path
         assert sum(name in line for line in rest) == 1
 
 
+def test_an_asset_that_is_listed_and_not_there_is_named(tmp_path: Path) -> None:
+    folder = changed(tmp_path, lambda resources: None)
+    (asset,) = folder.glob("asset.*")
+    shutil.rmtree(asset)
+    with pytest.raises(TemplateError, match=f"{asset.name}: ColdStore.assets.json names it; syn"):
+        CliRunner().invoke(app, ["assembly", str(folder)], catch_exceptions=False)
+
+
 def test_every_property_has_a_verdict_and_what_is_only_recorded_a_reason(tmp_path: Path) -> None:
     folder = changed(tmp_path, add_what_is_missing)
     words = ["assembly", str(folder), "--properties"]

@@ -16,9 +16,12 @@ from typing import Any
 import boto3
 import psutil
 import pytest
+from typer.testing import CliRunner
 
 import simulator.run
-from simulator import cli
+from simulator import cli, targets
+from simulator.cli_commands import app
+from simulator.errors import SimulatorError
 from simulator.report import RunReport
 from simulator.run import Options
 from simulator.tests.command import (
@@ -93,6 +96,22 @@ def test_a_port_in_use_is_refused_with_the_way_out(tmp_path: Path, command_line:
         line = refusal(fleetwin(*command_line, "--port", str(port), *where))
     assert f"port {port} on 127.0.0.1 is in use" in line
     assert "--port" in line.partition(";")[2]
+
+
+def test_twins_that_are_kept_up_on_one_folder_give_no_id_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds: list[int] = []
+
+    def noted(*args: object, seed: int, **more: object) -> None:
+        seeds.append(seed)
+        raise SimulatorError("enough")
+
+    monkeypatch.setattr(targets, "Embedded", noted)
+    for more in ([], [], ["--seed", "7"]):
+        CliRunner().invoke(app, ["up", "--state", str(tmp_path), *more])
+    assert seeds[0] != seeds[1]
+    assert seeds[2] == 7
 
 
 def test_a_missing_java_is_noticed_before_anything_runs_and_the_way_to_get_one_is_named(

@@ -61,6 +61,16 @@ def example() -> tuple[Bench, Execution]:
     return bench, bench.run(definition, {"s": 50, "items": ["a", "b"]})
 
 
+def test_a_list_has_no_time_of_what_runs_and_no_errors_where_none_are_known() -> None:
+    ended = shown(*example())
+    runs = [replace(ended, error=None), replace(ended, error=None, status="RUNNING", stopped=None)]
+    head, first, second = table_of(runs).splitlines()
+    assert head.split("  ")[-1].strip() == "time"
+    assert first.endswith("5 min 10 s")
+    assert second.endswith("RUNNING"), "what still runs has taken no time that could be named"
+    assert table_of([ended]).splitlines()[0].endswith("error")
+
+
 @settings(max_examples=40, deadline=None)
 @given(tree=TREES)
 def test_every_state_and_every_attempt_of_a_history_is_in_the_tree_once(tree: Any) -> None:
