@@ -72,11 +72,16 @@ class Subscription:
         return json.loads(text).get("deadLetterTargetArn") if text else None
 
     def takes(self, message: Message) -> bool:
-        """Tell whether the filter policy, if any, lets a message pass."""
+        """Tell whether the filter policy, if any, lets a message pass.
+
+        A message without attributes passes no policy about them, ``{"exists": false}`` neither
+        (developer guide, "Key matching"; for null recorded on AWS).
+        """
         if self.wants is None:
             return True
         if self.attributes.get("FilterPolicyScope", ATTRIBUTES) == ATTRIBUTES:
-            return self.wants(attribute_values(message.attributes))
+            values = attribute_values(message.attributes)
+            return bool(message.attributes) and self.wants(values)
         try:
             body = json.loads(message.text)
         except ValueError:

@@ -155,6 +155,25 @@ def test_only_bodies_have_nested_policies_and_depth_counts() -> None:
         compile_policy("{", BODY)
 
 
+@pytest.mark.parametrize(
+    ("listed", "given", "expected"),
+    [
+        (["rugby", "tennis"], ["baseball"], True),
+        (["rugby", "tennis"], ["rugby", "baseball"], True),
+        (["rugby", "tennis"], ["rugby"], False),
+        (["rugby", "tennis"], ["tennis", "rugby"], False),
+        ([100, 500], [100, 50], True),
+        ([100, 500], [100, 500], False),
+    ],
+)
+def test_anything_but_wants_an_array_with_an_element_that_is_not_listed(
+    listed: list[Any], given: list[Any], expected: bool
+) -> None:
+    policy = {"interests": [{"anything-but": listed}]}
+    assert wants(policy, {"interests": attribute("String.Array", given)}) is expected
+    assert compile_policy(json.dumps(policy), BODY)({"interests": given}) is expected
+
+
 scalars = st.one_of(st.booleans(), st.integers(-99, 99), st.sampled_from(["a", "b", "ab", "B"]))
 flat = st.dictionaries(st.sampled_from("xyz"), scalars, max_size=3)
 policies = st.dictionaries(
