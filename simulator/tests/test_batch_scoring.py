@@ -91,6 +91,34 @@ class Fleet:
         found: list[dict[str, Any]] = listed["executions"]
         return found
 
+    def kept(self) -> dict[str, bytes]:
+        """Return the lake's objects, without the lines that one execution hands to its job.
+
+        Spark names its files by an id of the write, which is left out.
+        """
+        found = [
+            (re.sub(r"-[0-9a-f-]{36}(?=\.c000)", "", key), body)
+            for key, body in self.target.objects(self.target.bucket("processed"), "")
+            if not key.startswith("transform/")
+        ]
+        assert len(dict(found)) == len(found)
+        return dict(found)
+
+    def partitions(self) -> dict[str, list[tuple[list[str], str]]]:
+        """Return (values, location) of each table's partitions."""
+        call = self.target.call
+        (database,) = call("glue", "GetDatabases")["DatabaseList"]
+        names = {"DatabaseName": database["Name"]}
+        return {
+            table["Name"]: [
+                (each["Values"], each["StorageDescriptor"]["Location"])
+                for each in call("glue", "GetPartitions", **names, TableName=table["Name"])[
+                    "Partitions"
+                ]
+            ]
+            for table in call("glue", "GetTables", **names)["TableList"]
+        }
+
     def endpoint_scores(self, rows: list[tuple[Any, ...]]) -> list[float]:
         asked = [{"device_id": name, "features": values} for name, _, *values in rows]
         answer = self.target.call(
@@ -224,6 +252,25 @@ def test_the_day_before_is_made_judged_and_scored_by_the_clock(fleet: Fleet) -> 
     assert data["AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"] == nightly["executionArn"]
     after = fleet.sql("select * from scores order by device_id, event_time_ms")
     assert set(before) <= set(after)
+
+
+def test_the_same_day_again_is_the_same_objects_rows_and_partitions(fleet: Fleet) -> None:
+    tables = ("features", "scores")
+    told = list(fleet.told)
+
+    def found() -> tuple[Any, ...]:
+        rows = [
+            fleet.sql(f"select * from {name} order by device_id, event_time_ms") for name in tables
+        ]
+        return fleet.kept(), fleet.partitions(), rows
+
+    objects, partitions, rows = found()
+    assert any(key.startswith("quality/") for key in objects)
+    assert all(len(partitions[name]) >= HOURS for name in tables)
+    execution = fleet.run("nightly", "again", {"time": "2026-01-07T05:30:00Z"})
+    assert execution.status == "SUCCEEDED", (execution.error, execution.cause)
+    assert found() == (objects, partitions, rows)
+    assert fleet.told == told
 
 
 def test_a_day_of_poor_quality_is_told_and_not_scored(fleet: Fleet) -> None:
