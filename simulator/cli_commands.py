@@ -144,11 +144,6 @@ def run_command_line() -> NoReturn:
     except SimulatorError as error:
         print(f"fleetwin: {error}", file=sys.stderr)
         sys.exit(1)
-    except OSError as error:
-        if (trouble := words_for(error)) is None:
-            raise
-        print(f"fleetwin: {trouble}", file=sys.stderr)
-        sys.exit(1)
     except typer.Exit as stop:
         sys.exit(stop.exit_code)
     except Exception as error:
@@ -157,7 +152,10 @@ def run_command_line() -> NoReturn:
             if show is not None:
                 show()
                 sys.exit(getattr(error, "exit_code", 2))
-        raise
+        if (trouble := words_for(error)) is None:
+            raise
+        print(f"fleetwin: {trouble}", file=sys.stderr)
+        sys.exit(1)
 
 
 def _terminate(number: int, frame: object) -> NoReturn:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,30 @@ def test_trouble_of_the_machine_is_told_with_its_cure(number: int, words: str) -
     assert said is not None
     assert words in said
     assert "\n" not in said
+
+
+def test_a_full_disk_is_told_also_when_what_ends_a_run_fails_by_it() -> None:
+    with pytest.raises(sqlite3.OperationalError) as caught:
+        fail_twice()
+    assert (words_for(caught.value) or "").startswith("out/twin/s3/object: the disk is full; ")
+    caught.value.__context__ = None
+    assert (words_for(caught.value) or "").startswith("the disk is full; ")
+    assert words_for(sqlite3.OperationalError("no such table: objects")) is None
+
+
+def fail_twice() -> None:
+    """Fail to write a file, and then to write more into a database than fits."""
+    try:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "out/twin/s3/object")
+    finally:
+        fill_database()
+
+
+def fill_database() -> None:
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.execute("create table objects (body)")
+        database.execute("pragma max_page_count = 2")
+        database.execute("insert into objects values (zeroblob(100000))")
 
 
 @pytest.mark.parametrize("number", [errno.ENOENT, errno.EBADF, errno.EINVAL])
