@@ -98,16 +98,23 @@ def validate(
 
 
 def problems_of(
-    text: str, check_resource: Callable[[Resource], None], kind: str = "STANDARD"
+    text: str,
+    check_resource: Callable[[Resource], None],
+    kind: str = "STANDARD",
+    lacking: list[str] | None = None,
 ) -> list[str]:
-    """Return what is wrong with a definition: code, text and place of each problem."""
+    """Return what is wrong with a definition: code, text and place of each problem.
+
+    What the twin does not run raises NotSupportedByTwin, unless ``lacking`` is there to take what
+    of each state that is.
+    """
     if len(text.encode()) > MAX_DEFINITION_BYTES:
         return [f"{_SCHEMA}the definition is over {MAX_DEFINITION_BYTES} bytes"]
     try:
         definition = json.loads(text)
     except ValueError as error:
         return [f"INVALID_JSON_DESCRIPTION: {error}"]
-    return list(_Check(check_resource, kind).machine(definition, "", _MACHINE))
+    return list(_Check(check_resource, kind, lacking).machine(definition, "", _MACHINE))
 
 
 def diagnostics_of(problems: list[str]) -> list[dict[str, str]]:
@@ -130,8 +137,11 @@ def _required(names: list[str], where: str) -> str:
 class _Check:
     """Yields the problems of a definition, part by part."""
 
-    def __init__(self, check_resource: Callable[[Resource], None], kind: str) -> None:
+    def __init__(
+        self, check_resource: Callable[[Resource], None], kind: str, lacking: list[str] | None
+    ) -> None:
         self._check_resource = check_resource
+        self._lacking = lacking
         self._is_express = kind == "EXPRESS"
         self._language = "JSONPath"
 
@@ -154,7 +164,12 @@ class _Check:
             yield f"{_SCHEMA}Expected an object at {where}/States"
             return
         for name, state in states.items():
-            yield from self._state(state, f"{where}/States/{name}")
+            try:
+                yield from self._state(state, f"{where}/States/{name}")
+            except NotSupportedByTwin as error:
+                if self._lacking is None:
+                    raise
+                self._lacking.append(str(error.args[0]))
         yield from _transitions(definition["StartAt"], states, where)
 
     def _state(self, state: dict[str, Any], where: str) -> Iterator[str]:

@@ -41,6 +41,10 @@ def _not_deploying(request: Mapping[str, Any], told: Listener | None = None) -> 
     raise EnvironmentMissing("this twin takes no deployments; one that `fleetwin up` keeps up does")
 
 
+def _any_task(resource: Any) -> None:
+    """Be who is asked whether a Task could run while there is no Step Functions."""
+
+
 def _staged() -> None:
     """Be what brings S3's files up to date where they are the objects themselves."""
 
@@ -73,6 +77,8 @@ class Context:
     """How the processes of SageMaker's containers are started."""
     confirm_subscription: Callable[[str, str], str] = field(default=_no_topic)
     """Confirms a subscription to a topic (ARN) by its token; returns the subscription's ARN."""
+    check_task: Callable[[Any], None] = field(default=_any_task)
+    """Raises NotSupportedByTwin for a Task's resource (`asl_resources`) that could not run here."""
     stage: Callable[[], None] = field(default=_staged)
     """Called before a job reads S3's files: where objects are elsewhere, it fetches them."""
     s3a_jars: tuple[Path, ...] = ()

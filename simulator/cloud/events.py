@@ -217,17 +217,7 @@ class Events:
 
     def _put(self, call: Call) -> Answer:
         params = {name: value for name, value in call.params.items() if name != "Tags"}
-        check_bus(params)
-        if params.get("State") == "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS":
-            raise NotSupportedByTwin("events:PutRule with CloudTrail's management events")
-        pattern, expression = params.get("EventPattern"), params.get("ScheduleExpression")
-        if not pattern and not expression:
-            raise AwsError(
-                "ValidationException",
-                "Parameter(s) EventPattern or ScheduleExpression must be specified.",
-            )
-        wants = compile_pattern(pattern) if pattern else None
-        following = schedules.parse(expression, "ValidationException") if expression else None
+        wants, following = checked_rule(params)
         arn = self._rule_arn(params)[0]
         old = self._rules.get(params["Name"])
         rule = _Rule(params["Name"], arn, params, wants, following)
@@ -374,6 +364,22 @@ def _wrong(entry: Mapping[str, Any]) -> tuple[str, str] | None:
     except ValueError:
         is_object = False
     return None if is_object else ("MalformedDetail", "Detail is malformed.")
+
+
+def checked_rule(params: Params) -> tuple[Wants | None, schedules.Next | None]:
+    """Return which events a rule wants, and when it is due; raises as PutRule does."""
+    check_bus(params)
+    if params.get("State") == "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS":
+        raise NotSupportedByTwin("events:PutRule with CloudTrail's management events")
+    pattern, expression = params.get("EventPattern"), params.get("ScheduleExpression")
+    if not pattern and not expression:
+        raise AwsError(
+            "ValidationException",
+            "Parameter(s) EventPattern or ScheduleExpression must be specified.",
+        )
+    wants = compile_pattern(pattern) if pattern else None
+    following = schedules.parse(expression, "ValidationException") if expression else None
+    return wants, following
 
 
 def check_bus(params: Params) -> None:

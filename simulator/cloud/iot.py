@@ -280,10 +280,7 @@ class Iot:
         return {}
 
     def _parsed(self, name: str, payload: Params) -> Rule:
-        if payload.get("awsIotSqlVersion", "2015-10-08") not in ("2015-10-08", "2016-03-23"):
-            raise NotSupportedByTwin(f"IoT SQL version {payload['awsIotSqlVersion']}")
-        if len(payload["actions"]) > MAX_ACTIONS:
-            raise AwsError("InvalidRequestException", "A rule has at most 10 actions")
+        check_payload(payload)
         error_action = payload.get("errorAction")
         return Rule(
             name,
@@ -327,3 +324,11 @@ class Iot:
                 if topic is None or matches(rule.statement.topic_filter, topic)
             ]
         }
+
+
+def check_payload(payload: Params) -> None:
+    """Raise what CreateTopicRule does, beside what is wrong with the SQL or with one action."""
+    if payload.get("awsIotSqlVersion", "2015-10-08") not in ("2015-10-08", "2016-03-23"):
+        raise NotSupportedByTwin(f"IoT SQL version {payload['awsIotSqlVersion']}")
+    if len(payload["actions"]) > MAX_ACTIONS:
+        raise AwsError("InvalidRequestException", "A rule has at most 10 actions")

@@ -94,18 +94,7 @@ class Subscription:
         for name in ("FilterPolicy", "RedrivePolicy", "DeliveryPolicy"):
             if after.get(name) in ("", "{}"):
                 del after[name]
-        scope = after.get("FilterPolicyScope", ATTRIBUTES)
-        if scope not in (ATTRIBUTES, BODY):
-            raise invalid(
-                f"{prefix}FilterPolicyScope: Invalid value [{scope}]. Please use either "
-                "MessageBody or MessageAttributes"
-            )
-        _check_raw(after.get("RawMessageDelivery", "false"), self.protocol, prefix)
-        _check_redrive(after.get("RedrivePolicy"), prefix)
-        if "DeliveryPolicy" in after:
-            check_policy(after["DeliveryPolicy"], self.protocol, prefix)
-        policy = after.get("FilterPolicy")
-        self.wants = compile_policy(policy, scope, prefix) if policy else None
+        self.wants = wanted_by(after, self.protocol, prefix)
         self.attributes = after
 
     def listed(self) -> dict[str, str]:
@@ -131,6 +120,25 @@ class Subscription:
             **scope,
             **self.attributes,
         }
+
+
+def wanted_by(attributes: Mapping[str, str], protocol: str, prefix: str = "") -> Wants | None:
+    """Return which messages a subscription of these attributes wants, None for all.
+
+    Raises InvalidParameter for each attribute that is wrong.
+    """
+    scope = attributes.get("FilterPolicyScope", ATTRIBUTES)
+    if scope not in (ATTRIBUTES, BODY):
+        raise invalid(
+            f"{prefix}FilterPolicyScope: Invalid value [{scope}]. Please use either "
+            "MessageBody or MessageAttributes"
+        )
+    _check_raw(attributes.get("RawMessageDelivery", "false"), protocol, prefix)
+    _check_redrive(attributes.get("RedrivePolicy"), prefix)
+    if "DeliveryPolicy" in attributes:
+        check_policy(attributes["DeliveryPolicy"], protocol, prefix)
+    policy = attributes.get("FilterPolicy")
+    return compile_policy(policy, scope, prefix) if policy else None
 
 
 def invalid(why: str) -> AwsError:

@@ -6,8 +6,8 @@ itself, and what of each call the service would refuse by its parameters alone (
 prints the rest: what the twin's own code acts on, what moto has, which properties change nothing
 here and why.
 
-What depends on the answers of other resources (an ARN that has to have a form) is not judged
-here but when the resource is created.
+A value that another resource gives is not known yet: it stands for any (`stand_ins`), and what
+depends on it is not judged here but when the resource is created.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from simulator.cloud.errors import AwsError, NotSupportedByTwin
 from simulator.cloud.forward_table import Arns
 from simulator.cloud.iam import Iam
 from simulator.cloud.planned import Planned
-from simulator.cloud.refusals import refusal as refusal_of
+from simulator.cloud.refusals import lacks, refusals
 from simulator.cloud.resources import MAPPINGS
 from simulator.cloud.resources.declarations import ENFORCED, HONOURED, RECORDED, REFUSED
 from simulator.cloud.resources.mapping import NOT_MAPPED
@@ -48,7 +48,8 @@ class _Surveyed(Planned):
     def call(self, service: str, operation: str, params: dict[str, Any]) -> dict[str, Any]:
         """Note a call, and what of it the twin is known not to have."""
         answer = super().call(service, operation, params)
-        self._refuse(refusal_of(service, operation, params))
+        for said in refusals(service, operation, params, self.context):
+            self._refuse(said)
         return answer
 
     def register(self, change: partial[None]) -> None:
@@ -57,13 +58,13 @@ class _Surveyed(Planned):
         try:
             change(Iam(self.context.account, self.context.region))
         except NotSupportedByTwin as error:
-            self._refuse(str(error.args[0]))
+            self._refuse(lacks(error))
         except AwsError:
             # Of a role that is not there yet.
             pass
 
     def _refuse(self, what: str) -> None:
-        if what and what not in self.refused:
+        if what not in self.refused:
             self.refused.append(what)
 
 
@@ -111,7 +112,7 @@ def survey_resource(
     except (ArithmeticError, LookupError, TypeError, ValueError):
         # Of values that are made up; whatever is wrong shows when the resource is created.
         pass
-    problems += [f"{place}: the twin does not have {what}" for what in resource.refused]
+    problems += [f"{place}: {what}" for what in resource.refused]
     row.problems += problems
     if problems:
         row.verdict = REFUSED
@@ -195,4 +196,4 @@ def refusal(rows: Iterable[Row]) -> str:
     if len(problems) <= 1:
         return "".join(f"{problem} ({kind})" for kind, problem in problems)
     lines = [f"  {kind}: {problem}" for kind, problem in problems]
-    return "\n".join([f"{len(problems)} things that the twin does not have:", *lines])
+    return "\n".join([f"{len(problems)} things that cannot be created on the twin:", *lines])

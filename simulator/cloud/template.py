@@ -15,7 +15,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from simulator.cloud import survey
+from simulator.cloud import stand_ins, survey
 from simulator.cloud.assembly import Assembly, Stack, load_assembly
 from simulator.cloud.context import Context
 from simulator.cloud.intrinsics import Reference, Scope
@@ -201,7 +201,7 @@ class Deployer:
         kind = str(self.stacks[stack].resources[logical_id].get("Type"))
         service = kind.split("::")[1].lower() if kind.startswith("AWS::") else "twin"
         service = {"stepfunctions": "states"}.get(service, service)
-        return self.context.arn(service, f"{attribute or 'ref'}/{logical_id}")
+        return self.context.arn(service, stand_ins.stand_in(logical_id, attribute))
 
     def _reader(self, stack: str) -> Callable[[str, str | None], Any]:
         return lambda logical_id, attribute: self._value((stack, logical_id), attribute)

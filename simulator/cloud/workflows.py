@@ -44,6 +44,7 @@ class Workflows:
         self._machines: dict[str, Machine] = {}
         self._notices = Notices(context, record)
         self._jobs = {("stepfunctions", "StartExecution"): self._nested(), **jobs}
+        context.check_task = self._check_resource
         self._executions = Executions(context, self._jobs, self._notices, self._machine)
 
     def watch(self, on_state: Callable[[str, str, str], None]) -> None:
@@ -121,8 +122,7 @@ class Workflows:
     def _create(self, call: Call) -> Answer:
         params = call.params
         kind = params.get("type", "STANDARD")
-        _refuse_versions(params)
-        check_name(params["name"])
+        check_request(params)
         definition, tasks = self._validated(params["definition"], kind)
         arn = self._named_machine(params)[0]
         settings = _DEFAULTS | _settings(params)
@@ -214,6 +214,12 @@ class Workflows:
             for machine in self._machines.values()
         ]
         return paged("stateMachines", machines, call.params)
+
+
+def check_request(params: Params) -> None:
+    """Raise what CreateStateMachine does of a request, beside what is wrong with its definition."""
+    _refuse_versions(params)
+    check_name(params["name"])
 
 
 def _refuse_versions(params: Params) -> None:

@@ -102,7 +102,7 @@ def test_all_that_is_missing_is_listed_before_anything_is_created(tmp_path: Path
     finally:
         target.close()
     first, *rest = str(caught.value).splitlines()
-    assert first == "3 things that the twin does not have:"
+    assert first == "3 things that cannot be created on the twin:"
     assert len(rest) == 3
     for name in ("Pool", "Web", "Colour"):
         assert sum(name in line for line in rest) == 1

@@ -99,7 +99,10 @@ MINIMAL: dict[str, dict[str, Any]] = {
     "AWS::IAM::Role": {"AssumeRolePolicyDocument": TRUST},
     "AWS::IAM::Policy": {"PolicyName": "p", "PolicyDocument": policy("s3:*")},
     "AWS::IAM::ManagedPolicy": {"PolicyDocument": policy("s3:*")},
-    "AWS::StepFunctions::StateMachine": {"RoleArn": ROLE, "DefinitionString": "{}"},
+    "AWS::StepFunctions::StateMachine": {
+        "RoleArn": ROLE,
+        "DefinitionString": '{"StartAt": "A", "States": {"A": {"Type": "Succeed"}}}',
+    },
     "AWS::StepFunctions::Activity": {"Name": "by-hand"},
     "AWS::SNS::Topic": {},
     "AWS::SNS::Subscription": {"TopicArn": "t", "Protocol": "sqs", "Endpoint": "q"},
@@ -332,7 +335,7 @@ def test_a_stream_gets_its_retention_and_encryption_by_calls_of_their_own(tmp_pa
 
 def test_a_topic_rule_is_spelt_as_the_iot_api_spells_it(tmp_path: Path) -> None:
     kinesis = {"RoleArn": ROLE, "StreamName": "s", "PartitionKey": "${topic(2)}"}
-    s3 = {"RoleArn": ROLE, "BucketName": "b", "Key": "k", "CannedAcl": "private"}
+    s3 = {"RoleArn": ROLE, "BucketName": "b", "Key": "k"}
     _, calls = created(
         tmp_path,
         "AWS::IoT::TopicRule",
@@ -357,9 +360,7 @@ def test_a_topic_rule_is_spelt_as_the_iot_api_spells_it(tmp_path: Path) -> None:
                 "actions": [
                     {"kinesis": {"roleArn": ROLE, "streamName": "s", "partitionKey": "${topic(2)}"}}
                 ],
-                "errorAction": {
-                    "s3": {"roleArn": ROLE, "bucketName": "b", "key": "k", "cannedAcl": "private"}
-                },
+                "errorAction": {"s3": {"roleArn": ROLE, "bucketName": "b", "key": "k"}},
             },
         }
     ]
@@ -502,11 +503,14 @@ def test_a_bucket_policy_denies_from_the_moment_it_is_deployed(tmp_path: Path) -
         context.iam.authorise(Principal("one", ROLE), "s3:PutObject", "arn:aws:s3:::b/key")
 
 
+MACHINE = {"StartAt": "${First}", "Comment": "${Text}", "States": {"One": {"Type": "Succeed"}}}
+
+
 @pytest.mark.parametrize(
     "definition",
     [
-        {"DefinitionString": '{"StartAt": "${First}", "Comment": "${Text}"}'},
-        {"Definition": {"StartAt": "${First}", "Comment": "${Text}"}},
+        {"DefinitionString": json.dumps(MACHINE)},
+        {"Definition": MACHINE},
     ],
 )
 def test_substitutions_land_escaped_in_the_definition(
@@ -525,7 +529,8 @@ def test_substitutions_land_escaped_in_the_definition(
         },
     )
     (params,) = calls.of("CreateStateMachine")
-    assert json.loads(params["definition"]) == {"StartAt": "One", "Comment": 'say "hi"'}
+    filled = {**MACHINE, "StartAt": "One", "Comment": 'say "hi"'}
+    assert json.loads(params["definition"]) == filled
     assert (params["name"], params["type"]) == ("m", "STANDARD")
     assert resource.physical_id == f"arn:aws:states:us-east-1:{ACCOUNT}:stateMachine:m"
 
