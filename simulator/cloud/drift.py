@@ -2,7 +2,7 @@
 
 `fleetwin drift` prints it for a twin that is up; tests demand that there is nothing to print after
 a stack was made or changed. What no answer has is listed in `NOT_DESCRIBED` with the reason. How
-each type is asked for is in `drift_answers` and `drift_lake`.
+each type is asked for is in `drift_answers`, `drift_lake` and `drift_roles`.
 """
 
 from __future__ import annotations
@@ -18,10 +18,6 @@ from simulator.cloud.stack_events import Node
 from simulator.cloud.stack_state import Live
 
 URI = "the answer has it as a part of LocationUri"
-
-_ROLES = "what is allowed is `fleetwin iam report`; roles are no answers of a service here"
-OTHERWISE = {f"AWS::IAM::{kind}": _ROLES for kind in ("ManagedPolicy", "Policy", "Role")}
-"""Types without a describe operation in the twin, and what shows them instead."""
 
 NOT_DESCRIBED = {
     ("AWS::DataSync::Agent", "ActivationKey"): "used up by the activation",
@@ -64,8 +60,7 @@ def of_resource(one: Live, ask: Ask) -> Iterator[str]:
     values = copy.deepcopy(one.properties)
     answers = ANSWERS.get(kind)
     if answers is None:
-        if kind not in OTHERWISE:
-            yield ": nothing asks for it"
+        yield ": nothing asks for it"
         return
     try:
         found = answers(ask, physical_id, values)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from simulator.cloud import drift_answers as basic
+from simulator.cloud import drift_roles
 from simulator.cloud.drift_answers import Answers, Ask, Values, one, only
 
 
@@ -153,6 +154,7 @@ ANSWERS: dict[str, Answers] = {
     "AWS::Glue::Database": glue_database,
     "AWS::Glue::Job": one("glue", "GetJob", "JobName", "Job"),
     "AWS::Glue::Table": glue_table,
+    **drift_roles.ANSWERS,
     "AWS::IoT::Policy": basic.iot_policy,
     "AWS::IoT::PolicyPrincipalAttachment": basic.policy_attachment,
     "AWS::IoT::Thing": basic.thing,

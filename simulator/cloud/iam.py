@@ -234,6 +234,10 @@ class Iam:
         self.history.append(("put_trust_policy", (role_arn, document)))
         self._forget()
 
+    def describe_role(self, role_arn: str, text: str = "") -> None:
+        """Say what a role is for: text for people, which GetRole returns."""
+        self.history.append(("describe_role", (self._role(role_arn).arn, text)))
+
     def remove_role_policy(self, role_arn: str, name: str) -> None:
         """Remove one inline policy. Raises NoSuchEntity when there is none of that name."""
         if self._role(role_arn).inline.pop(name, None) is None:

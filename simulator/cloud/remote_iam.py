@@ -17,6 +17,7 @@ from simulator.cloud.iam import Iam
 from simulator.cloud.operations import Answer, Params
 
 _EXISTS = "EntityAlreadyExists"
+_NONE = "NoSuchEntity"
 
 
 _OF_AWS = "arn:aws:iam::aws:policy/"
@@ -42,11 +43,15 @@ class RemoteIam:
         """Do there what was done to roles and policies since the last time."""
         steps: dict[str, Callable[..., None]] = {
             "put_role": self._put_role,
+            "put_trust_policy": self._put_trust_policy,
+            "describe_role": self._describe_role,
             "remove_role": self._remove_role,
             "put_role_policy": self._put_role_policy,
             "remove_role_policy": self._remove_role_policy,
             "put_managed_policy": self._put_managed_policy,
+            "remove_managed_policy": self._remove_managed_policy,
             "attach": self._attach,
+            "detach": self._detach,
         }
         while self._done < len(self._iam.history):
             method, arguments = self._iam.history[self._done]
@@ -66,19 +71,32 @@ class RemoteIam:
         except AwsError as error:
             if error.code != _EXISTS:
                 raise
-            self._forward("UpdateAssumeRolePolicy", RoleName=name, PolicyDocument=document)
+            self._put_trust_policy(arn, trust)
+            self._empty(name)
         for policy, content in inline.items():
             self._put_role_policy(arn, policy, content)
+
+    def _put_trust_policy(self, arn: str, trust: Any) -> None:
+        _, name = _path_and_name(arn)
+        self._forward("UpdateAssumeRolePolicy", RoleName=name, PolicyDocument=_text(trust))
+
+    def _describe_role(self, arn: str, text: str) -> None:
+        _, name = _path_and_name(arn)
+        self._forward("UpdateRole", RoleName=name, Description=text)
 
     def _remove_role(self, arn: str) -> None:
         """Delete a role; IAM wants it empty before."""
         _, name = _path_and_name(arn)
+        self._empty(name)
+        self._forward("DeleteRole", RoleName=name)
+
+    def _empty(self, name: str) -> None:
+        """Take every policy from a role."""
         for policy in self._forward("ListRolePolicies", RoleName=name)["PolicyNames"]:
             self._forward("DeleteRolePolicy", RoleName=name, PolicyName=policy)
         attached = self._forward("ListAttachedRolePolicies", RoleName=name)["AttachedPolicies"]
         for each in attached:
             self._forward("DetachRolePolicy", RoleName=name, PolicyArn=each["PolicyArn"])
-        self._forward("DeleteRole", RoleName=name)
 
     def _put_role_policy(self, arn: str, policy: str, document: Any) -> None:
         _, name = _path_and_name(arn)
@@ -97,13 +115,35 @@ class RemoteIam:
         except AwsError as error:
             if error.code != _EXISTS:
                 raise
+            self._keep_one_version(arn)
             self._forward(
                 "CreatePolicyVersion", PolicyArn=arn, PolicyDocument=text, SetAsDefault=True
             )
 
+    def _remove_managed_policy(self, arn: str) -> None:
+        """Delete a policy; IAM wants its other versions gone before."""
+        self._keep_one_version(arn)
+        self._forward("DeletePolicy", PolicyArn=arn)
+
+    def _keep_one_version(self, arn: str) -> None:
+        """Delete the versions that are not in force: a policy has five at most."""
+        for each in self._forward("ListPolicyVersions", PolicyArn=arn)["Versions"]:
+            if not each["IsDefaultVersion"]:
+                version = each["VersionId"]
+                self._forward("DeletePolicyVersion", PolicyArn=arn, VersionId=version)
+
     def _attach(self, arn: str, policy_arn: str) -> None:
         _, name = _path_and_name(arn)
         self._forward("AttachRolePolicy", RoleName=name, PolicyArn=policy_arn)
+
+    def _detach(self, arn: str, policy_arn: str) -> None:
+        _, name = _path_and_name(arn)
+        try:
+            self._forward("DetachRolePolicy", RoleName=name, PolicyArn=policy_arn)
+        except AwsError as error:
+            # `Iam.detach` may be asked to take what a role does not have.
+            if error.code != _NONE:
+                raise
 
 
 def _text(document: Any) -> str:

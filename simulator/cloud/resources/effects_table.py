@@ -147,6 +147,7 @@ _GLUE = {
 }
 _PERMISSIONS = {
     "put_role": Effect(("arn",), undone_by("remove_role", "arn"), special.role),
+    "describe_role": put("role_arn", undo=undone_by("describe_role", "role_arn")),
     "put_role_policy": put(
         "role_arn", "name", undo=undone_by("remove_role_policy", "role_arn", "name")
     ),

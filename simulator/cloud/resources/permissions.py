@@ -21,7 +21,7 @@ from simulator.cloud.resources.mapping import Outcome, Resource, maps
         "Policies": enforced("test_statement_removal.test_without_a_statement_a_call_is_denied"),
         "ManagedPolicyArns": enforced("test_iam.test_a_managed_policy_allows_once_it_is_attached"),
         "Path": honoured("test_iam.test_a_denial_is_worded_as_aws_words_it"),
-        "Description": kept("text for people"),
+        "Description": TEXT,
         "MaxSessionDuration": kept("sessions live as long as the process that holds them"),
     },
 )
@@ -36,9 +36,12 @@ def role(resource: Resource) -> Outcome:
         each.need("PolicyName"): each.need("PolicyDocument") for each in properties.each("Policies")
     }
     managed = tuple(str(each) for each in properties.take("ManagedPolicyArns", []))
+    description = str(properties.take("Description", ""))
     resource.register(
         partial(Iam.put_role, arn=arn, trust_policy=trust, inline=inline, managed=managed)
     )
+    if description:
+        resource.register(partial(Iam.describe_role, role_arn=arn, text=description))
     unique = hashlib.sha256(arn.encode()).hexdigest()[:17].upper()
     return name, {"Arn": arn, "RoleId": f"AROA{unique}"}
 
