@@ -20,11 +20,24 @@ PATIENCE_S = 180.0
 """Real seconds within which a run gets as far as a test wants it, on a busy machine."""
 
 
+SHORT = """
+description = "a pump, and a minute of history: soon in the workflow"
+seed = 1
+history_s = 60
+live_s = 60
+
+[fleet]
+sensors = ["temperature_c"]
+machines = 1
+burst_period_s = 0
+"""
+
+
 @contextmanager
-def run_of_tiny(out: Path) -> Iterator[subprocess.Popen[str]]:
+def run_of(scenario: str, out: Path) -> Iterator[subprocess.Popen[str]]:
     """Start a run as the leader of a process group, as a terminal does."""
     process = subprocess.Popen(
-        command("run", "tiny", "--out", str(out)),
+        command("run", scenario, "--out", str(out)),
         env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -64,14 +77,17 @@ def programs(processes: list[psutil.Process]) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("number", "stage"),
-    [(signal.SIGTERM, "boot"), (signal.SIGINT, "history")],
+    ("number", "scenario", "stage"),
+    [(signal.SIGTERM, "tiny", "boot"), (signal.SIGINT, "short.toml", "history")],
     ids=["SIGTERM in the history", "Ctrl-C in the workflow"],
 )
 def test_a_signal_ends_the_run_and_everything_that_it_started(
-    tmp_path: Path, number: signal.Signals, stage: str
+    tmp_path: Path, number: signal.Signals, scenario: str, stage: str
 ) -> None:
-    with run_of_tiny(tmp_path) as process:
+    if scenario.endswith(".toml"):
+        scenario = str(tmp_path / scenario)
+        Path(scenario).write_text(SHORT, "utf-8")
+    with run_of(scenario, tmp_path / "out") as process:
         wait_for_stage(process, stage)
         deadline = time.monotonic() + 30.0
         while "java" not in programs(started := descendants(process)):
@@ -92,7 +108,7 @@ def test_a_signal_ends_the_run_and_everything_that_it_started(
 
 
 def test_nothing_is_left_when_the_run_is_killed(tmp_path: Path) -> None:
-    with run_of_tiny(tmp_path) as process:
+    with run_of("tiny", tmp_path) as process:
         wait_for_stage(process, "boot")
         started = descendants(process)
         assert started
