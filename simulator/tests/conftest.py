@@ -39,6 +39,10 @@ LONGEST = (
     "parity_tests/journey/test_journey.py",
     "parity_tests/mutations/test_mutations.py",
     "parity_tests/latency/test_hidden_delays.py",
+    "parity_tests/latency/test_slow_endpoint.py",
+    "parity_tests/test_scorecard.py",
+    "parity_tests/test_cassettes.py",
+    "parity_tests/test_cassette_runs.py",
 )
 """Files that take long as a whole, the longest first."""
 
