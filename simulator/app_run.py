@@ -111,7 +111,7 @@ def run_app(options: AppOptions) -> dict[str, Any]:
     finally:
         target.close()
     text = app_report.text_of(report)
-    (options.out / "app-report.json").write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+    (options.out / evidence.APP_REPORT).write_text(json.dumps(report, indent=1) + "\n", "utf-8")
     (options.out / "app-report.txt").write_text(text + "\n", "utf-8")
     return report
 

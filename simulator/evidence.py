@@ -38,7 +38,12 @@ STATE_FOLDER = "twin"
 MARKER = ".fleetwin-state"
 ALERTS_FILE = "alerts.jsonl"
 """The alerts as a person got them, a line each; `fleetwin trace` shows what they say."""
+APP_REPORT = "app-report.json"
+"""What a run of an app that is not ours leaves beside its twin."""
+
 REPORT_FILES = (
+    APP_REPORT,
+    "app-report.txt",
     "report.html",
     "report.json",
     ALERTS_FILE,

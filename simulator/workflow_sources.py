@@ -67,9 +67,18 @@ class Folder:
         return run
 
     def start(self, machine: str, data: str, note: Callable[[str], None]) -> WorkflowRun:
-        """Run on a twin of this folder, without machines and with its schedules off."""
+        """Run on a twin of this folder, without machines and with its schedules off.
+
+        Raises EnvironmentMissing where the folder was left by an app that is not ours.
+        """
+        from simulator.evidence import APP_REPORT
         from simulator.targets import quiet_twin
 
+        if (self._state.parent / APP_REPORT).exists():
+            raise EnvironmentMissing(
+                f"{self._state} is of an app of your own, and only our stack boots from a folder: "
+                "start it on a twin that is up: fleetwin up --assembly, then --target embedded"
+            )
         now = datetime.now(UTC)
         cloud = quiet_twin(now, self._state)
         try:
@@ -141,7 +150,8 @@ def chosen(name: str, arns: Mapping[str, str]) -> str:
     if len(fit) == 1:
         return arns[fit[0]]
     problem = "there is no workflow" if not fit else f"{len(fit)} workflows end in"
-    raise WorkflowNotFound(f"{problem} {name}: choose one of {_names(sorted(arns))}")
+    cure = f"choose one of {_names(sorted(arns))}" if arns else "the stack has none at all"
+    raise WorkflowNotFound(f"{problem} {name}: {cure}")
 
 
 def found(name: str, runs: Iterable[WorkflowRun]) -> WorkflowRun:

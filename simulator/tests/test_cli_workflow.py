@@ -61,6 +61,14 @@ def test_a_status_that_no_execution_can_have_is_refused_with_those_it_can(state:
         command("list", "--state", str(state), "--status", "FAILING")
 
 
+def test_our_stack_is_not_booted_on_what_another_app_has_left(tmp_path: Path) -> None:
+    (tmp_path / "twin").mkdir()
+    (tmp_path / "app-report.json").write_text("{}", "utf-8")
+    with pytest.raises(EnvironmentMissing, match=r"of an app of your own.*--target embedded"):
+        command("run", "features", "--state", str(tmp_path / "twin"))
+    assert list((tmp_path / "twin").iterdir()) == []
+
+
 def test_an_execution_is_shown_by_its_name_its_beginning_or_its_workflow(
     state: Path, tmp_path: Path
 ) -> None:
