@@ -1,11 +1,17 @@
-"""The committed template, as the tests look at it: no CDK is needed."""
+"""The committed templates, as the tests look at them: no CDK is needed.
+
+Where no stage is named, dev is meant.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+from infra_cdk.config import STAGES, StageConfig
 
 SNAPSHOTS = Path(__file__).parents[1] / "snapshots"
 Body = Mapping[str, Any]
@@ -22,19 +28,27 @@ LOG_DELIVERY = {
 """What a state machine that logs may do besides what its states call."""
 
 
-def template() -> Body:
-    """Return the template of the stage dev."""
-    parsed: Body = json.loads((SNAPSHOTS / "FleetwinDev.template.json").read_text())
+@cache
+def template(stage: str = "dev") -> Body:
+    """Return the template of a stage."""
+    config: StageConfig = STAGES[stage]
+    folder = SNAPSHOTS if stage == "dev" else SNAPSHOTS.with_name(f"snapshots-{stage}")
+    parsed: Body = json.loads((folder / f"{config.stack_name}.template.json").read_text())
     return parsed
 
 
-def resources(kind: str) -> dict[str, Body]:
+def resources(kind: str, stage: str = "dev") -> dict[str, Body]:
     """Return the properties of all resources of a type, by logical id."""
     return {
         logical_id: body.get("Properties", {})
-        for logical_id, body in template()["Resources"].items()
+        for logical_id, body in template(stage)["Resources"].items()
         if body["Type"] == kind
     }
+
+
+def of_each_stage(kind: str) -> list[tuple[str, str]]:
+    """Return (stage, logical id) of every resource of a type."""
+    return [(stage, logical_id) for stage in STAGES for logical_id in resources(kind, stage)]
 
 
 def role_statements(role_name: str) -> dict[str, Body]:
@@ -45,9 +59,9 @@ def role_statements(role_name: str) -> dict[str, Body]:
     raise KeyError(role_name)
 
 
-def all_role_statements() -> Iterator[tuple[str, Body]]:
+def all_role_statements(stage: str = "dev") -> Iterator[tuple[str, Body]]:
     """Yield (role name, statement) of every role."""
-    for role in resources("AWS::IAM::Role").values():
+    for role in resources("AWS::IAM::Role", stage).values():
         for statement in _statements(role):
             yield role["RoleName"], statement
 

@@ -7,40 +7,44 @@ from pathlib import Path
 
 import pytest
 
+from infra_cdk.config import STAGES
 from infra_cdk.tests.snapshot import resources, text_of
 
 RUNBOOKS = Path(__file__).parents[2] / "docs" / "runbooks"
 PREFIX = "fleetwin-dev-"
 DESCRIPTIONS = {
-    body["AlarmName"].removeprefix(PREFIX): body["AlarmDescription"]
+    (stage, body["AlarmName"].removeprefix(f"fleetwin-{stage}-")): body["AlarmDescription"]
+    for stage in STAGES
     for kind in ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm")
-    for body in resources(kind).values()
+    for body in resources(kind, stage).values()
 }
 LOGS = "AWS::Logs::LogGroup"
 PARTS = ("## Look first", "## What to do", "## It is over when")
 
 
-@pytest.mark.parametrize("name", sorted(DESCRIPTIONS))
-def test_an_alarms_description_names_its_page(name: str) -> None:
-    assert DESCRIPTIONS[name].endswith(f". What to do: docs/runbooks/{name}.md")
+@pytest.mark.parametrize(("stage", "name"), sorted(DESCRIPTIONS))
+def test_an_alarms_description_names_its_page(stage: str, name: str) -> None:
+    assert DESCRIPTIONS[stage, name].endswith(f". What to do: docs/runbooks/{name}.md")
     page = (RUNBOOKS / f"{name}.md").read_text("utf-8")
     assert f"Alarm `{name}`." in page
     assert [part for part in PARTS if part not in page] == []
 
 
-def test_no_page_is_about_an_alarm_that_is_not_there() -> None:
+@pytest.mark.parametrize("stage", STAGES)
+def test_no_page_is_about_an_alarm_that_is_not_there(stage: str) -> None:
     pages = {path.stem for path in RUNBOOKS.glob("*.md")} - {"episode"}
-    assert pages == set(DESCRIPTIONS)
+    assert pages == {name for of, name in DESCRIPTIONS if of == stage}
 
 
-def test_the_composite_alarm_is_on_when_any_part_of_the_way_is() -> None:
-    (composite,) = resources("AWS::CloudWatch::CompositeAlarm").values()
-    alarms = resources("AWS::CloudWatch::Alarm")
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_composite_alarm_is_on_when_any_part_of_the_way_is(stage: str) -> None:
+    (composite,) = resources("AWS::CloudWatch::CompositeAlarm", stage).values()
+    alarms = resources("AWS::CloudWatch::Alarm", stage)
     rule = text_of(composite["AlarmRule"])
     meant = {alarms[one.split(".")[0]]["AlarmName"] for one in re.findall(r"<([^<>]+)>", rule)}
     names = ["stream-throttled", "raw-writer-errors", "raw-writer-behind"]
     names += ["detector-errors", "detector-behind", "features-lag"]
-    assert meant == {PREFIX + name for name in names}
+    assert meant == {f"fleetwin-{stage}-{name}" for name in names}
     assert rule.count(" OR ") == len(names) - 1
     assert "AlarmActions" not in composite
 

@@ -6,11 +6,13 @@ import json
 
 import pytest
 
+from infra_cdk.config import STAGES
 from infra_cdk.tests.snapshot import (
     LOG_DELIVERY,
     Body,
     all_role_statements,
     listed,
+    of_each_stage,
     resources,
     role_statements,
     template,
@@ -22,12 +24,10 @@ from pipeline.etl.quality_rules import parse_rules
 from pipeline.features import feature_names
 from simulator.fleet.work_orders import WorkOrder
 
-BUCKETS = resources("AWS::S3::Bucket")
-ROLES = resources("AWS::IAM::Role")
-ALARMS = {body["AlarmName"]: body for body in resources("AWS::CloudWatch::Alarm").values()}
+ALARM = "AWS::CloudWatch::Alarm"
 
 # A resource that ends in a wildcard, and why it has to: keys, names and log streams that are
-# made up while the pipeline runs, and actions that know no resource at all.
+# made up while the pipeline runs, and actions that know no resource at all. In both stages.
 WORKFLOWS = ("features", "compaction", "batch", "nightly", "monitoring", "training")
 WILDCARDS = {
     *((f"fleetwin-dev-{name}", "RecordFailure") for name in WORKFLOWS),
@@ -97,45 +97,11 @@ def default_spec() -> settings.FeatureSpec:
     return settings.FeatureSpec.parse(template()["Parameters"]["FeatureSpec"]["Default"])
 
 
-def test_there_is_no_custom_resource() -> None:
-    kinds = {body["Type"] for body in template()["Resources"].values()}
+@pytest.mark.parametrize("stage", STAGES)
+def test_there_is_no_custom_resource(stage: str) -> None:
+    kinds = {body["Type"] for body in template(stage)["Resources"].values()}
     assert not [kind for kind in kinds if kind.startswith("Custom::")]
     assert "AWS::CloudFormation::CustomResource" not in kinds
-
-
-@pytest.mark.parametrize("logical_id", BUCKETS)
-def test_a_bucket_is_encrypted_private_and_has_a_life_cycle(logical_id: str) -> None:
-    bucket = BUCKETS[logical_id]
-    (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
-    assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
-    blocked = bucket["PublicAccessBlockConfiguration"]
-    assert len(blocked) == 4
-    assert all(blocked.values())
-    rules = bucket["LifecycleConfiguration"]["Rules"]
-    assert any("ExpirationInDays" in rule for rule in rules)
-    assert any("AbortIncompleteMultipartUpload" in rule for rule in rules)
-    assert all(rule["Status"] == "Enabled" for rule in rules)
-
-
-@pytest.mark.parametrize("logical_id", BUCKETS)
-def test_a_bucket_refuses_what_comes_without_tls(logical_id: str) -> None:
-    (policy,) = (
-        body["PolicyDocument"]
-        for body in resources("AWS::S3::BucketPolicy").values()
-        if body["Bucket"] == {"Ref": logical_id}
-    )
-    assert any(
-        statement["Effect"] == "Deny"
-        and statement["Action"] == "s3:*"
-        and statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
-        for statement in policy["Statement"]
-    )
-
-
-def test_the_stream_is_encrypted_and_has_one_shard() -> None:
-    (stream,) = resources("AWS::Kinesis::Stream").values()
-    assert stream["StreamEncryption"]["EncryptionType"] == "KMS"
-    assert stream["ShardCount"] == 1
 
 
 def test_a_topic_rule_keeps_the_order_of_a_device_and_what_fails() -> None:
@@ -259,21 +225,25 @@ def test_a_work_order_has_a_column_for_each_of_its_fields() -> None:
     assert sorted(columns) == sorted(order.to_record(0))
 
 
-def test_every_statement_of_a_role_has_a_name_and_only_the_listed_ones_a_wildcard() -> None:
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_statement_of_a_role_has_a_name_and_only_the_listed_ones_a_wildcard(
+    stage: str,
+) -> None:
     found = set()
-    for role, statement in all_role_statements():
+    for role, statement in all_role_statements(stage):
         assert statement["Effect"] == "Allow"
         assert statement["Sid"], role
         assert not [action for action in listed(statement["Action"]) if "*" in action], role
         if any("*" in text_of(resource) for resource in listed(statement["Resource"])):
-            found.add((role, statement["Sid"]))
+            found.add((role.replace(f"-{stage}-", "-dev-"), statement["Sid"]))
     assert found == WILDCARDS
 
 
-def test_only_actions_that_know_no_resource_are_on_every_one() -> None:
+@pytest.mark.parametrize("stage", STAGES)
+def test_only_actions_that_know_no_resource_are_on_every_one(stage: str) -> None:
     everywhere = {
         action
-        for _, statement in all_role_statements()
+        for _, statement in all_role_statements(stage)
         if "*" in listed(statement["Resource"])
         for action in listed(statement["Action"])
     }
@@ -286,24 +256,26 @@ def test_only_actions_that_know_no_resource_are_on_every_one() -> None:
     }
 
 
-@pytest.mark.parametrize("logical_id", ROLES)
-def test_a_role_is_for_one_service_and_has_only_its_own_policy(logical_id: str) -> None:
-    role = ROLES[logical_id]
+@pytest.mark.parametrize(("stage", "logical_id"), of_each_stage("AWS::IAM::Role"))
+def test_a_role_is_for_one_service_and_has_only_its_own_policy(stage: str, logical_id: str) -> None:
+    role = resources("AWS::IAM::Role", stage)[logical_id]
     (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
     assert trust["Principal"].keys() == {"Service"}
     assert "ManagedPolicyArns" not in role
     assert len(role["Policies"]) == 1
 
 
-def test_no_policy_is_attached_from_outside_a_role() -> None:
-    assert not resources("AWS::IAM::Policy")
-    assert not resources("AWS::IAM::ManagedPolicy")
+@pytest.mark.parametrize("stage", STAGES)
+def test_no_policy_is_attached_from_outside_a_role(stage: str) -> None:
+    assert not resources("AWS::IAM::Policy", stage)
+    assert not resources("AWS::IAM::ManagedPolicy", stage)
 
 
-def test_roles_are_passed_to_sagemaker_only() -> None:
+@pytest.mark.parametrize("stage", STAGES)
+def test_roles_are_passed_to_sagemaker_only(stage: str) -> None:
     passing = [
         statement
-        for _, statement in all_role_statements()
+        for _, statement in all_role_statements(stage)
         if "iam:PassRole" in listed(statement["Action"])
     ]
     assert len(passing) == 4
@@ -328,18 +300,22 @@ def test_the_endpoint_that_is_invoked_is_the_one_that_the_workflow_moves() -> No
     assert text_of(invoked).endswith(f":endpoint/{name}")
 
 
-@pytest.mark.parametrize("name", ALARMS)
-def test_an_alarm_tells_the_alert_topic_and_is_silent_without_data(name: str) -> None:
-    alarm = ALARMS[name]
-    (topic,) = resources("AWS::SNS::Topic")
+@pytest.mark.parametrize(("stage", "logical_id"), of_each_stage(ALARM))
+def test_an_alarm_tells_the_alert_topic_and_is_silent_without_data(
+    stage: str, logical_id: str
+) -> None:
+    alarm = resources(ALARM, stage)[logical_id]
+    (topic,) = resources("AWS::SNS::Topic", stage)
     # An execution that ends badly is told once, by itself or by the rule on status events.
     is_told_otherwise = alarm["Namespace"] == "AWS/States"
     assert alarm.get("AlarmActions", []) == ([] if is_told_otherwise else [{"Ref": topic}])
     assert alarm["TreatMissingData"] == "notBreaching"
 
 
-def test_there_is_an_alarm_for_everything_that_loses_or_delays_readings() -> None:
-    watched = {(body["Namespace"], body["MetricName"]) for body in ALARMS.values()}
+@pytest.mark.parametrize("stage", STAGES)
+def test_there_is_an_alarm_for_everything_that_loses_or_delays_readings(stage: str) -> None:
+    alarms = resources(ALARM, stage).values()
+    watched = {(body["Namespace"], body["MetricName"]) for body in alarms}
     assert watched == {
         ("AWS/Kinesis", "WriteProvisionedThroughputExceeded"),
         ("AWS/Lambda", "Errors"),
@@ -354,25 +330,24 @@ def test_there_is_an_alarm_for_everything_that_loses_or_delays_readings() -> Non
         ("Fleetwin", "FeatureLag"),
         ("Fleetwin", "Late"),
     }
-    dimensions = [
-        tuple(pair["Name"] for pair in body.get("Dimensions", [])) for body in ALARMS.values()
-    ]
+    dimensions = [tuple(pair["Name"] for pair in body.get("Dimensions", [])) for body in alarms]
     assert dimensions.count(("FunctionName",)) == 4
 
 
-def test_only_the_topic_delivers_into_the_inbox_and_alarms_may_publish() -> None:
-    (topic,) = resources("AWS::SNS::Topic")
-    policies = resources("AWS::SQS::QueuePolicy")
+@pytest.mark.parametrize("stage", STAGES)
+def test_only_the_topic_delivers_into_the_inbox_and_alarms_may_publish(stage: str) -> None:
+    (topic,) = resources("AWS::SNS::Topic", stage)
+    policies = resources("AWS::SQS::QueuePolicy", stage)
     (queue_policy,) = (each for name, each in policies.items() if name.startswith("Alerting"))
     allowed = _allowed(queue_policy)
     assert [statement["Condition"] for statement in allowed] == [
         {"ArnEquals": {"aws:SourceArn": {"Ref": topic}}}
     ]
-    (topic_policy,) = resources("AWS::SNS::TopicPolicy").values()
+    (topic_policy,) = resources("AWS::SNS::TopicPolicy", stage).values()
     assert [statement["Principal"] for statement in _allowed(topic_policy)] == [
         {"Service": "cloudwatch.amazonaws.com"}
     ]
-    (subscription,) = resources("AWS::SNS::Subscription").values()
+    (subscription,) = resources("AWS::SNS::Subscription", stage).values()
     assert subscription["RawMessageDelivery"] is True
 
 
@@ -382,9 +357,11 @@ def test_the_default_feature_spec_is_one_that_the_pipeline_accepts_and_compact()
     assert text == json.dumps(json.loads(text), separators=(",", ":"))
 
 
-def test_names_are_published_as_parameters() -> None:
-    names = {body["Name"] for body in resources("AWS::SSM::Parameter").values()}
-    assert {f"/fleetwin/dev/{name}" for name in ("raw-bucket", "endpoint", "feature-spec")} < names
+@pytest.mark.parametrize("stage", STAGES)
+def test_names_are_published_as_parameters(stage: str) -> None:
+    names = {body["Name"] for body in resources("AWS::SSM::Parameter", stage).values()}
+    meant = ("raw-bucket", "endpoint", "feature-spec")
+    assert {f"/fleetwin/{stage}/{name}" for name in meant} < names
 
 
 def _allowed(policy: Body) -> list[Body]:
