@@ -52,6 +52,12 @@ class Stack:
         found: Mapping[str, Mapping[str, Any]] = self.template.get("Parameters", {})
         return found
 
+    def not_read(self) -> list[str]:
+        """Return the sections and rules that the twin does not read."""
+        unknown = sorted(set(self.template) - _SECTIONS)
+        rules = sorted(set(self.template.get("Rules", {})) - {_BOOTSTRAP_RULE})
+        return [*unknown, *(f"Rules.{rule}" for rule in rules)]
+
     def parameter_values(self, overrides: Mapping[str, str]) -> dict[str, Any]:
         """Return each parameter's value: the override, else the default, else None.
 
@@ -115,6 +121,26 @@ class Assembly:
     assets: Mapping[str, Path]
     account: str | None = None
     region: str | None = None
+
+    def check_environment(self, account: str, region: str) -> None:
+        """Raise TemplateError unless the stacks may live in this account and region."""
+        here = (("account", self.account, account), ("region", self.region, region))
+        for what, wanted, actual in here:
+            if wanted is not None and wanted != actual:
+                raise TemplateError(
+                    f"{self.folder}: synthesized for {what} {wanted}, the twin has {actual}; "
+                    "start the twin with it or synthesize without an environment"
+                )
+
+    def check_overrides(self, parameters: Mapping[str, str]) -> None:
+        """Raise TemplateError for a parameter that no stack has."""
+        known = {name for stack in self.stacks for name in stack.parameters}
+        unknown = sorted(set(parameters) - known)
+        if unknown:
+            names = ", ".join(sorted(known)) or "none"
+            raise TemplateError(
+                f"{self.folder.name}: there is no template parameter {unknown[0]}; known: {names}"
+            )
 
 
 @dataclass(frozen=True)
@@ -201,7 +227,6 @@ def _stacks(folder: _Folder) -> Iterator[tuple[Stack, str]]:
         )
         template = _read_json(folder.place / file, "synthesize it again")
         stack = Stack(folder.stack_name(name), template, tuple(sorted(after)))
-        _check_sections(stack)
         yield stack, artifact.get("environment", "")
 
 
@@ -253,13 +278,6 @@ def _environment(folder: Path, environments: set[str]) -> tuple[str | None, str 
         None if part.startswith("unknown-") or not part else part for part in (account, region)
     ]
     return known[0], known[1]
-
-
-def _check_sections(stack: Stack) -> None:
-    unknown = sorted(set(stack.template) - _SECTIONS)
-    rules = sorted(set(stack.template.get("Rules", {})) - {_BOOTSTRAP_RULE})
-    for name in [*unknown, *(f"Rules.{rule}" for rule in rules)]:
-        raise TemplateError(f"{stack.name}: {name}: section is not supported by the twin")
 
 
 def _sources(folder: Path, root: Path | None) -> dict[str, Path]:

@@ -23,6 +23,10 @@ NO_VALUE = object()
 _SUB = re.compile(r"\$\{(!?)([^}]*)\}")
 
 
+class DynamicReference(TemplateError):
+    """A value that CloudFormation would fetch from elsewhere when it creates the resource."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
     """What a value needs: a resource (of this stack) or an output (of any stack).
@@ -60,7 +64,12 @@ class Scope:
             if name not in self.condition_bodies:
                 raise self.error(path, f"there is no condition {name}")
             self._judged[name] = None
-            self._judged[name] = self._truth(self.condition_bodies[name], f"Conditions.{name}")
+            try:
+                self._judged[name] = self._truth(self.condition_bodies[name], f"Conditions.{name}")
+            except TemplateError:
+                # Who asks next is told the same, not that it depends on itself.
+                del self._judged[name]
+                raise
         truth = self._judged[name]
         if truth is None:
             raise self.error(path, f"condition {name} depends on itself")
@@ -90,7 +99,8 @@ class Scope:
             return [item for item in items if item is not NO_VALUE]
         if isinstance(value, str):
             if "{{resolve:" in value:
-                raise self.error(path, f"dynamic reference {value} is not supported by the twin")
+                why = f"dynamic reference {value} is not supported by the twin"
+                raise DynamicReference(str(self.error(path, why)))
             return value
         if not isinstance(value, dict):
             return value
@@ -253,6 +263,47 @@ class Scope:
             yield Reference("output", "", str(self.resolve(argument, path)), path)
         else:
             raise self._unknown(function, path)
+
+    def faults(
+        self, value: Any, path: str, check: Callable[[Reference], None]
+    ) -> Iterator[TemplateError]:
+        """Yield what is wrong with each place in ``value``, as `references` and `resolve` find it.
+
+        ``check`` raises TemplateError for a reference that leads nowhere. ``value_of`` may make
+        values up: of a place that needs one only what no value could mend is a fault.
+        """
+        function, argument = _intrinsic(value)
+        if isinstance(value, list):
+            for index, each in enumerate(value):
+                yield from self.faults(each, f"{path}[{index}]", check)
+        elif isinstance(value, dict) and not function:
+            for key, each in value.items():
+                yield from self.faults(each, f"{path}.{key}", check)
+        elif function == "Fn::If":
+            try:
+                branch = self._branch(argument, path)
+            except TemplateError as error:
+                yield error
+            else:
+                yield from self.faults(branch, path, check)
+        else:
+            yield from self._fault(value, path, check)
+
+    def _fault(
+        self, value: Any, path: str, check: Callable[[Reference], None]
+    ) -> Iterator[TemplateError]:
+        needed: list[Reference] | None = None
+        try:
+            found = list(self.references(value, path))
+            for each in found:
+                check(each)
+            needed = found
+            self.resolve(value, path)
+        except TemplateError as error:
+            if not needed or isinstance(error, DynamicReference):
+                yield error
+        except (LookupError, TypeError, ValueError):
+            pass  # Of what is made up, or no argument of the function: its creation will tell.
 
     def _sub_references(self, argument: Any, path: str) -> Iterator[Reference]:
         text, own = self._sub_parts(argument, path)

@@ -28,9 +28,12 @@ from simulator.cloud.resources import MAPPINGS
 from simulator.cloud.resources.declarations import ENFORCED, HONOURED, RECORDED, REFUSED
 from simulator.cloud.resources.mapping import NOT_MAPPED
 from simulator.cloud.stack_events import Node
+from simulator.cloud.template_faults import Faults
 from simulator.errors import TemplateError
 
 NO_TYPE = "no such type in the twin"
+TEMPLATE = "template"
+"""Stands for a type in the row of what belongs to no resource: sections, conditions, outputs."""
 RUNS, FORWARDED = "runs", "forwarded"
 """Verdicts on a type, beside REFUSED: the twin's own code acts on it; moto has it.
 
@@ -83,17 +86,28 @@ class Row:
     problems: list[str] = field(default_factory=list)
     properties: dict[str, str] = field(default_factory=dict)
 
+    def add(self, problems: Iterable[str]) -> None:
+        """Note problems, each once; what has one is refused."""
+        self.problems += [each for each in problems if each not in self.problems]
+        if self.problems:
+            self.verdict = REFUSED
+
 
 def survey_resource(
-    node: Node, kind: str, body: Mapping[str, Any], values: Any, row: Row, context: Context
+    node: Node,
+    kind: str,
+    body: Mapping[str, Any],
+    values: Any,
+    row: Row,
+    context: Context,
+    faults: Faults,
 ) -> None:
-    """Take one resource into its type's row."""
+    """Take one resource into its type's row; ``faults`` are those of its template."""
     row.count += 1
     place = f"{node[0]}: {node[1]}"
     mapping = MAPPINGS.get(kind)
     if mapping is None:
-        row.verdict = REFUSED
-        row.problems.append(f"{place}: {NO_TYPE}")
+        row.add([*faults.texts(node), f"{place}: {NO_TYPE}"])
         return
     written = body.get("Properties", {})
     for name, each in mapping.declared.items():
@@ -101,6 +115,7 @@ def survey_resource(
             row.recorded[name] = each.why
     refused = [name for name in written if name not in mapping.declared]
     problems = [f"{place}.Properties.{name}: {NOT_MAPPED}" for name in refused]
+    problems += faults.texts(node)
     known = {name: value for name, value in values.items() if name not in refused}
     resource = _Surveyed(node, kind, known, context)
     try:
@@ -113,10 +128,9 @@ def survey_resource(
         # Of values that are made up; whatever is wrong shows when the resource is created.
         pass
     problems += [f"{place}: {what}" for what in resource.refused]
-    row.problems += problems
-    if problems:
-        row.verdict = REFUSED
-    elif row.verdict != REFUSED:
+    row.add(problems)
+    refused += faults.places(node)
+    if not problems and row.verdict != REFUSED:
         row.verdict = _runs(resource, context)
     for name in written:
         if name in refused:
@@ -141,17 +155,20 @@ def error_path(message: str) -> str:
 
 
 def surveyed(
-    bodies: Iterable[tuple[str, str, Mapping[str, Any], Any]], context: Context
+    bodies: Iterable[tuple[str, str, Mapping[str, Any], Any]], context: Context, faults: Faults
 ) -> list[Row]:
-    """Return a row a type, in the order of names.
+    """Return a row a type, in the order of names; the last one has what is of no resource.
 
     ``bodies`` are (stack, logical id, body, resolved properties).
     """
     rows: dict[str, Row] = {}
+    if faults.elsewhere:
+        rows[TEMPLATE] = Row(TEMPLATE, len(faults.elsewhere))
+        rows[TEMPLATE].add(faults.elsewhere)
     for stack, logical_id, body, values in bodies:
         kind = str(body.get("Type"))
         row = rows.setdefault(kind, Row(kind))
-        survey_resource((stack, logical_id), kind, body, values, row, context)
+        survey_resource((stack, logical_id), kind, body, values, row, context, faults)
     return [rows[kind] for kind in sorted(rows)]
 
 
@@ -194,6 +211,7 @@ def refusal(rows: Iterable[Row]) -> str:
     """
     problems = [(row.type, problem) for row in rows for problem in row.problems]
     if len(problems) <= 1:
-        return "".join(f"{problem} ({kind})" for kind, problem in problems)
+        of = {kind: "" if kind == TEMPLATE else f" ({kind})" for kind, _ in problems}
+        return "".join(f"{problem}{of[kind]}" for kind, problem in problems)
     lines = [f"  {kind}: {problem}" for kind, problem in problems]
     return "\n".join([f"{len(problems)} things that cannot be created on the twin:", *lines])

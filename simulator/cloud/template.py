@@ -10,6 +10,7 @@ one line. What exists is changed and deleted by `stack_changes` and `stack_updat
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -25,14 +26,10 @@ from simulator.cloud.stack_events import ASKED_FOR, Node
 from simulator.cloud.stack_order import in_order
 from simulator.cloud.stack_state import Live
 from simulator.cloud.stack_steps import name_claimed
+from simulator.cloud.template_faults import Faults
 from simulator.errors import SimulatorError, TemplateError, UnknownResourceType
 
 __all__ = ["Assembly", "Deployment", "Stack", "deploy", "load_assembly"]
-
-_RESOURCE_KEYS = frozenset(
-    {"Type", "Properties", "DependsOn", "Condition", "Metadata", "DeletionPolicy"}
-    | {"UpdateReplacePolicy"}
-)
 
 
 @dataclass
@@ -116,8 +113,9 @@ class Deployer:
         self.live: dict[Node, Live] = {}
         self._claimed: dict[tuple[str, str, str], Node] = {}
         self.stacks = {stack.name: stack for stack in assembly.stacks}
-        _check_environment(assembly, context)
-        _check_overrides(assembly, parameters)
+        assembly.check_environment(context.account, context.region)
+        assembly.check_overrides(parameters)
+        self.faults = Faults()
         self.scopes = {s.name: self._scope(s, parameters) for s in assembly.stacks}
         self.exports = dict(self._exports())
 
@@ -138,14 +136,15 @@ class Deployer:
     def checked(self) -> tuple[dict[Node, Mapping[str, Any]], list[Node]]:
         """Return the resources and the order of their creation; raises for what cannot be."""
         bodies = self._bodies()
-        # First the order: what refers to itself cannot be looked at.
-        order = self._order(bodies)
-        missing = self._missing(bodies)
-        if missing:
-            raise TemplateError(missing)
+        rows = self.survey()
+        problems = [problem for row in rows for problem in row.problems]
+        only_a_type = len(problems) == 1 and problems[0].endswith(survey.NO_TYPE)
+        # Of a type alone `_check_type` says more.
+        if problems and not only_a_type:
+            raise TemplateError(survey.refusal(rows))
         for node, body in bodies.items():
-            self._check_body(node, body)
-        return bodies, order
+            _check_type(node, body)
+        return bodies, self._order(bodies)
 
     def needs(self, node: Node, body: Mapping[str, Any]) -> tuple[Node, ...]:
         """Return the resources that one refers to or waits for."""
@@ -161,8 +160,10 @@ class Deployer:
 
     def survey(self) -> list[survey.Row]:
         """Return what would become of every resource."""
-        self._order(self._bodies())
-        return survey.surveyed(self._looked_at(self._bodies()), self.context)
+        bodies = self._bodies()
+        with self._made_up_values():
+            self._find_faults(bodies)
+            return survey.surveyed(self._looked_at(bodies), self.context, self.faults)
 
     # -- before the first call
 
@@ -177,24 +178,54 @@ class Deployer:
     def _looked_at(
         self, bodies: Mapping[Node, Mapping[str, Any]]
     ) -> Iterator[tuple[str, str, Mapping[str, Any], Any]]:
-        """Yield each resource with its properties, what others give being made up.
+        """Yield each resource with its properties, but for those that have a fault.
 
-        Of a resource whose properties cannot be resolved that way only the type is looked at:
-        what is wrong with it shows when it is created.
+        What others give is made up. Of a resource whose properties cannot be resolved that way
+        only the type is looked at: what is wrong with it shows when it is created.
         """
+        for (stack, logical_id), body in bodies.items():
+            left_out = self.faults.places((stack, logical_id))
+            written = body.get("Properties", {})
+            kept = {name: value for name, value in written.items() if name not in left_out}
+            try:
+                values = self.scopes[stack].resolve(kept, f"{logical_id}.Properties")
+            except (TemplateError, KeyError, ValueError, IndexError):
+                values = {}
+            yield stack, logical_id, body, values
+
+    @contextmanager
+    def _made_up_values(self) -> Iterator[None]:
         for name, scope in self.scopes.items():
             scope.value_of = partial(self._made_up, name)
         try:
-            for (stack, logical_id), body in bodies.items():
-                path = f"{logical_id}.Properties"
-                try:
-                    values = self.scopes[stack].resolve(body.get("Properties", {}), path)
-                except (TemplateError, KeyError, ValueError, IndexError):
-                    values = {}
-                yield stack, logical_id, body, values
+            yield
         finally:
             for name, scope in self.scopes.items():
                 scope.value_of = self._reader(name)
+
+    def _find_faults(self, bodies: Mapping[Node, Mapping[str, Any]]) -> None:
+        """Take in all that is wrong with the templates themselves."""
+        for stack in self.assembly.stacks:
+            scope = self.scopes[stack.name]
+            for name in stack.not_read():
+                self.faults.note(scope.error(name, "section is not supported by the twin"))
+            for name, output in self._active_outputs(stack):
+                check = partial(self._check_reference, stack.name)
+                for fault in scope.faults(output.get("Value"), f"Outputs.{name}", check):
+                    self.faults.note(fault)
+        for node, body in bodies.items():
+            stack_name = node[0]
+            check = partial(self._check_reference, stack_name)
+            known = self.stacks[stack_name].resources
+            self.faults.look_at(node, body, self.scopes[stack_name], known, check)
+        try:
+            self._order(bodies)
+        except TemplateError as circle:
+            self.faults.note(circle)
+
+    def _check_reference(self, stack: str, reference: Reference) -> None:
+        for _ in self._nodes_behind(reference, stack, ()):
+            pass
 
     def _made_up(self, stack: str, logical_id: str, attribute: str | None) -> str:
         """Return an ARN of the resource's service: what a mapping may read is known by it."""
@@ -205,13 +236,6 @@ class Deployer:
 
     def _reader(self, stack: str) -> Callable[[str, str | None], Any]:
         return lambda logical_id, attribute: self._value((stack, logical_id), attribute)
-
-    def _missing(self, bodies: Mapping[Node, Mapping[str, Any]]) -> str:
-        """Return what the twin does not have; of a type alone `_check_body` says more."""
-        rows = survey.surveyed(self._looked_at(bodies), self.context)
-        problems = [problem for row in rows for problem in row.problems]
-        only_a_type = len(problems) == 1 and problems[0].endswith(survey.NO_TYPE)
-        return "" if only_a_type else survey.refusal(rows)
 
     def _scope(self, stack: Stack, parameters: Mapping[str, str]) -> Scope:
         context = self.context
@@ -228,24 +252,19 @@ class Deployer:
         scope.resource_ids = frozenset(
             logical_id
             for logical_id, body in stack.resources.items()
-            if body.get("Type") not in IGNORED_TYPES
-            and ("Condition" not in body or scope.condition(body["Condition"], logical_id))
+            if body.get("Type") not in IGNORED_TYPES and self._holds(scope, body, logical_id)
         )
         scope.value_of = self._reader(stack.name)
         scope.output_of = self._output
         return scope
 
-    def _check_body(self, node: Node, body: Mapping[str, Any]) -> None:
-        stack, logical_id = node
-        kind = body.get("Type")
-        if kind not in MAPPINGS:
-            raise UnknownResourceType(
-                f"{stack}: {logical_id}: the twin has no resource type {kind}; "
-                "run it with --target aws or remove it from the template"
-            )
-        for name in body:
-            if name not in _RESOURCE_KEYS:
-                raise TemplateError(f"{stack}: {logical_id}.{name}: not supported by the twin")
+    def _holds(self, scope: Scope, body: Mapping[str, Any], path: str) -> bool:
+        """Tell whether a resource or output is wanted; one whose condition has a fault is."""
+        try:
+            return "Condition" not in body or scope.condition(body["Condition"], path)
+        except TemplateError as error:
+            self.faults.note(error)
+            return True
 
     def _order(self, bodies: Mapping[Node, Mapping[str, Any]]) -> list[Node]:
         needs = {node: list(self._needs(node, body)) for node, body in bodies.items()}
@@ -289,14 +308,18 @@ class Deployer:
         for stack in self.assembly.stacks:
             scope = self.scopes[stack.name]
             for name, output in self._active_outputs(stack):
-                if "Export" in output:
-                    place = f"Outputs.{name}.Export"
+                if "Export" not in output:
+                    continue
+                place = f"Outputs.{name}.Export"
+                try:
                     yield scope.resolve(output["Export"]["Name"], place), (stack.name, name)
+                except TemplateError as error:
+                    self.faults.note(error)
 
     def _active_outputs(self, stack: Stack) -> Iterator[tuple[str, Mapping[str, Any]]]:
         scope = self.scopes[stack.name]
         for name, output in stack.outputs.items():
-            if "Condition" not in output or scope.condition(output["Condition"], f"Outputs.{name}"):
+            if self._holds(scope, output, f"Outputs.{name}"):
                 yield name, output
 
     def _output_place(self, stack: str, name: str) -> Node | None:
@@ -365,24 +388,10 @@ def _recorded_only(bodies: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
     return {kind: sorted(found[kind]) for kind in sorted(found)}
 
 
-def _check_environment(assembly: Assembly, context: Context) -> None:
-    here = (
-        ("account", assembly.account, context.account),
-        ("region", assembly.region, context.region),
-    )
-    for what, wanted, actual in here:
-        if wanted is not None and wanted != actual:
-            raise TemplateError(
-                f"{assembly.folder}: synthesized for {what} {wanted}, the twin has {actual}; "
-                "start the twin with it or synthesize without an environment"
-            )
-
-
-def _check_overrides(assembly: Assembly, parameters: Mapping[str, str]) -> None:
-    known = {name for stack in assembly.stacks for name in stack.parameters}
-    unknown = sorted(set(parameters) - known)
-    if unknown:
-        names = ", ".join(sorted(known)) or "none"
-        raise TemplateError(
-            f"{assembly.folder.name}: there is no template parameter {unknown[0]}; known: {names}"
+def _check_type(node: Node, body: Mapping[str, Any]) -> None:
+    kind = body.get("Type")
+    if kind not in MAPPINGS:
+        raise UnknownResourceType(
+            f"{node[0]}: {node[1]}: the twin has no resource type {kind}; "
+            "run it with --target aws or remove it from the template"
         )
