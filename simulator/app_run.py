@@ -132,6 +132,10 @@ def messages_of(file: Path, for_s: float) -> Iterator[Planned]:
         if line.strip():
             try:
                 found.append(_planned(json.loads(line), for_s))
+            except json.JSONDecodeError as error:
+                raise ScenarioError(
+                    f"--messages {file}, line {number}: no JSON ({error})"
+                ) from error
             except (ValueError, TypeError, KeyError) as error:
                 raise ScenarioError(f"--messages {file}, line {number}: {error}") from error
     yield from sorted(found, key=lambda each: each.at_s)
@@ -140,7 +144,9 @@ def messages_of(file: Path, for_s: float) -> Iterator[Planned]:
 def _planned(entry: Any, for_s: float) -> Planned:
     if not isinstance(entry, dict) or not {"topic", "payload"} <= entry.keys() <= _MEMBERS:
         raise ValueError("must be an object with topic and payload, and may have at_s, client_id")
-    at_s, topic = float(entry.get("at_s", 0.0)), entry["topic"]
+    at_s, topic = entry.get("at_s", 0.0), entry["topic"]
+    if isinstance(at_s, bool) or not isinstance(at_s, int | float):
+        raise ValueError(f"at_s {at_s!r} is no number of seconds")
     if not (math.isfinite(at_s) and 0.0 <= at_s < for_s):
         raise ValueError(f"at_s {at_s:g} is not within the run's {for_s:g} s")
     if not isinstance(topic, str) or not topic or set("+#") & set(topic):
@@ -148,4 +154,4 @@ def _planned(entry: Any, for_s: float) -> Planned:
     payload = entry["payload"]
     body = payload if isinstance(payload, str) else json.dumps(payload)
     client = str(entry.get("client_id", "fleetwin"))
-    return Planned(at_s, Message(topic, body.encode(), client, at_s))
+    return Planned(float(at_s), Message(topic, body.encode(), client, float(at_s)))

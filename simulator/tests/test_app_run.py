@@ -174,12 +174,12 @@ def test_the_example_as_it_is_runs_with_nothing_failed_and_the_same_each_time(
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("nothing", "line 1: "),
+        ("nothing", "line 1: no JSON \\(Expecting value"),
         ('{"topic": "a"}', "line 1: must be an object with topic and payload"),
         ('{"topic": "a", "payload": 1, "qos": 1}', "line 1: must be an object"),
         ('\n{"topic": "a/+", "payload": 1}', "line 2: topic 'a/\\+' is no topic"),
         ('{"topic": "a", "payload": 1, "at_s": 60}', "at_s 60 is not within the run's 60 s"),
-        ('{"topic": "a", "payload": 1, "at_s": "soon"}', "line 1: could not convert"),
+        ('{"topic": "a", "payload": 1, "at_s": "soon"}', "line 1: at_s 'soon' is no number"),
     ],
 )
 def test_a_line_that_is_no_message_is_refused_by_its_number(
