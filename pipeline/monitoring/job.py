@@ -18,6 +18,7 @@ import tarfile
 import tempfile
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from pipeline.monitoring import baseline as baselines
 from pipeline.monitoring import job_settings, publishing
 from pipeline.monitoring.baseline import STATISTICS_FILE, Baseline
 from pipeline.monitoring.job_settings import JobSettings
+from pipeline.monitoring.told import Memory, Told
 from pipeline.monitoring.traffic import Traffic, captured_lines, read_lines
 from pipeline.monitoring.window import Judgement, Monitor
 from pipeline.unpacking import unpack
@@ -121,7 +123,19 @@ def _monitor(settings: JobSettings, model: Artefact, clients: Clients) -> str:
             ),
         )
     _write(settings, judged, baseline, traffic, detail)
-    if settings.publishes:
+    _tell(settings, judged, detail, clients)
+    return _message(judged)
+
+
+def _tell(
+    settings: JobSettings, judged: Judgement, detail: dict[str, Any] | None, clients: Clients
+) -> None:
+    """Put metrics and drift, unless an earlier judgement of the window has."""
+    window = judged.start_ms, judged.end_ms
+    memory = Memory(clients("s3"), settings.told_uri) if settings.told_uri else None
+    before = memory.of(*window) if memory is not None else Told()
+    told = before
+    if settings.publishes and not before.metrics:
         publishing.put_metrics(
             clients("cloudwatch"),
             settings.metric_namespace,
@@ -129,9 +143,14 @@ def _monitor(settings: JobSettings, model: Artefact, clients: Clients) -> str:
             settings.schedule_name,
             judged,
         )
-    if detail is not None:
+        told = replace(told, metrics=True)
+    if detail is not None and before.lacks(detail):
         publishing.put_drift(clients("events"), detail)
-    return _message(judged)
+        told = replace(told, drift=detail)
+    if told == before:
+        say(f"nothing new of the window until {publishing.iso(judged.end_ms)}")
+    elif memory is not None:
+        memory.keep(*window, told)
 
 
 def _write(

@@ -24,7 +24,7 @@ class JobSettings:
 
     Without `baseline_statistics` the job makes a baseline. `window_ms` is the length of a window;
     windows begin at its multiples. `retraining_ms` is how much drifted traffic a new model is
-    trained on.
+    trained on. `told_uri` is where in S3 it is kept what was told of each window; empty: nowhere.
     """
 
     base: Path
@@ -43,6 +43,7 @@ class JobSettings:
     endpoint_name: str
     schedule_name: str
     metric_namespace: str
+    told_uri: str
 
     @property
     def makes_baseline(self) -> bool:
@@ -70,6 +71,9 @@ def parse(env: Mapping[str, str]) -> JobSettings:
     retraining_ms = _seconds(env, "RETRAINING_S", 86_400)
     if retraining_ms % window_ms:
         raise SettingsError("RETRAINING_S: must be a multiple of WINDOW_S")
+    told_uri = env.get("TOLD_URI", "")
+    if told_uri and not told_uri.startswith("s3://"):
+        raise SettingsError(f"TOLD_URI: must begin with s3://, not {told_uri!r}")
     source = env.get("dataset_source") or str(_inside(base, "/opt/ml/processing/input/data"))
     return JobSettings(
         base=base,
@@ -89,6 +93,7 @@ def parse(env: Mapping[str, str]) -> JobSettings:
         endpoint_name=env.get("sagemaker_endpoint_name", ""),
         schedule_name=env.get("sagemaker_monitoring_schedule_name", ""),
         metric_namespace=env.get("METRIC_NAMESPACE") or "Fleetwin",
+        told_uri=told_uri,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import tarfile
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,10 +33,19 @@ class Clients:
     def __init__(self) -> None:
         self.metrics: list[dict[str, Any]] = []
         self.events: list[dict[str, Any]] = []
+        self.kept: dict[str, bytes] = {}
 
     def __call__(self, service: str) -> Clients:
-        assert service in ("cloudwatch", "events")
+        assert service in ("cloudwatch", "events", "s3")
         return self
+
+    def get_object(self, *, Bucket: str, Key: str) -> Any:
+        if f"{Bucket}/{Key}" not in self.kept:
+            raise ClientError({"Error": {"Code": "NoSuchKey", "Message": Key}}, "GetObject")
+        return {"Body": io.BytesIO(self.kept[f"{Bucket}/{Key}"])}
+
+    def put_object(self, *, Bucket: str, Key: str, Body: bytes) -> Any:
+        self.kept[f"{Bucket}/{Key}"] = Body
 
     def put_metric_data(self, *, Namespace: str, MetricData: list[dict[str, Any]]) -> Any:
         assert Namespace == "Fleetwin"
@@ -43,6 +54,12 @@ class Clients:
     def put_events(self, *, Entries: list[dict[str, Any]]) -> Any:
         self.events += Entries
         return {"FailedEntryCount": 0, "Entries": [{} for _ in Entries]}
+
+
+def drifted(windows: int) -> Dataset:
+    """Return the rows of windows from the hundredth on, drifted from the fourth of them on."""
+    since_ms, _ = monitored.window(103)
+    return monitored.shifted(monitored.rows_of(3, windows, 100), FLOW_MEAN, PUMPS, since_ms)
 
 
 @pytest.fixture(scope="module")
@@ -65,16 +82,22 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def monitor(
-    prepared: Path, folder: Path, data: Dataset | list[bytes], number: int, **more: str
+    prepared: Path,
+    folder: Path,
+    data: Dataset | list[bytes],
+    number: int,
+    clients: Clients | None = None,
+    /,
+    **more: str,
 ) -> tuple[str, Clients, dict[str, Any]]:
     """Run the job on captured rows; return its message, what it put and its files."""
     capture = folder / "capture/detector/2026/01/05/00"
-    capture.mkdir(parents=True)
+    capture.mkdir(parents=True, exist_ok=True)
     lines = monitored.captured(data) if isinstance(data, Dataset) else data
     (capture / "00-00-000-a.jsonl").write_bytes(b"\n".join(lines) + b"\n")
     _, end_ms = monitored.window(number)
     baseline = prepared / "processing/output"
-    clients = Clients()
+    clients = clients or Clients()
     env = {
         "SAGEMAKER_BASE_DIR": str(prepared),
         "dataset_source": str(folder / "capture"),
@@ -125,9 +148,8 @@ def test_a_window_as_usual_completes_and_tells_nobody_of_drift(
 def test_drift_is_a_violation_a_metric_and_an_event_and_is_not_trained_on_too_early(
     prepared: Path, tmp_path: Path
 ) -> None:
-    since_ms, end_ms = monitored.window(103)
-    data = monitored.shifted(monitored.rows_of(3, 4, 100), FLOW_MEAN, PUMPS, since_ms)
-    message, clients, files = monitor(prepared, tmp_path, data, 103)
+    _, end_ms = monitored.window(103)
+    message, clients, files = monitor(prepared, tmp_path, drifted(4), 103)
     found = files["constraint_violations"]["violations"]
     assert message.startswith(f"CompletedWithViolations: {len(found)} violations")
     assert {each["constraint_check_type"] for each in found} == {"baseline_drift_check"}
@@ -148,9 +170,7 @@ def test_drift_is_a_violation_a_metric_and_an_event_and_is_not_trained_on_too_ea
 def test_drift_that_has_lasted_long_enough_to_train_on_says_on_what(
     prepared: Path, tmp_path: Path
 ) -> None:
-    since_ms, _ = monitored.window(103)
-    data = monitored.shifted(monitored.rows_of(3, 8, 100), FLOW_MEAN, PUMPS, since_ms)
-    _, clients, _ = monitor(prepared, tmp_path, data, 106)
+    _, clients, _ = monitor(prepared, tmp_path, drifted(8), 106)
     detail = json.loads(clients.events[0]["Detail"])
     assert detail["retrain"] is True
     assert detail["training"] == {
@@ -158,6 +178,65 @@ def test_drift_that_has_lasted_long_enough_to_train_on_says_on_what(
         "end": "2026-01-05T08:55:00Z",
         "run": "drift-20260105-085500",
     }
+
+
+TOLD = "s3://artefacts/monitoring/told/e"
+
+
+def test_a_window_that_is_judged_again_tells_nobody_a_second_time(
+    prepared: Path, tmp_path: Path
+) -> None:
+    data = drifted(8)
+    message, clients, files = monitor(prepared, tmp_path, data, 106, TOLD_URI=TOLD)
+    metrics, events, kept = list(clients.metrics), list(clients.events), dict(clients.kept)
+    (key,) = kept
+    assert key == "artefacts/monitoring/told/e/2026-01-05T08:50:00Z--2026-01-05T08:55:00Z.json"
+    assert json.loads(kept[key]) == {"metrics": True, "drift": files["report"]["drift"]}
+    said, _, written = monitor(prepared, tmp_path, data, 106, clients, TOLD_URI=TOLD)
+    assert (said, written) == (message, files), "it is judged and reported as before"
+    assert (clients.metrics, clients.events, clients.kept) == (metrics, events, kept)
+    monitor(prepared, tmp_path, data, 107, clients, TOLD_URI=TOLD)
+    assert len(clients.events) == 2, "the next window is another one"
+    assert len(clients.kept) == 2
+
+
+@pytest.mark.parametrize(
+    ("before", "puts_metrics", "puts_drift"),
+    [
+        (None, True, True),
+        ({"metrics": False, "drift": None}, True, True),
+        ({"metrics": True, "drift": None}, False, True),
+        ({"metrics": True, "drift": {"retrain": False}}, False, True),
+        ({"metrics": True, "drift": {"retrain": True}}, False, False),
+        ({"metrics": False, "drift": {"retrain": True}}, True, False),
+    ],
+)
+def test_what_was_not_told_of_a_window_before_is_told(
+    prepared: Path,
+    tmp_path: Path,
+    before: dict[str, Any] | None,
+    puts_metrics: bool,
+    puts_drift: bool,
+) -> None:
+    clients = Clients()
+    key = "artefacts/monitoring/told/e/2026-01-05T08:50:00Z--2026-01-05T08:55:00Z.json"
+    if before is not None:
+        clients.kept[key] = json.dumps(before).encode()
+    monitor(prepared, tmp_path, drifted(8), 106, clients, TOLD_URI=TOLD)
+    assert (bool(clients.metrics), bool(clients.events)) == (puts_metrics, puts_drift)
+    kept = json.loads(clients.kept[key])
+    assert (kept["metrics"], kept["drift"]["retrain"]) == (True, True)
+
+
+def test_an_event_that_was_not_taken_is_not_kept_as_told(prepared: Path, tmp_path: Path) -> None:
+    class Refusing(Clients):
+        def put_events(self, *, Entries: list[dict[str, Any]]) -> Any:
+            return {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure"}]}
+
+    refusing = Refusing()
+    with pytest.raises(RuntimeError, match="was not taken"):
+        monitor(prepared, tmp_path, drifted(8), 106, refusing, TOLD_URI=TOLD)
+    assert refusing.kept == {}
 
 
 def test_a_drift_that_goes_on_is_trained_on_once_a_period_and_not_after_every_window() -> None:
@@ -175,17 +254,14 @@ def test_a_drift_that_goes_on_is_trained_on_once_a_period_and_not_after_every_wi
 def test_drift_that_goes_on_is_not_trained_on_after_the_next_window(
     prepared: Path, tmp_path: Path
 ) -> None:
-    since_ms, _ = monitored.window(103)
-    data = monitored.shifted(monitored.rows_of(3, 9, 100), FLOW_MEAN, PUMPS, since_ms)
-    _, clients, _ = monitor(prepared, tmp_path, data, 108)
+    _, clients, _ = monitor(prepared, tmp_path, drifted(9), 108)
     assert json.loads(clients.events[0]["Detail"])["retrain"] is False
 
 
 def test_drift_that_no_judgement_has_seen_yet_is_trained_on_however_long_ago_it_began(
     prepared: Path, tmp_path: Path
 ) -> None:
-    since_ms, _ = monitored.window(103)
-    data = monitored.shifted(monitored.rows_of(3, 9, 100), FLOW_MEAN, PUMPS, since_ms)
+    data = drifted(9)
     every = {"JUDGED_EVERY_S": str(7 * monitored.WINDOW_MS // 1000)}
     _, clients, _ = monitor(prepared, tmp_path, data, 108, **every)
     assert json.loads(clients.events[0]["Detail"])["retrain"] is True
@@ -298,6 +374,7 @@ def test_a_baseline_of_another_model_is_refused(prepared: Path, tmp_path: Path) 
         ({"baseline_statistics": "a"}, "baseline_statistics: needs baseline_constraints"),
         ({"WINDOW_S": "0"}, "WINDOW_S: must be a whole number"),
         ({"RETRAINING_S": "5400"}, "RETRAINING_S: must be a multiple"),
+        ({"TOLD_URI": "/opt/ml/told"}, "TOLD_URI: must begin with s3://"),
         ({"publish_cloudwatch_metrics": "yes"}, "publish_cloudwatch_metrics: must be"),
         ({"baseline_statistics": "a", "baseline_constraints": "b"}, "end_time: must be"),
         (

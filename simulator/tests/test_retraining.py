@@ -22,6 +22,7 @@ import pytest
 from pipeline.features import Signals, feature_rows
 from pipeline.model.dataset import Dataset
 from pipeline.settings import FeatureSpec
+from simulator.cloud.asl_execution import Execution
 from simulator.targets import Embedded
 
 # One twin for all, in the order of the file.
@@ -161,6 +162,33 @@ class Fleet:
             found: dict[str, Any] = json.load(stored)
         return found
 
+    def judge_again(self, name: str, time: str) -> Execution:
+        """Run the monitoring workflow by hand, and give what it starts the time to begin."""
+        machine = self.target.name_of("AWS::StepFunctions::StateMachine", "-monitoring")
+        data = json.dumps({"time": time})
+        execution = self.target.start_workflow(machine, data, name, lambda *_: None)
+        self.target.run_until(execution.done)
+        self.target.run_until(self.target.clock.now + 60.0)
+        return execution
+
+    def measured(self, name: str) -> list[tuple[datetime, float]]:
+        """Return (time, samples) of a metric of the monitoring, by the minute."""
+        found = self.target.call(
+            "cloudwatch",
+            "GetMetricStatistics",
+            Namespace="Fleetwin",
+            MetricName=name,
+            Dimensions=[
+                {"Name": "Endpoint", "Value": ENDPOINT},
+                {"Name": "MonitoringSchedule", "Value": "fleetwin-dev-monitoring"},
+            ],
+            StartTime=START,
+            EndTime=START + timedelta(hours=END_H, minutes=1),
+            Period=60,
+            Statistics=["SampleCount"],
+        )
+        return sorted((each["Timestamp"], each["SampleCount"]) for each in found["Datapoints"])
+
     def executions(self, ending: str) -> list[dict[str, Any]]:
         arn = self.target.name_of("AWS::StepFunctions::StateMachine", ending)
         found = self.target.call("stepfunctions", "ListExecutions", stateMachineArn=arn)
@@ -267,3 +295,37 @@ def test_a_training_over_the_hours_of_a_fault_leaves_them_out_and_finds_it_as_be
     faulty = np.array(rows.device_ids) == "pump-1"
     assert (scores[faulty] > 1.0).all()
     assert (scores[~faulty] > 1.0).mean() < 0.05
+
+
+def test_a_drifted_window_that_is_judged_again_is_told_and_trained_on_once(fleet: Fleet) -> None:
+    """The model of before serves again, as if the training had not put another one in its place."""
+    told, trainings = fleet.measured("violations"), len(fleet.executions("-training"))
+    assert {count for _, count in told} == {1.0}
+    before = fleet.reports()["2026-01-06T07:05:00Z"]
+    assert fleet.judge_again("by-the-new-model", "2026-01-06T07:06:00Z").status == "SUCCEEDED"
+    assert fleet.reports()["2026-01-06T07:06:00Z"]["rows_of_other_models"] > 0
+    assert fleet.measured("violations") == told
+    fleet.target.call(
+        "sagemaker", "UpdateEndpoint", EndpointName=ENDPOINT, EndpointConfigName=f"{ENDPOINT}-first"
+    )
+    fleet.target.run_until(fleet.target.clock.now + 1200.0)
+    described = fleet.target.call("sagemaker", "DescribeEndpoint", EndpointName=ENDPOINT)
+    assert (described["EndpointStatus"], described["EndpointConfigName"]) == (
+        "InService",
+        f"{ENDPOINT}-first",
+    )
+    for name, time in (("again", "07:05:00"), ("of-another-time", "07:08:30")):
+        execution = fleet.judge_again(name, f"2026-01-06T{time}Z")
+        assert execution.status == "SUCCEEDED", (execution.error, execution.cause)
+        report = fleet.reports()[f"2026-01-06T{time}Z"]
+        assert report == before, "it drifts as it did, and the event would start a training"
+        assert report["drift"]["retrain"] is True
+        assert fleet.measured("violations") == told
+        assert len(fleet.executions("-training")) == trainings
+    # Forgotten, it would be told and trained on again.
+    bucket = fleet.target.bucket("artefacts")
+    kept = f"monitoring/told/{ENDPOINT}/2026-01-06T06:50:00Z--2026-01-06T07:00:00Z.json"
+    fleet.target.call("s3", "DeleteObject", Bucket=bucket, Key=kept)
+    fleet.judge_again("forgotten", "2026-01-06T07:05:00Z")
+    assert len(fleet.executions("-training")) == trainings + 1
+    assert sum(count for _, count in fleet.measured("violations")) == len(told) + 1
