@@ -49,7 +49,7 @@ MOST_QUEUED = 50
 """Executions of one task that may wait (DataSync user guide, quotas)."""
 
 
-def _schedule(expression: str) -> schedules.Next:
+def schedule_of(expression: str) -> schedules.Next:
     """Return a task's schedule; tasks run at most once an hour (DataSync user guide)."""
     return schedules.parse(expression, "InvalidRequestException", schedules.HOUR_S)
 
@@ -157,7 +157,7 @@ class DataSync:
         refuse_unsupported(operation, params)
         Filters(params.get("Includes", ()), params.get("Excludes", ()))
         if "Schedule" in params:
-            _schedule(params["Schedule"]["ScheduleExpression"])
+            schedule_of(params["Schedule"]["ScheduleExpression"])
 
     def _describe(self, call: Call) -> Answer:
         task = self._task(call.params["TaskArn"])
@@ -233,7 +233,7 @@ class DataSync:
         task.schedule += 1
         schedule = task.params.get("Schedule", {})
         if schedule.get("ScheduleExpression") and schedule.get("Status", "ENABLED") == "ENABLED":
-            following = _schedule(schedule["ScheduleExpression"])
+            following = schedule_of(schedule["ScheduleExpression"])
             self._context.engine.process(self._on_schedule(task, task.schedule, following))
 
     def _on_schedule(

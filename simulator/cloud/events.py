@@ -378,7 +378,9 @@ def checked_rule(params: Params) -> tuple[Wants | None, schedules.Next | None]:
             "Parameter(s) EventPattern or ScheduleExpression must be specified.",
         )
     wants = compile_pattern(pattern) if pattern else None
-    following = schedules.parse(expression, "ValidationException") if expression else None
+    said = "Parameter ScheduleExpression is not valid."
+    code = "ValidationException"
+    following = schedules.parse(expression, code, said=said) if expression else None
     return wants, following
 
 

@@ -13,6 +13,7 @@ from functools import partial
 from simulator.cloud.alarm_rules import check_actions, check_definition
 from simulator.cloud.asl_validation import problems_of
 from simulator.cloud.context import Context
+from simulator.cloud.datasync import schedule_of
 from simulator.cloud.dynamodb_admin import refuse_table
 from simulator.cloud.errors import AwsError, NotSupportedByTwin
 from simulator.cloud.event_targets import service_of
@@ -89,7 +90,9 @@ def _tried(service: str, operation: str, checks: Mapping[str, Callable[[], objec
         except NotSupportedByTwin as error:
             yield name, lacks(error)
         except AwsError as error:
-            yield name, f"{service}:{operation} would answer {error}"
+            # An answer of AWS need not say why; the note does.
+            notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
+            yield name, f"{service}:{operation} would answer {error}{notes}"
         except (ArithmeticError, LookupError, TypeError, ValueError):
             pass  # Of values that are made up; the call itself will tell.
 
@@ -123,6 +126,11 @@ def _topic_rule(params: Params, context: Context) -> Said:
     return _tried("iot", "CreateTopicRule", checks)
 
 
+def _task(params: Params, context: Context) -> Said:
+    checks = {"schedule": lambda: schedule_of(params["Schedule"]["ScheduleExpression"])}
+    return _tried("datasync", "CreateTask", checks)
+
+
 def _subscription(params: Params, context: Context) -> Said:
     given = {name: str(value) for name, value in params.get("Attributes", {}).items()}
     filled = {name: value for name, value in given.items() if value not in ("", "{}")}
@@ -131,6 +139,7 @@ def _subscription(params: Params, context: Context) -> Said:
 
 
 TEXTS: Mapping[tuple[str, str], Callable[[Params, Context], Said]] = {
+    ("datasync", "CreateTask"): _task,
     ("events", "PutRule"): _rule,
     ("iot", "CreateTopicRule"): _topic_rule,
     ("sns", "Subscribe"): _subscription,

@@ -14,8 +14,10 @@ _MARK = "not-known-yet-"
 _STAND_IN = re.compile(rf"(?:arn:aws:[\w-]+:[\w-]*:\d*:)?(?:[\w.-]+/)?{_MARK}[A-Za-z0-9]+")
 _VALUES = (
     "arn:aws:lambda:us-east-1:000000000000:function:any",
-    # Within JSON a reference may stand where a number has to be, and in it a path.
+    # Within JSON a reference may stand where a number has to be, or a path; a rate's unit goes
+    # with its number.
     "1",
+    "2",
     "$.any",
     "any",
 )

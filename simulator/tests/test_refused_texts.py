@@ -115,8 +115,8 @@ REFUSED = {
     "a wrong schedule": (
         rule(ScheduleExpression="every(1 minute)"),
         [
-            "events:PutRule would answer ValidationException: Invalid schedule expression "
-            "'every(1 minute)': it is neither rate(...) nor cron(...)."
+            "events:PutRule would answer ValidationException: Parameter ScheduleExpression is not "
+            "valid. (every(1 minute): it is neither rate(...) nor cron(...))"
         ],
     ),
     "a pattern": (
