@@ -80,6 +80,9 @@ devices.add(
 devices.add(
     "DescribeThingType", _type, "thingTypeProperties.searchableAttributes thingTypeMetadata"
 )
+devices.add(
+    "UpdateThingType", lambda w: {**_type(w), "thingTypeProperties": {"thingTypeDescription": "d"}}
+)
 devices.add("DeprecateThingType", _type)
 devices.add(
     "DeleteThingType",

@@ -71,6 +71,7 @@ class Registry:
         on_type = {
             "CreateThingType": self._create_type,
             "DescribeThingType": self._describe_type,
+            "UpdateThingType": self._update_type,
             "DeprecateThingType": self._deprecate_type,
             "DeleteThingType": self._delete_type,
         }
@@ -227,9 +228,7 @@ class Registry:
 
     def _create_type(self, call: Call) -> Answer:
         params = call.params
-        name, properties = params["thingTypeName"], params.get("thingTypeProperties", {})
-        if "mqtt5Configuration" in properties:
-            raise NotSupportedByTwin("iot:CreateThingType with mqtt5Configuration")
+        name, properties = params["thingTypeName"], _type_properties(params)
         known = self._types.get(name)
         if known is not None and known.properties != properties:
             raise AwsError(
@@ -242,6 +241,13 @@ class Registry:
             )
             self._types[name] = known
         return {"thingTypeName": name, "thingTypeArn": known.arn, "thingTypeId": known.id}
+
+    def _update_type(self, call: Call) -> Answer:
+        """Replace a type's properties; that what is not said is gone is not verified."""
+        one = self._named_type(call.params)
+        if "thingTypeProperties" in call.params:
+            one.properties = _type_properties(call.params)
+        return {}
 
     def _describe_type(self, call: Call) -> Answer:
         one = self._named_type(call.params)
@@ -270,6 +276,13 @@ def check_certificate(context: Context, principal: str) -> None:
     """Raise InvalidRequestException for a principal that is no certificate of this account."""
     if not principal.startswith(context.arn("iot", "cert/")):
         raise AwsError("InvalidRequestException", f"Invalid principal {principal}")
+
+
+def _type_properties(params: Params) -> Params:
+    properties: Params = params.get("thingTypeProperties", {})
+    if "mqtt5Configuration" in properties:
+        raise NotSupportedByTwin("iot: mqtt5Configuration of a thing type")
+    return properties
 
 
 def _shown_type(one: ThingType) -> Params:

@@ -301,7 +301,14 @@ _IOT = {
         undone_by("DeleteThing", "thingName"),
         updated_by("UpdateThing", "thingName"),
     ),
-    "CreateThingType": Effect(("thingTypeName",), special.thing_type_undone, fixed),
+    "CreateThingType": Effect(
+        ("thingTypeName",),
+        special.thing_type_undone,
+        updated_by("UpdateThingType", "thingTypeName", defaults={"thingTypeProperties": {}}),
+    ),
+    "DeprecateThingType": put(
+        "thingTypeName", undo=undone_by("DeprecateThingType", "thingTypeName", undoDeprecate=True)
+    ),
     "CreatePolicy": Effect(("policyName",), special.iot_policy_undone, special.iot_policy),
     "AttachPolicy": Effect(
         ("policyName", "target"), undone_by("DetachPolicy", "policyName", "target"), fixed

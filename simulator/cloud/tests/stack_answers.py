@@ -14,6 +14,7 @@ LISTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("s3", "ListBuckets", {}),
     ("kinesis", "ListStreams", {}),
     ("iot", "ListTopicRules", {}),
+    ("iot", "ListThingTypes", {}),
     ("lambda", "ListFunctions", {}),
     ("lambda", "ListEventSourceMappings", {}),
     ("glue", "GetDatabases", {}),

@@ -132,6 +132,12 @@ def device_policy(action: str) -> dict[str, Any]:
     return resource("AWS::IoT::Policy", given)
 
 
+def thing_type(properties: dict[str, Any] | None, deprecated: bool = False) -> dict[str, Any]:
+    given = {"ThingTypeName": "pump", "DeprecateThingType": deprecated}
+    more = {} if properties is None else {"ThingTypeProperties": properties}
+    return resource("AWS::IoT::ThingType", {**given, **more})
+
+
 def agent(name: str) -> dict[str, Any]:
     activation = "-".join(["LOCAL"] * 5)
     return resource("AWS::DataSync::Agent", {"AgentName": name, "ActivationKey": activation})
@@ -204,6 +210,17 @@ CHANGES: dict[str, tuple[Resources, dict[str, Any], dict[str, Any]]] = {
     "key's description": ({}, described_key("one"), described_key("two")),
     "policy of devices": ({}, device_policy("iot:Connect"), device_policy("iot:Publish")),
     "agent": ({}, agent("one"), agent("two")),
+    "thing type": (
+        {},
+        thing_type({"ThingTypeDescription": "turns", "SearchableAttributes": ["site"]}),
+        thing_type({"ThingTypeDescription": "spins"}),
+    ),
+    "thing type without properties": (
+        {},
+        thing_type(None),
+        thing_type({"SearchableAttributes": []}),
+    ),
+    "thing type that takes no thing": ({}, thing_type(None), thing_type(None, deprecated=True)),
     "location of files": ({"A": agent("one")}, location("/a"), location("/b")),
     "location of objects": (
         {"R": DATASYNC_ROLE, "B": BUCKET},
