@@ -67,6 +67,7 @@ class Packages:
         self._groups: dict[str, Answer] = {}
         self._packages: dict[str, Answer] = {}
         self._versions: dict[str, int] = {}
+        self._tokens: dict[str, tuple[Params, str]] = {}
         if self._path.exists():
             self._load()
 
@@ -211,6 +212,13 @@ class Packages:
             if member not in params:
                 raise AwsError("ValidationException", f"{member} is required.")
         group = self._group(params["ModelPackageGroupName"])["ModelPackageGroupName"]
+        asked, earlier = self._tokens.get(params.get("ClientToken", ""), (params, ""))
+        if earlier in self._packages:
+            if asked != params:
+                raise NotSupportedByTwin(
+                    "sagemaker:CreateModelPackage with the ClientToken of another request"
+                )
+            return {"ModelPackageArn": earlier}
         version = self._versions[group] = self._versions.get(group, 0) + 1
         arn = self._arn(group, version)
         self._packages[arn] = {
@@ -225,6 +233,8 @@ class Packages:
             "ModelApprovalStatus": params.get("ModelApprovalStatus", "PendingManualApproval"),
             "CreatedBy": {},
         }
+        if "ClientToken" in params:
+            self._tokens[params["ClientToken"]] = params, arn
         self._changed(self._packages[arn])
         return {"ModelPackageArn": arn}
 

@@ -7,6 +7,7 @@ here. Not how often and how late: that is `test_workflow_failures`.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Any
 
@@ -16,6 +17,7 @@ from simulator.cloud.asl_resources import Resource, failure_of, parse_resource
 from simulator.cloud.errors import AwsError
 from simulator.cloud.validation import operation_model
 from simulator.tests.test_workflow_failures import FILES, OF_CLIENTS, waits
+from simulator.tests.workflow_stand_ins import Injected, StandIns
 
 PASSING = re.compile(
     "Throttl|Exceeded|Conflict|Concurrent|InUse|Internal(Server|Service|Error|Failure)"
@@ -80,6 +82,16 @@ def test_a_task_tries_again_where_no_answer_came(file: str, name: str) -> None:
     prefix = own_failure.partition(".")[0]
     for error in OF_CLIENTS:
         assert waits(FILES[file, name][0][name], f"{prefix}.{error}")
+
+
+def test_a_candidate_whose_registration_got_no_answer_is_registered_once() -> None:
+    states, language = FILES["training", "RegisterCandidate"]
+    failure = Injected("SageMaker.SdkClientException", times=2)
+    bench = StandIns(states, "RegisterCandidate", failure, language)
+    execution = bench.run()
+    assert execution.status == "SUCCEEDED", (execution.error, execution.cause)
+    token = hashlib.md5(execution.arn.encode(), usedforsecurity=False).hexdigest()
+    assert [params["ClientToken"] for _, _, params in bench.calls] == [token] * 3
 
 
 def test_each_error_that_lasts_is_one_of_an_operation_in_use() -> None:

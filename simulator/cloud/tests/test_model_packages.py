@@ -78,6 +78,19 @@ def test_versions_count_up_and_are_not_given_twice(pair: Pair) -> None:
     assert _package(twin).endswith(f"model-package/{GROUP}/2")
 
 
+def test_a_request_that_is_repeated_with_its_token_makes_no_second_version(pair: Pair) -> None:
+    twin, _ = pair
+    first = _package(twin, ClientToken="a")
+    assert _package(twin, ClientToken="a") == first
+    assert _package(twin, ClientToken="b").endswith("/2")
+    assert _package(twin).endswith("/3")
+    assert _listed(twin, ModelPackageGroupName=GROUP) == [1, 2, 3]
+    with pytest.raises(NotSupportedByTwin, match="ClientToken of another request"):
+        _package(twin, ClientToken="a", ModelApprovalStatus="Approved")
+    twin.do("sagemaker", "DeleteModelPackage", ModelPackageName=first)
+    assert _package(twin, ClientToken="a").endswith("/4"), "there is nothing to return"
+
+
 def test_packages_are_listed_by_group_and_approval_in_order_and_pages(pair: Pair) -> None:
     twin, _ = pair
     for status in ("Approved", "Rejected", "Approved"):
