@@ -165,12 +165,14 @@ class _Check:
             return
         for name, state in states.items():
             try:
-                yield from self._state(state, f"{where}/States/{name}")
+                here = f"{where}/States/{name}"
+                yield from _of_the_form(self._state(state, here), here)
             except NotSupportedByTwin as error:
                 if self._lacking is None:
                     raise
                 self._lacking.append(str(error.args[0]))
-        yield from _transitions(definition["StartAt"], states, where)
+        targets = _transitions(definition["StartAt"], states, where)
+        yield from _of_the_form(targets, f"{where}/States")
 
     def _state(self, state: dict[str, Any], where: str) -> Iterator[str]:
         kind = state.get("Type")
@@ -245,6 +247,14 @@ class _Check:
             yield f"{_SCHEMA}Field needs the Mode DISTRIBUTED at {where}/{given[0]}"
         yield from (_SCHEMA + each for each in asl_items.problems(state, where, parameters))
         yield from self.machine(state[name], f"{where}/{name}", _MACHINE | {"ProcessorConfig"})
+
+
+def _of_the_form(problems: Iterator[str], where: str) -> Iterator[str]:
+    """Yield problems; one more where a part is not of the JSON type that its checks look into."""
+    try:
+        yield from problems
+    except (AttributeError, LookupError, TypeError):
+        yield f"{_SCHEMA}A field holds a value of another type than its own at {where}"
 
 
 def _limits(state: dict[str, Any], resource: Resource, where: str) -> Iterator[str]:

@@ -157,6 +157,6 @@ def _numeric(value: Any, path: str) -> Test:
     if not isinstance(value, list) or len(value) not in (2, 4):
         raise _invalid(f"{path}: numeric is a list of one or two comparisons")
     pairs = [(value[at], value[at + 1]) for at in range(0, len(value), 2)]
-    if any(sign not in COMPARISONS or not is_number(bound) for sign, bound in pairs):
+    if any(str(sign) not in COMPARISONS or not is_number(bound) for sign, bound in pairs):
         raise _invalid(f"{path}: numeric compares with <, <=, =, > or >= and a number")
     return compares(pairs)

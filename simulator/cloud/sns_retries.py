@@ -75,6 +75,9 @@ def check_policy(text: str, protocol: str, prefix: str) -> None:
         said = {**DEFAULT_HTTP, **policy_of(text)}
     except (ValueError, AttributeError, TypeError):
         raise AwsError("InvalidParameter", f"{reason}failed to parse JSON.") from None
+    for name, value in said.items():
+        if name in DEFAULT_HTTP and type(value) is not type(DEFAULT_HTTP[name]):
+            raise AwsError("InvalidParameter", f"{reason}healthyRetryPolicy.{name} is invalid")
     parts = sum(said[n] for n in ("numNoDelayRetries", "numMinDelayRetries", "numMaxDelayRetries"))
     problems = {
         "unknown member": not set(said) <= set(DEFAULT_HTTP),
