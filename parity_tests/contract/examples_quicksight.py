@@ -77,7 +77,22 @@ def _listing(kind: str) -> Callable[[World], dict[str, Any]]:
     return lambda w: named(kind, w) and dict(ACCOUNT)
 
 
+def _updated(kind: str) -> Callable[[World], dict[str, Any]]:
+    def params(w: World) -> dict[str, Any]:
+        made = MAKERS[kind](w)
+        w.do("quicksight", f"Create{kind}", **made)
+        return {name: value for name, value in made.items() if name != "Type"} | {"Name": "new"}
+
+    return params
+
+
+quicksight.add(
+    "UpdateDashboardPublishedVersion",
+    lambda w: {**named("Dashboard", w), "VersionNumber": 1},
+    "DashboardId DashboardArn Status",
+)
 for _kind, _make in MAKERS.items():
+    quicksight.add(f"Update{_kind}", _updated(_kind), f"Arn {_kind}Id Status RequestId")
     quicksight.add(f"Create{_kind}", _make, f"Arn {_kind}Id Status RequestId")
     quicksight.add(f"Describe{_kind}", _asking(_kind), _DESCRIBED[_kind])
     quicksight.add(f"Delete{_kind}", _asking(_kind), f"Arn {_kind}Id Status")

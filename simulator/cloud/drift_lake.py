@@ -92,7 +92,9 @@ def quicksight(kind: str) -> Answers:
         found = ask("quicksight", f"Describe{kind}", **named)[kind]
         if kind in ("Analysis", "Dashboard"):
             defined = ask("quicksight", f"Describe{kind}Definition", **named)
-            found = {**found, "Definition": defined["Definition"]}
+            found = {**defined, **found}
+            version = found.get("Version", {})
+            found["VersionDescription"] = version.get("Description")
         return {"AwsAccountId": values["AwsAccountId"], **found}
 
     return answers

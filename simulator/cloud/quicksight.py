@@ -4,19 +4,24 @@ Called by `dispatch`. What exists is checked (each name that refers to another r
 one) and described as it was given. `fleetwin dashboard --quicksight` runs the queries and draws.
 Ingestions, users, permissions and embedding are not here.
 
-Source: botocore's model of QuickSight. Texts of errors are from memory and not verified.
+An update replaces all that its operation takes; what it does not say is gone. An update of a
+dashboard makes a version, which is shown once it is published (API reference, UpdateDashboard).
+
+Source: botocore's model of QuickSight. Texts of errors are from memory and not verified, nor that
+what an update does not say is gone, nor that a dashboard's name belongs to its version.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from simulator.cloud.context import Context
 from simulator.cloud.errors import AwsError, NotSupportedByTwin
 from simulator.cloud.operations import Answer, Call, Execute, Operation, Params
+from simulator.cloud.validation import operation_model
 
 
 class Kind(NamedTuple):
@@ -40,11 +45,15 @@ DONE = "CREATION_SUCCESSFUL"
 
 @dataclass(frozen=True)
 class Kept:
-    """One resource, as it was asked for."""
+    """One resource, as it was asked for; of a dashboard ``params`` are the published version's."""
 
     arn: str
     params: Params
     created: datetime
+    updated: datetime
+    versions: tuple[tuple[Params, datetime], ...]
+    """Of a dashboard: what each version says, and when it was made. The first is number 1."""
+    published: int = 1
 
 
 class QuickSight:
@@ -61,10 +70,13 @@ class QuickSight:
             on_one: dict[str, Execute] = {
                 f"Create{kind.name}": self._create(kind),
                 f"Describe{kind.name}": self._describe(kind),
+                f"Update{kind.name}": self._update(kind),
                 f"Delete{kind.name}": self._delete(kind),
             }
             if kind.name in ("Analysis", "Dashboard"):
                 on_one[f"Describe{kind.name}Definition"] = self._definition(kind)
+            if kind.name == "Dashboard":
+                on_one["UpdateDashboardPublishedVersion"] = self._publish(kind)
             table |= {name: Operation(do, self._resources(kind)) for name, do in on_one.items()}
             plural = PLURALS.get(kind.name, f"{kind.name}s")
             table[f"List{plural}"] = Operation(self._list(kind))
@@ -99,12 +111,43 @@ class QuickSight:
                     "ResourceExistsException", f"{kind.name} {params[kind.id]} exists", status=409
                 )
             self._check(params)
-            self._kept[arn] = Kept(arn, params, self._context.engine.now())
+            now = self._context.engine.now()
+            self._kept[arn] = Kept(arn, params, now, now, ((params, now),))
             version = {"VersionArn": f"{arn}/version/1"} if kind.name == "Dashboard" else {}
             status = {} if kind.name == "DataSet" else {"CreationStatus": "CREATION_IN_PROGRESS"}
             return self._ok({"Arn": arn, kind.id: params[kind.id], **version, **status}, 201)
 
         return create
+
+    def _update(self, kind: Kind) -> Execute:
+        def update(call: Call) -> Answer:
+            kept, now = self._find(kind, call.params), self._context.engine.now()
+            self._check(call.params)
+            # A source's kind, for one, is said when it is made and never again.
+            taken = operation_model("quicksight", f"Update{kind.name}").input_shape
+            takes = taken.members if taken is not None else {}
+            stays = {name: value for name, value in kept.params.items() if name not in takes}
+            params = {**stays, **call.params}
+            answer: Params = {"Arn": kept.arn, kind.id: params[kind.id]}
+            if kind.name == "Dashboard":
+                versions = (*kept.versions, (params, now))
+                self._kept[kept.arn] = replace(kept, versions=versions, updated=now)
+                answer |= {"VersionArn": f"{kept.arn}/version/{len(versions)}"}
+                return self._ok({**answer, "CreationStatus": "CREATION_IN_PROGRESS"})
+            self._kept[kept.arn] = replace(kept, params=params, updated=now)
+            status = {} if kind.name == "DataSet" else {"UpdateStatus": "UPDATE_IN_PROGRESS"}
+            return self._ok({**answer, **status})
+
+        return update
+
+    def _publish(self, kind: Kind) -> Execute:
+        def publish(call: Call) -> Answer:
+            kept, number = self._find(kind, call.params), call.params["VersionNumber"]
+            params, _ = _version(kept, number)
+            self._kept[kept.arn] = replace(kept, params=params, published=number)
+            return self._ok({kind.id: params[kind.id], "DashboardArn": kept.arn})
+
+        return publish
 
     def _check(self, params: Params) -> None:
         """Raise what AWS says of a name that leads nowhere, and of what is not here."""
@@ -133,14 +176,17 @@ class QuickSight:
 
     def _describe(self, kind: Kind) -> Execute:
         def describe(call: Call) -> Answer:
-            return self._ok({kind.name: self._shown(kind, self._find(kind, call.params))})
+            kept = self._find(kind, call.params)
+            number = _asked_version(kept, call.params)
+            return self._ok({kind.name: self._shown(kind, kept, number)})
 
         return describe
 
-    def _shown(self, kind: Kind, kept: Kept) -> Params:
-        params, when = kept.params, kept.created
+    def _shown(self, kind: Kind, kept: Kept, number: int | None = None) -> Params:
+        number = kept.published if number is None else number
+        params, made = _version(kept, number) if kind.name == "Dashboard" else (kept.params, None)
         shown: Params = {"Arn": kept.arn, kind.id: params[kind.id], "Name": params["Name"]}
-        shown |= {"CreatedTime": when, "LastUpdatedTime": when}
+        shown |= {"CreatedTime": kept.created, "LastUpdatedTime": kept.updated}
         if kind.name == "DataSource":
             members: Sequence[str] = ("Type", "DataSourceParameters", "SslProperties")
             return shown | {"Status": DONE} | _given(params, members)
@@ -157,14 +203,21 @@ class QuickSight:
         ]
         if kind.name == "Analysis":
             return shown | parts
-        version = {"VersionNumber": 1, "Arn": f"{kept.arn}/version/1", "CreatedTime": when}
-        return shown | {"LastPublishedTime": when, "Version": version | parts}
+        version = {"VersionNumber": number, "Arn": f"{kept.arn}/version/{number}"}
+        version["CreatedTime"] = made
+        if "VersionDescription" in params:
+            version["Description"] = params["VersionDescription"]
+        _, published = _version(kept, kept.published)
+        return shown | {"LastPublishedTime": published, "Version": version | parts}
 
     def _definition(self, kind: Kind) -> Execute:
         def definition(call: Call) -> Answer:
             kept = self._find(kind, call.params)
-            answer = {kind.id: call.params[kind.id], "Name": kept.params["Name"]}
-            given = _given(kept.params, ("ThemeArn", "Definition"))
+            params = kept.params
+            if kind.name == "Dashboard":
+                params, _ = _version(kept, _asked_version(kept, call.params))
+            answer = {kind.id: call.params[kind.id], "Name": params["Name"]}
+            given = _given(params, ("ThemeArn", "Definition", "DashboardPublishOptions"))
             return self._ok({**answer, "ResourceStatus": DONE, **given})
 
         return definition
@@ -196,7 +249,7 @@ class QuickSight:
                 *("Arn", kind.id, "Name", "CreatedTime", "LastUpdatedTime", "LastPublishedTime"),
             ),
         }[kind.name]
-        version = {"PublishedVersionNumber": 1} if kind.name == "Dashboard" else {}
+        version = {"PublishedVersionNumber": kept.published} if kind.name == "Dashboard" else {}
         return _given(shown, members) | version
 
     def _ok(self, answer: Params, status: int = 200) -> Answer:
@@ -211,6 +264,20 @@ def used_sets(definition: Any) -> set[str]:
     if isinstance(definition, list):
         return set().union(*(used_sets(each) for each in definition))
     return set()
+
+
+def _asked_version(kept: Kept, params: Params) -> int:
+    """Return the number of the version that is asked for: that, the latest, or the published."""
+    if params.get("AliasName") == "$LATEST":
+        return len(kept.versions)
+    number: int = params.get("VersionNumber", kept.published)
+    return number
+
+
+def _version(kept: Kept, number: int) -> tuple[Params, datetime]:
+    if not 1 <= number <= len(kept.versions):
+        raise _missing(f"version {number} of {kept.arn} is not found")
+    return kept.versions[number - 1]
 
 
 def _given(values: Params, names: Sequence[str]) -> Params:

@@ -12,6 +12,7 @@ from simulator.cloud.resources.effects import (
     STEPS,
     Ask,
     CannotChange,
+    Change,
     Params,
     differing,
     updated_by,
@@ -144,6 +145,16 @@ def item_table(made: Made, new: Params) -> Iterable[Ask]:
         given |= {name: new[name] for name in _PAID if name in new}
     given |= {name: new.get(name, _OF_A_TABLE[name]) for name in names if name in _OF_A_TABLE}
     yield Ask("dynamodb", "UpdateTable", given)
+
+
+def published(update: Change) -> Change:
+    """Return a dashboard's change, which publishes the version that an update makes."""
+
+    def change(made: Made, new: Params) -> Iterable[Ask]:
+        for ask in update(made, new):
+            yield Ask(STEPS, "dashboard_published", ask.params)
+
+    return change
 
 
 def iot_policy(made: Made, new: Params) -> Iterable[Ask]:

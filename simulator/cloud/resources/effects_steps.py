@@ -39,7 +39,16 @@ def iot_policy_deleted(call: Call, params: Mapping[str, Any]) -> None:
     call("iot", "DeletePolicy", params)
 
 
+def dashboard_published(call: Call, params: Mapping[str, Any]) -> None:
+    """Make a dashboard's next version and publish it."""
+    arn = str(call("quicksight", "UpdateDashboard", params)["VersionArn"])
+    which = {name: params[name] for name in ("AwsAccountId", "DashboardId")}
+    number = int(arn.rpartition("/")[2])
+    call("quicksight", "UpdateDashboardPublishedVersion", {**which, "VersionNumber": number})
+
+
 TABLE: Mapping[str, Callable[[Call, Mapping[str, Any]], None]] = {
+    "dashboard_published": dashboard_published,
     "iot_policy_deleted": iot_policy_deleted,
     "iot_policy_document": iot_policy_document,
 }

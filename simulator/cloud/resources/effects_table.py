@@ -322,9 +322,11 @@ _IOT = {
 
 
 def _report(kind: str) -> Effect:
-    """Return the effect of making a thing of QuickSight; none is updated in place here."""
+    """Return the effect of making a thing of QuickSight: an update says all of it anew."""
     which = ("AwsAccountId", f"{kind}Id")
-    return Effect(which, undone_by(f"Delete{kind}", *which), fixed)
+    update = updated_by(f"Update{kind}", *which, whole=True)
+    changed = special.published(update) if kind == "Dashboard" else update
+    return Effect(which, undone_by(f"Delete{kind}", *which), changed)
 
 
 _QUICKSIGHT = {

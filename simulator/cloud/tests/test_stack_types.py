@@ -13,6 +13,7 @@ from simulator.cloud.stack_update import UpdateFailed
 from simulator.cloud.tests.recording import only, written
 from simulator.cloud.tests.stack_answers import described
 from simulator.cloud.tests.stack_bench import ACCOUNT, applied, policy, resource, trust, twin
+from simulator.errors import TemplateError
 
 Resources = dict[str, dict[str, Any]]
 REGION = "us-east-1"
@@ -160,6 +161,28 @@ def objects(**more: Any) -> dict[str, Any]:
     return resource("AWS::DataSync::LocationS3", {**given, **more})
 
 
+def report(kind: str, name: str, **more: Any) -> dict[str, Any]:
+    given = {f"{kind}Id": f"a-{kind}", "AwsAccountId": ACCOUNT, "Name": name}
+    return resource(f"AWS::QuickSight::{kind}", {**given, **more})
+
+
+def rows(name: str, query: str) -> dict[str, Any]:
+    sql = {"DataSourceArn": {"Fn::GetAtt": ["S", "Arn"]}, "Name": "rows", "SqlQuery": query}
+    columns = [{"Name": "device_id", "Type": "STRING"}]
+    tables = {"rows": {"CustomSql": {**sql, "Columns": columns}}}
+    return report("DataSet", name, ImportMode="DIRECT_QUERY", PhysicalTableMap=tables)
+
+
+def drawn(kind: str, name: str, **more: Any) -> dict[str, Any]:
+    declared = [{"Identifier": "rows", "DataSetArn": {"Fn::GetAtt": ["D", "Arn"]}}]
+    sheets = [{"SheetId": "one", "Name": name}]
+    definition = {"DataSetIdentifierDeclarations": declared, "Sheets": sheets}
+    return report(kind, name, Definition=definition, **more)
+
+
+FILTERED = {"AdHocFilteringOption": {"AvailabilityStatus": "DISABLED"}}
+SOURCE = report("DataSource", "lake", Type="ATHENA")
+SETS = {"S": SOURCE, "D": rows("rows", "select 1")}
 UNITS = {"ReadCapacityUnits": 1, "WriteCapacityUnits": 2}
 PROTECTED = {"DeletionProtectionEnabled": True, "SSESpecification": {"SSEEnabled": True}}
 DATASYNC_ROLE = resource(
@@ -232,6 +255,14 @@ CHANGES: dict[str, tuple[Resources, dict[str, Any], dict[str, Any]]] = {
         resource("AWS::StepFunctions::Activity", {"Name": "by-hand"}),
         resource("AWS::StepFunctions::Activity", {"Name": "by-machine"}),
     ),
+    "source of reports": ({}, SOURCE, report("DataSource", "sea", Type="ATHENA")),
+    "set of reports": ({"S": SOURCE}, rows("rows", "select 1"), rows("more", "select 2")),
+    "analysis": (SETS, drawn("Analysis", "one"), drawn("Analysis", "two")),
+    "reports": (
+        SETS,
+        drawn("Dashboard", "one", VersionDescription="first", DashboardPublishOptions=FILTERED),
+        drawn("Dashboard", "two"),
+    ),
     "group of packages": (
         {},
         resource("AWS::SageMaker::ModelPackageGroup", {"ModelPackageGroupName": "one"}),
@@ -263,7 +294,7 @@ def test_a_resource_is_changed_and_changed_back_and_deleted(tmp_path: Path, name
 
 NOT_IN_ANSWERS = {
     *("job", "topic rule", "key", "tagged", "key's description", "policy of devices", "agent"),
-    "location of objects",
+    *("location of objects", "source of reports", "set of reports", "analysis", "reports"),
 }
 """What the answers that are compared do not say of each: asked for below."""
 
@@ -293,6 +324,21 @@ def test_what_the_listings_do_not_say_is_the_new_one_as_well(tmp_path: Path) -> 
         where = {"Database": {"CatalogId": ACCOUNT, "Name": "lake"}}
         tags = cloud.call("lakeformation", "GetResourceLFTags", Resource=where)
         assert [one["TagValues"] for one in tags["LFTagOnDatabase"]] == [["processed"]]
+
+
+def test_an_update_of_reports_publishes_what_it_makes_and_is_refused_for_permissions(
+    tmp_path: Path,
+) -> None:
+    with twin(tmp_path) as cloud:
+        app, which = tmp_path / "app", {"AwsAccountId": ACCOUNT, "DashboardId": "a-Dashboard"}
+        for number, name in enumerate(("one", "two", "one"), 1):
+            applied(cloud, app, only(**SETS, X=drawn("Dashboard", name)))
+            shown = cloud.call("quicksight", "DescribeDashboard", **which)["Dashboard"]
+            assert (shown["Name"], shown["Version"]["VersionNumber"]) == (name, number)
+        permissions = [{"Principal": "arn:aws:quicksight:::user/a/b", "Actions": ["quicksight:a"]}]
+        written(app, Dev=only(**SETS, X=drawn("Dashboard", "one", Permissions=permissions)))
+        with pytest.raises(TemplateError, match=r"X.*Permissions"):
+            cloud.plan(app, {})
 
 
 def test_a_policys_earlier_document_comes_back_without_another_version(tmp_path: Path) -> None:
