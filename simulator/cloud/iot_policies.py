@@ -124,7 +124,7 @@ class Policies:
                 "ResourceAlreadyExistsException", f"Policy already exists: {name}", status=409
             )
         now = self._context.engine.now()
-        document = _document(text)
+        document = checked_document(text)
         policy = Policy(name, self._arns(call.params)[0], now, {"1": (document, now)})
         self._by_name[name] = policy
         self._changed()
@@ -163,7 +163,7 @@ class Policies:
     def _create_version(self, call: Call) -> Answer:
         policy = self._named(call.params)
         text = call.params["policyDocument"]
-        document = _document(text)
+        document = checked_document(text)
         if len(policy.versions) >= MAX_VERSIONS:
             raise AwsError(
                 "VersionsLimitExceededException",
@@ -274,7 +274,7 @@ def _shown(policy: Policy) -> Params:
     return {"policyName": policy.name, "policyArn": policy.arn}
 
 
-def _document(text: str) -> Params:
+def checked_document(text: str) -> Params:
     """Return a checked document. Raises MalformedPolicyException, NotSupportedByTwin."""
     if len("".join(text.split()).encode()) > MAX_DOCUMENT_BYTES:
         raise _malformed(f"is longer than {MAX_DOCUMENT_BYTES} bytes without white space")

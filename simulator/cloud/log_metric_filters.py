@@ -140,20 +140,7 @@ class MetricFilters:
 
     def _put(self, call: Call) -> Answer:
         params, group = call.params, self._group(call.params)
-        for name in ("fieldSelectionCriteria", "emitSystemFieldDimensions"):
-            if params.get(name):
-                raise NotSupportedByTwin(f"{name} of PutMetricFilter")
-        if params.get("applyOnTransformedLogs"):
-            raise NotSupportedByTwin("applyOnTransformedLogs of PutMetricFilter")
-        pattern = compile_pattern(params["filterPattern"])
-        transformations = params["metricTransformations"]
-        if len(transformations) != 1:
-            raise AwsError(
-                "InvalidParameterException",
-                "1 validation error detected: Value at 'metricTransformations' failed to satisfy "
-                "constraint: Member must have length less than or equal to 1",
-            )
-        _check(transformations[0], pattern)
+        pattern, transformations = checked_filter(params), params["metricTransformations"]
         others = {
             name: one
             for name, one in self._filters.get(group, {}).items()
@@ -224,6 +211,25 @@ def _value(said: str, found: Found) -> float | None:
     """Return the value to publish: the number written, or the one that the event holds."""
     given = found.value(said) if said.startswith("$") else said
     return as_number(given) if isinstance(given, str) else given
+
+
+def checked_filter(params: Params) -> Pattern:
+    """Return what a filter takes; raises as PutMetricFilter does, whatever other filters are."""
+    for name in ("fieldSelectionCriteria", "emitSystemFieldDimensions"):
+        if params.get(name):
+            raise NotSupportedByTwin(f"{name} of PutMetricFilter")
+    if params.get("applyOnTransformedLogs"):
+        raise NotSupportedByTwin("applyOnTransformedLogs of PutMetricFilter")
+    pattern = compile_pattern(params["filterPattern"])
+    transformations = params["metricTransformations"]
+    if len(transformations) != 1:
+        raise AwsError(
+            "InvalidParameterException",
+            "1 validation error detected: Value at 'metricTransformations' failed to satisfy "
+            "constraint: Member must have length less than or equal to 1",
+        )
+    _check(transformations[0], pattern)
+    return pattern
 
 
 def _check(transformation: Mapping[str, Any], pattern: Pattern) -> None:

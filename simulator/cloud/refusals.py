@@ -12,6 +12,7 @@ from functools import partial
 
 from simulator.cloud.alarm_rules import check_actions, check_definition
 from simulator.cloud.asl_validation import problems_of
+from simulator.cloud.composite_rules import parse_rule
 from simulator.cloud.context import Context
 from simulator.cloud.datasync import schedule_of
 from simulator.cloud.dynamodb_admin import refuse_table
@@ -22,9 +23,12 @@ from simulator.cloud.function_updates import check_runtime
 from simulator.cloud.glue import refuse_job
 from simulator.cloud.iot import check_payload
 from simulator.cloud.iot_actions import parse_action
+from simulator.cloud.iot_policies import checked_document
 from simulator.cloud.iot_sql import parse
 from simulator.cloud.kinesis import refuse_stream
+from simulator.cloud.log_metric_filters import checked_filter
 from simulator.cloud.mapping_settings import refuse_settings
+from simulator.cloud.metric_math import compile_expression
 from simulator.cloud.operations import Params
 from simulator.cloud.sns_topics import (
     check_endpoint,
@@ -109,6 +113,29 @@ def _machine(params: Params, context: Context) -> Said:
         yield each, f"{':'.join(asked)} would answer InvalidDefinition: {each}"
 
 
+def _alarm(params: Params, context: Context) -> Said:
+    checks = {
+        str(query.get("Id")): partial(compile_expression, query["Expression"])
+        for query in params.get("Metrics", [])
+        if "Expression" in query
+    }
+    return _tried("cloudwatch", "PutMetricAlarm", checks)
+
+
+def _composite(params: Params, context: Context) -> Said:
+    checks = {"rule": lambda: parse_rule(params["AlarmRule"])}
+    return _tried("cloudwatch", "PutCompositeAlarm", checks)
+
+
+def _metric_filter(params: Params, context: Context) -> Said:
+    return _tried("logs", "PutMetricFilter", {"filter": partial(checked_filter, params)})
+
+
+def _policy(params: Params, context: Context) -> Said:
+    checks = {"document": lambda: checked_document(params["policyDocument"])}
+    return _tried("iot", "CreatePolicy", checks)
+
+
 def _rule(params: Params, context: Context) -> Said:
     return _tried("events", "PutRule", {"rule": partial(checked_rule, params)})
 
@@ -139,9 +166,13 @@ def _subscription(params: Params, context: Context) -> Said:
 
 
 TEXTS: Mapping[tuple[str, str], Callable[[Params, Context], Said]] = {
+    ("cloudwatch", "PutCompositeAlarm"): _composite,
+    ("cloudwatch", "PutMetricAlarm"): _alarm,
     ("datasync", "CreateTask"): _task,
     ("events", "PutRule"): _rule,
+    ("iot", "CreatePolicy"): _policy,
     ("iot", "CreateTopicRule"): _topic_rule,
+    ("logs", "PutMetricFilter"): _metric_filter,
     ("sns", "Subscribe"): _subscription,
     ("stepfunctions", "CreateStateMachine"): _machine,
 }

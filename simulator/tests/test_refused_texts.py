@@ -69,6 +69,12 @@ def subscription(policy: Any, **more: Any) -> dict[str, Any]:
     return resource("AWS::SNS::Subscription", {**to, "FilterPolicy": policy, **more})
 
 
+def alarm(*queries: Any) -> dict[str, Any]:
+    given = {"Metrics": list(queries), "EvaluationPeriods": 1, "Threshold": 1}
+    more = {"ComparisonOperator": "GreaterThanThreshold", "AlarmName": "a"}
+    return resource("AWS::CloudWatch::Alarm", {**given, **more})
+
+
 LACKS = "the twin does not have "
 REFUSED = {
     "tasks": (
@@ -131,6 +137,48 @@ REFUSED = {
         topic_rule("SELECT * FROM 'a'", ErrorAction={"Sns": {}}),
         [LACKS + "IoT rule action sns"],
     ),
+    "metric math": (
+        alarm({"Id": "a", "Expression": "SELECT AVG(x) FROM y", "Period": 60}),
+        [LACKS + "a Metrics Insights query (SELECT)"],
+    ),
+    "a rule of alarms": (
+        resource(
+            "AWS::CloudWatch::CompositeAlarm",
+            {"AlarmName": "c", "AlarmRule": "AT_LEAST(1, ALARM, (a, b))"},
+        ),
+        [LACKS + "AT_LEAST in the rule of a composite alarm"],
+    ),
+    "a pattern of log lines": (
+        resource(
+            "AWS::Logs::MetricFilter",
+            {
+                "LogGroupName": "g",
+                "FilterPattern": "{ $.level = ",
+                "MetricTransformations": [
+                    {"MetricName": "m", "MetricNamespace": "n", "MetricValue": "1"}
+                ],
+            },
+        ),
+        None,
+    ),
+    "a device's policy": (
+        resource(
+            "AWS::IoT::Policy",
+            {
+                "PolicyDocument": {
+                    "Version": "2012-10-17",
+                    "Statement": [
+                        {
+                            "Effect": "Allow",
+                            "Action": "iot:Connect",
+                            "Resource": "arn:aws:iot:us-east-1:000000000000:client/${iot:Moon}",
+                        }
+                    ],
+                }
+            },
+        ),
+        [LACKS + "the policy variable iot:Moon"],
+    ),
     "a filter policy": (
         subscription({"kind": [{"sounds-like": "alarm"}]}),
         None,
@@ -178,6 +226,7 @@ def test_what_is_said_is_in_the_error_before_anything_is_created(tmp_path: Path,
 
 
 CALLS: list[tuple[str, str, dict[str, Any]]] = [
+    ("cloudwatch", "PutCompositeAlarm", {"AlarmName": "c", "AlarmRule": "AT_LEAST(1, ALARM, (a))"}),
     ("events", "PutRule", {"Name": "r", "ScheduleExpression": "cron(0 8 L * ? *)"}),
     ("events", "PutRule", {"Name": "r", "EventPattern": '{"a": [{"cidr": "10.0.0.0/8"}]}'}),
 ]

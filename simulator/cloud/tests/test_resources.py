@@ -591,6 +591,7 @@ def test_a_metric_filters_dimensions_become_a_map_and_its_value_text(tmp_path: P
     properties = {
         **MINIMAL["AWS::Logs::MetricFilter"],
         "FilterName": "latency",
+        "FilterPattern": "{ $.latency_ms = * && $.device_id = * }",
         "MetricTransformations": [transformation],
     }
     resource, calls = created(tmp_path, "AWS::Logs::MetricFilter", properties)
