@@ -137,8 +137,30 @@ def _object(policy: Mapping[str, Any]) -> Wants:
             raise _Refused("Empty arrays are not allowed")
         else:
             tests.append((key, _any_of([_matcher(one) for one in wanted])))
+    wants, dotted = wants_all(tests, alternatives), [key for key in policy if "." in key]
+    if not dotted:
+        return wants
+    return lambda found: wants({**found, **_within(found, dotted)})
 
-    return wants_all(tests, alternatives)
+
+def _within(found: Mapping[str, Any], dotted: list[str]) -> dict[str, Any]:
+    """Return the values at keys with dots, which are also paths (recorded): ``a.b`` is b in a."""
+    there = {key: list(_at(found, key)) for key in dotted}
+    return {
+        key: values[0] if len(values) == 1 else values for key, values in there.items() if values
+    }
+
+
+def _at(found: Any, key: str) -> Iterator[Any]:
+    """Yield what is at a key, or at its end below what its beginning leads to."""
+    for one in found if isinstance(found, list) else (found,):
+        if not isinstance(one, Mapping):
+            continue
+        if key in one:
+            yield one[key]
+        parts = key.split(".")
+        for at in range(1, len(parts)):
+            yield from _at(one.get(".".join(parts[:at])), ".".join(parts[at:]))
 
 
 def _nested(wants: Wants) -> Test:

@@ -174,6 +174,42 @@ def test_anything_but_wants_an_array_with_an_element_that_is_not_listed(
     assert compile_policy(json.dumps(policy), BODY)({"interests": given}) is expected
 
 
+@pytest.mark.parametrize(
+    ("key", "message", "expected"),
+    [
+        ("object.nested", {"object": {"nested": "value"}}, True),
+        ("object.nested", {"object.nested": "value"}, True),
+        ("object.nested", {"object": {"nested": "other"}}, False),
+        ("object.nested.test", {"object": {"nested": {"test": "value"}}}, True),
+        ("object.nested.test", {"object.nested.test": "value"}, True),
+        ("object.nested.test", {"object.nested": {"test": "value"}}, True),
+        ("object.nested.test", {"object": {"nested.test": "value"}}, True),
+        ("object.nested.test", {"object": {"nested": {"test": "other"}}}, False),
+    ],
+)
+def test_a_key_with_dots_is_a_path_as_recorded(
+    key: str, message: dict[str, Any], expected: bool
+) -> None:
+    assert compile_policy(json.dumps({key: ["value"]}), BODY)(message) is expected
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message", "expected"),
+    [
+        ([{"exists": False}], {"a": {"c": 1}}, True),
+        ([{"exists": False}], {"a": {"b": 1}}, False),
+        (["x"], {"a": [{"b": "y"}, {"b": "x"}]}, True),
+        (["x"], {"a": "b"}, False),
+        (["x"], {"a": {"b": "y"}, "a.b": "x"}, True),
+    ],
+)
+def test_a_path_may_lead_nowhere_or_to_several_values(
+    wanted: list[Any], message: dict[str, Any], expected: bool
+) -> None:
+    assert compile_policy(json.dumps({"a.b": wanted}), BODY)(message) is expected
+    assert compile_policy(json.dumps({"o": {"a.b": wanted}}), BODY)({"o": message}) is expected
+
+
 scalars = st.one_of(st.booleans(), st.integers(-99, 99), st.sampled_from(["a", "b", "ab", "B"]))
 flat = st.dictionaries(st.sampled_from("xyz"), scalars, max_size=3)
 policies = st.dictionaries(
