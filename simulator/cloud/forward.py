@@ -215,12 +215,15 @@ class Forwarder:
     def _moto(self) -> Callable[..., Iterable[bytes]]:
         """Return moto's application; the first call imports it (0.5 s) and empties its state."""
         if self._application is None:
+            from moto.core.config import default_user_config
             from moto.moto_server.werkzeug_app import (
                 DomainDispatcherApplication,
                 create_backend_app,
             )
             from werkzeug.test import EnvironBuilder, run_wsgi_app
 
+            # AWS's own policies, which roles of templates have; moto reads them when IAM is asked.
+            default_user_config["iam"] = {"load_aws_managed_policies": True}
             application = DomainDispatcherApplication(create_backend_app)
             for path in ("/moto-api/reset", f"/moto-api/seed?a={self._seed}"):
                 builder = EnvironBuilder(

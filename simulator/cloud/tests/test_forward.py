@@ -74,6 +74,10 @@ def test_reads_of_iam_answer_with_what_templates_made_up_to_then(
     assert iam.get_role_policy(RoleName="reader", PolicyName="inline")["PolicyDocument"] == may
     context.iam.put_role_policy(role, "more", may)
     assert iam.list_role_policies(RoleName="reader")["PolicyNames"] == ["inline", "more"]
+    basic = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
+    context.iam.attach(role, basic)
+    attached = iam.list_attached_role_policies(RoleName="reader")["AttachedPolicies"]
+    assert [each["PolicyArn"] for each in attached] == [basic]
     context.iam.remove_role(role)
     with pytest.raises(iam.exceptions.NoSuchEntityException):
         iam.get_role(RoleName="reader")
