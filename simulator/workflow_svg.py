@@ -12,7 +12,7 @@ from datetime import datetime
 from simulator.timeline_svg import INK, LEFT, LINE, QUIET, RIGHT, SOFT, WIDTH
 from simulator.workflow_lines import Line, lines_of
 from simulator.workflow_runs import StateRun, WorkflowRun
-from simulator.workflow_text import lasting, named, shortened, told
+from simulator.workflow_text import lasting, named, outcome, shortened, told
 
 ROW, TOP, INDENT, NAMES = 22, 84, 12, LEFT + 90
 COLOURS = {
@@ -32,8 +32,7 @@ def svg_of(run: WorkflowRun) -> str:
     lines = list(lines_of(run.states))
     bottom = TOP + ROW * max(1, len(lines))
     title = f"{run.machine}: {run.name}"
-    took = lasting((run.ended - run.started).total_seconds())
-    about = f"{run.status} after {took}, started {run.started:%Y-%m-%d %H:%M:%S} UTC"
+    about = f"{outcome(run)}, started {run.started:%Y-%m-%d %H:%M:%S} UTC"
     if run.error is not None or run.cause is not None:
         about += f"; {named(run.error, run.cause)}"
     parts = [

@@ -50,8 +50,7 @@ def _row(run: WorkflowRun, line: Line, left: int, columns: int) -> Iterator[str]
 
 
 def _head(run: WorkflowRun, width: int) -> Iterator[str]:
-    took = lasting(_seconds(run.started, run.ended))
-    yield f"{run.name}  {run.status} after {took}"
+    yield f"{run.name}  {outcome(run)}"
     redrives = f", redrives: {run.redrives}" if run.redrives else ""
     started = f"{run.started:%Y-%m-%d %H:%M:%S} UTC"
     yield f"{run.machine}, started {started}, {run.events} events{redrives}"
@@ -167,6 +166,14 @@ def shortened(text: str, most: int = _WIDEST) -> str:
     """Return a text in one line of at most so many characters."""
     line = " ".join(text.split())
     return line if len(line) <= most else line[: most - 3] + "..."
+
+
+def outcome(run: WorkflowRun) -> str:
+    """Return an execution's status and when it came; of one that runs, how far it is known."""
+    took = lasting(_seconds(run.started, run.ended))
+    if run.status == "RUNNING":
+        return f"RUNNING, known until {took} after its start"
+    return f"{run.status} after {took}"
 
 
 def lasting(seconds: float) -> str:

@@ -144,6 +144,7 @@ def test_what_is_running_timed_out_or_stopped_is_told_so() -> None:
     bench.engine.run(10.0)
     run = shown(bench, execution)
     assert (run.status, run.states[0].status, run.stopped) == ("RUNNING", "running", None)
+    assert "RUNNING, known until 0 s after its start" in text_of(run)
     bench.engine.run(execution.done)
     assert shown(bench, execution).states[0].status == "timed out"
     other = bench.start(machine(Run=task(RUN_JOB)), {"s": 90})
