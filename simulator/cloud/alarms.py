@@ -48,6 +48,7 @@ class Alarm:
     queries: Queries | None = None
     key: MetricKey | None = None
     terms: Terms | None = None
+    """What to judge a metric by; None of a composite alarm."""
     values: list[float | None] | None = None
     """What the last evaluation saw, if neither the state nor the definition changed since."""
     asleep: int | None = None

@@ -103,7 +103,7 @@ class Writes:
             volume += told_bytes
             if told:
                 shard.announce(told, told_bytes)
-        # A batch is written up to a second after its records arrived, and never over two minutes.
+        # Of the fleet's records those of one minute come together, up to a minute after the first.
         self._count(stream, stored, volume, len(keys) - stored, arrivals_s[-1])
         answer: Answer = {"FailedRecordCount": len(keys) - stored, "Records": answers}
         return answer | ({"EncryptionType": kind} if kind else {})

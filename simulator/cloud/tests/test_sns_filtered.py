@@ -16,6 +16,7 @@ from simulator.cloud.tests.test_sns import (
     INBOX,
     TOPIC,
     Endpoint,
+    cloud,
     counted,
     function,
     publish,
@@ -24,17 +25,10 @@ from simulator.cloud.tests.test_sns import (
     run,
     subscribe,
 )
-from simulator.cloud.tests.twin import START
+
+__all__ = ["cloud"]
 
 POLICY = '{"device_id": ["pump-007"]}'
-
-
-@pytest.fixture
-def cloud(tmp_path: Path) -> Iterator[Cloud]:
-    made = Cloud(START, tmp_path / "state")
-    made.call("sns", "CreateTopic", Name="alerts")
-    yield made
-    made.close()
 
 
 @pytest.fixture
